@@ -1,0 +1,3 @@
+begin;
+drop schema code cascade;
+commit;

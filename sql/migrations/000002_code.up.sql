@@ -1,0 +1,246 @@
+-- The corpus: codebases, the files in them, and what was found in the files.
+--
+-- Content is stored once by hash and read by any runner; everything below
+-- code.files is derived from it and replaced by difference when it changes.
+
+begin;
+
+-- Trigram indexes answer substring and regular expression searches. The
+-- extension ships with PostgreSQL (Debian: in the server package) and is trusted.
+create extension if not exists pg_trgm;
+
+create schema code;
+comment on schema code is 'The corpus: codebases, files, symbols, imports, calls, chunks and embeddings.';
+
+create table code.codebases (
+  codebase_id   integer generated always as identity,
+  name          text not null,
+  root          text not null,
+  registered_at timestamptz not null default now(),
+  scanned_at    timestamptz,
+  constraint codebases_pkey primary key (codebase_id),
+  constraint codebases_name_unique unique (name),
+  constraint codebases_name_not_blank check (name <> '' and name = btrim(name)),
+  constraint codebases_root_absolute check (root like '/%' or root ~ '^[A-Za-z]:')
+);
+comment on table code.codebases is 'One row per watched source tree. Files in it are named relative to root.';
+comment on column code.codebases.root is 'Canonical absolute path on the machine that serves the tree.';
+comment on column code.codebases.scanned_at is 'When a whole scan last ended; null before the first.';
+
+create table code.blobs (
+  sha256    bytea not null,
+  bytes     bigint not null,
+  content   bytea,
+  stored_at timestamptz not null default now(),
+  constraint blobs_pkey primary key (sha256),
+  constraint blobs_sha256_length check (octet_length(sha256) = 32),
+  constraint blobs_bytes_match check (content is null or octet_length(content) = bytes)
+);
+comment on table code.blobs is 'File contents by sha256, stored once whatever the number of paths that hold them.';
+comment on column code.blobs.content is 'Raw bytes; null for contents over the size limit, which are known but not kept.';
+
+create table code.files (
+  file_id          bigint generated always as identity,
+  codebase_id      integer not null,
+  path             text not null,
+  bytes            bigint not null,
+  modified_ns      bigint not null,
+  mode             integer not null,
+  inode            bigint not null default 0,
+  owner            text,
+  sha256           bytea,
+  status           text not null default 'pending',
+  reason           text,
+  language         text,
+  lines            integer,
+  encoding         text,
+  generated        boolean not null default false,
+  minified         boolean not null default false,
+  module           text,
+  doc              text,
+  parser           text,
+  parse_errors     integer not null default 0,
+  ingested_sha256  bytea,
+  ingested_version integer,
+  first_seen_at    timestamptz not null default now(),
+  last_seen_at     timestamptz not null default now(),
+  ingested_at      timestamptz,
+  deleted_at       timestamptz,
+  constraint files_pkey primary key (file_id),
+  constraint files_codebase_fkey foreign key (codebase_id) references code.codebases on delete cascade,
+  constraint files_path_unique unique (codebase_id, path),
+  constraint files_path_relative check (path <> '' and path not like '/%'),
+  constraint files_status_known check (status in ('pending', 'ingested', 'partial', 'skipped', 'deleted')),
+  constraint files_reason_given check (status not in ('partial', 'skipped') or reason is not null),
+  constraint files_deleted_iff_deleted_at check ((status = 'deleted') = (deleted_at is not null)),
+  constraint files_ingested_has_time check (status not in ('ingested', 'partial') or ingested_at is not null)
+) with (fillfactor = 80);
+comment on table code.files is 'One row per regular file ever seen in a codebase, whatever became of it.';
+comment on column code.files.path is 'Relative to the codebase root, slash separated; bytes that are not UTF-8 are written \xNN.';
+comment on column code.files.modified_ns is 'Modification time in nanoseconds since 1970, as the disk reported it.';
+comment on column code.files.sha256 is 'Hash of the content last seen on disk; null where it could not be read.';
+comment on column code.files.status is 'pending until first ingested, then ingested, partial, skipped or deleted.';
+comment on column code.files.reason is 'Why the file is partial or skipped.';
+comment on column code.files.ingested_sha256 is 'Hash of the content that symbols, imports, calls and chunks describe.';
+comment on column code.files.ingested_version is 'Extractor version that produced them.';
+
+create table code.symbols (
+  symbol_id      bigint generated always as identity,
+  codebase_id    integer not null,
+  file_id        bigint not null,
+  key            text not null,
+  parent_key     text,
+  kind           text not null,
+  name           text not null,
+  qualified_name text not null,
+  signature      text,
+  doc            text,
+  exported       boolean not null,
+  start_line     integer not null,
+  end_line       integer not null,
+  start_byte     integer not null,
+  end_byte       integer not null,
+  complexity     integer not null,
+  constraint symbols_pkey primary key (symbol_id),
+  constraint symbols_file_fkey foreign key (file_id) references code.files on delete cascade,
+  constraint symbols_key_unique unique (file_id, key),
+  constraint symbols_kind_known check (kind in ('function', 'method', 'class', 'struct', 'interface', 'trait',
+    'enum', 'type', 'constant', 'variable', 'field', 'module', 'macro')),
+  constraint symbols_lines_ordered check (start_line >= 1 and end_line >= start_line),
+  constraint symbols_bytes_ordered check (start_byte >= 0 and end_byte >= start_byte)
+);
+create index symbols_name_idx on code.symbols (codebase_id, name);
+comment on table code.symbols is 'Definitions found in files. A symbol that an edit leaves alone keeps its symbol_id.';
+comment on column code.symbols.key is 'Unique within the file and stable under edits elsewhere in it.';
+comment on column code.symbols.complexity is 'Cyclomatic complexity (decisions + 1); 0 for what has no body.';
+
+create table code.imports (
+  file_id          bigint not null,
+  ordinal          integer not null,
+  codebase_id      integer not null,
+  module           text not null,
+  alias            text,
+  names            text[] not null,
+  line             integer not null,
+  seeks            text[] not null,
+  resolved_file_id bigint,
+  constraint imports_pkey primary key (file_id, ordinal),
+  constraint imports_file_fkey foreign key (file_id) references code.files on delete cascade,
+  constraint imports_resolved_file_fkey foreign key (resolved_file_id) references code.files on delete set null
+);
+create index imports_resolved_file_idx on code.imports (resolved_file_id) where resolved_file_id is not null;
+create index imports_seeks_idx on code.imports using gin (seeks);
+comment on table code.imports is 'Dependencies that files declare, resolved to a file of the codebase where one provides the name.';
+comment on column code.imports.seeks is 'Names that would satisfy the import, best first; see code.provides.';
+
+create table code.provides (
+  file_id     bigint not null,
+  name        text not null,
+  codebase_id integer not null,
+  constraint provides_pkey primary key (file_id, name),
+  constraint provides_file_fkey foreign key (file_id) references code.files on delete cascade
+);
+create index provides_name_idx on code.provides (codebase_id, name);
+comment on table code.provides is 'Names by which a file can be imported, with the prefix of their language family: go:net/http, py:pkg.mod.';
+
+create table code.import_roots (
+  file_id     bigint not null,
+  prefix      text not null,
+  codebase_id integer not null,
+  directory   text not null,
+  constraint import_roots_pkey primary key (file_id, prefix),
+  constraint import_roots_file_fkey foreign key (file_id) references code.files on delete cascade
+);
+create index import_roots_codebase_idx on code.import_roots (codebase_id, prefix);
+comment on table code.import_roots is 'Import prefixes that manifests (go.mod, package.json, Cargo.toml) map to their directory.';
+
+create table code.calls (
+  file_id     bigint not null,
+  ordinal     integer not null,
+  codebase_id integer not null,
+  caller_id   bigint,
+  name        text not null,
+  qualifier   text,
+  line        integer not null,
+  callee_id   bigint,
+  confidence  real,
+  constraint calls_pkey primary key (file_id, ordinal),
+  constraint calls_file_fkey foreign key (file_id) references code.files on delete cascade,
+  constraint calls_caller_fkey foreign key (caller_id) references code.symbols on delete set null,
+  constraint calls_callee_fkey foreign key (callee_id) references code.symbols on delete set null,
+  constraint calls_confidence_range check (confidence > 0 and confidence <= 1)
+);
+create index calls_caller_idx on code.calls (caller_id) where caller_id is not null;
+create index calls_callee_idx on code.calls (callee_id) where callee_id is not null;
+create index calls_name_idx on code.calls (codebase_id, name);
+comment on table code.calls is 'Call sites. callee_id is set where the called symbol could be found, with the confidence of that.';
+
+create table code.models (
+  model_id   smallint generated always as identity,
+  name       text not null,
+  dimensions integer not null,
+  active     boolean not null default true,
+  constraint models_pkey primary key (model_id),
+  constraint models_name_unique unique (name),
+  constraint models_dimensions_positive check (dimensions > 0)
+);
+comment on table code.models is 'Embedding models whose vectors are stored. hash-v1 is built in: hashed words, lexical, not neural.';
+
+create table code.chunks (
+  file_id     bigint not null,
+  ordinal     integer not null,
+  codebase_id integer not null,
+  symbol_key  text,
+  start_line  integer not null,
+  end_line    integer not null,
+  text_hash   bytea not null,
+  content     text not null,
+  words       tsvector not null,
+  constraint chunks_pkey primary key (file_id, ordinal),
+  constraint chunks_file_fkey foreign key (file_id) references code.files on delete cascade,
+  constraint chunks_lines_ordered check (start_line >= 1 and end_line >= start_line)
+);
+create index chunks_text_hash_idx on code.chunks (text_hash);
+create index chunks_words_idx on code.chunks using gin (words);
+create index chunks_content_idx on code.chunks using gin (content gin_trgm_ops);
+comment on table code.chunks is 'Consecutive pieces of a file, cut along symbol borders; joined in order they are the file''s text.';
+comment on column code.chunks.words is 'Lexemes split in Go (camelCase, snake_case); configuration simple.';
+
+create table code.embeddings (
+  model_id  smallint not null,
+  text_hash bytea not null,
+  signature bit varying not null,
+  constraint embeddings_pkey primary key (model_id, text_hash),
+  constraint embeddings_model_fkey foreign key (model_id) references code.models on delete cascade
+);
+comment on table code.embeddings is 'Sign bits of chunk vectors, narrow so that a scan by Hamming distance is quick. Shared by equal texts.';
+
+create table code.vectors (
+  model_id   smallint not null,
+  text_hash  bytea not null,
+  dimensions smallint[],
+  weights    real[] not null,
+  constraint vectors_pkey primary key (model_id, text_hash),
+  constraint vectors_embedding_fkey foreign key (model_id, text_hash) references code.embeddings on delete cascade,
+  constraint vectors_sparse_pairs check (dimensions is null or cardinality(dimensions) = cardinality(weights))
+);
+comment on table code.vectors is 'Unit-length chunk vectors for exact reranking: sparse (dimensions, weights) or dense (dimensions null).';
+
+create table code.ingestions (
+  run_id        bigint not null,
+  codebase_id   integer not null,
+  files_seen    integer not null default 0,
+  files_changed integer not null default 0,
+  files_gone    integer not null default 0,
+  files_done    integer not null default 0,
+  bytes_changed bigint not null default 0,
+  bytes_done    bigint not null default 0,
+  started_at    timestamptz not null default now(),
+  finished_at   timestamptz,
+  constraint ingestions_pkey primary key (run_id),
+  constraint ingestions_codebase_fkey foreign key (codebase_id) references code.codebases on delete cascade
+);
+create index ingestions_codebase_idx on code.ingestions (codebase_id);
+comment on table code.ingestions is 'Progress and totals of each ingest_codebase run.';
+
+commit;
