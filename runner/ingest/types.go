@@ -2,98 +2,40 @@
 // is, whether it may be parsed, which symbols, imports and calls it holds, how it
 // is cut into chunks, and which words and vectors find it again.
 //
-// Everything here is a pure function of its arguments: no database, no clock, no
-// network, no file system. Same bytes in, same values out; that is what lets a
-// step be retried anywhere and a stored result be keyed by content hash.
+// Everything here is a function of its arguments: no database, no network, no
+// file system. Same bytes in, same values out; that is what lets a step be
+// retried anywhere and a stored result be keyed by content hash. The one
+// exception is a parser that runs out of time, which Extraction.Partial says.
 package ingest
+
+import "github.com/htdag/htdag/runner/ingest/lang"
 
 // Symbol kinds, as stored in code.symbols.kind and shown by report.symbols.
 const (
-	KindFunction  = "function"
-	KindMethod    = "method"
-	KindClass     = "class"
-	KindStruct    = "struct"
-	KindInterface = "interface"
-	KindTrait     = "trait"
-	KindEnum      = "enum"
-	KindType      = "type"
-	KindConstant  = "constant"
-	KindVariable  = "variable"
-	KindField     = "field"
-	KindModule    = "module"
-	KindMacro     = "macro"
+	KindFunction  = lang.KindFunction
+	KindMethod    = lang.KindMethod
+	KindClass     = lang.KindClass
+	KindStruct    = lang.KindStruct
+	KindInterface = lang.KindInterface
+	KindTrait     = lang.KindTrait
+	KindEnum      = lang.KindEnum
+	KindType      = lang.KindType
+	KindConstant  = lang.KindConstant
+	KindVariable  = lang.KindVariable
+	KindField     = lang.KindField
+	KindModule    = lang.KindModule
+	KindMacro     = lang.KindMacro
 )
 
 // ExtractorVersion is part of the key that says whether a stored extraction is
 // still good. Raise it whenever any extractor's output changes for some input.
 const ExtractorVersion = 1
 
-// Extraction is everything a parser found in one file.
-type Extraction struct {
-	Language string // as Detect names it: "Go", "Python", "TSX", ...
-	Parser   string // what produced it: "go/parser", "tree-sitter", "goldmark", "decoder", "lexer"
-	Module   string // package or module name the file declares or implies; may be empty
-	Doc      string // package or module documentation; may be empty
-
-	Symbols []Symbol // in order of StartByte; a parent precedes its children
-	Imports []Import // in order of Line
-	Calls   []Call   // in order of Line
-
-	// Provides are the names by which other files may import this one, each with
-	// its family's prefix: "go:net/http" (the directory, relative to the codebase),
-	// "py:pkg.mod", "js:src/util" (path without extension), "rs:src/a/b",
-	// "ex:MyApp.Users", "path:docs/guide.md".
-	Provides []string
-
-	// Roots map import prefixes to this file's directory; manifests declare them
-	// (go.mod's module path, package.json's name, Cargo.toml's crate name).
-	Roots []Root
-
-	ParseErrors int    // syntax errors that the parser recovered from
-	Partial     string // why the extraction is incomplete ("parse timeout", "12 syntax errors"); empty when whole
-}
-
-// Symbol is one definition.
-type Symbol struct {
-	Kind          string // one of the Kind constants
-	Name          string // as written at the definition
-	QualifiedName string // dotted path within the file's module: "Client.Do", "Outer.Inner.method"
-	Key           string // unique in its file and stable under edits elsewhere: kind, qualified name, ordinal among equals
-	ParentKey     string // Key of the enclosing symbol; empty at top level
-	Signature     string // one line, white space folded, without the body; at most 500 bytes
-	Doc           string // documentation comment, without comment markers; may be empty
-	Exported      bool   // visible outside its module by the language's rule
-	StartLine     int    // 1-based, of the definition itself (not of its comment)
-	EndLine       int    // 1-based, inclusive
-	StartByte     int    // 0-based, half open with EndByte
-	EndByte       int
-	Complexity    int // cyclomatic complexity (McCabe 1976: decisions + 1); 0 for what has no body
-}
-
-// Import is one dependency that a file declares.
-type Import struct {
-	Module string   // as written: "net/http", "./util", "os.path", "crate::db"
-	Alias  string   // local name for the module, where the language gives it one: "http", "np"; "." and "_" as written in Go
-	Names  []string // names taken from the module ("from x import a, b"; "a as b" is "a=b" reversed: see Local)
-	Line   int      // 1-based
-
-	// Seeks lists, best first, the Provides names that would satisfy the import.
-	// A name with an unknown root is given as written ("go:example.com/m/db",
-	// "js:@org/pkg/x"); Roots translate it when the database resolves it.
-	Seeks []string
-}
-
-// Root declares that import names starting with Prefix live under the directory
-// of the manifest that declares it.
-type Root struct {
-	Prefix    string // with its family: "go:example.com/m", "js:@org/pkg", "rs:mycrate"
-	Directory string // relative to the codebase, "" for its top
-}
-
-// Call is one call or invocation.
-type Call struct {
-	CallerKey string // Key of the innermost function or method around it; empty at top level
-	Name      string // the called name: "Do" in client.Do(req)
-	Qualifier string // what stands before the name: "client", "http", "self"; empty when nothing does
-	Line      int    // 1-based
-}
+// What extractors return is described where the languages are; see package lang.
+type (
+	Extraction = lang.Extraction
+	Symbol     = lang.Symbol
+	Import     = lang.Import
+	Root       = lang.Root
+	Call       = lang.Call
+)
