@@ -18,6 +18,8 @@ create table code.codebases (
   root          text not null,
   registered_at timestamptz not null default now(),
   scanned_at    timestamptz,
+  ready_at      timestamptz,
+  scan_run_id   bigint,
   constraint codebases_pkey primary key (codebase_id),
   constraint codebases_name_unique unique (name),
   constraint codebases_name_not_blank check (name <> '' and name = btrim(name)),
@@ -25,7 +27,9 @@ create table code.codebases (
 );
 comment on table code.codebases is 'One row per watched source tree. Files in it are named relative to root.';
 comment on column code.codebases.root is 'Canonical absolute path on the machine that serves the tree.';
-comment on column code.codebases.scanned_at is 'When a whole scan last ended; null before the first.';
+comment on column code.codebases.scanned_at is 'When a whole scan last ended: every file that is not deleted was seen then. Null before the first.';
+comment on column code.codebases.ready_at is 'When the first whole ingestion ended.';
+comment on column code.codebases.scan_run_id is 'Run of ingest_codebase that was requested last.';
 
 create table code.blobs (
   sha256    bytea not null,
@@ -60,10 +64,14 @@ create table code.files (
   doc              text,
   parser           text,
   parse_errors     integer not null default 0,
+  family           text,
+  scope            text,
+  precedence       smallint not null default 0,
   ingested_sha256  bytea,
   ingested_version integer,
+  run_id           bigint,
   first_seen_at    timestamptz not null default now(),
-  last_seen_at     timestamptz not null default now(),
+  recorded_at      timestamptz not null default now(),
   ingested_at      timestamptz,
   deleted_at       timestamptz,
   constraint files_pkey primary key (file_id),
@@ -81,8 +89,29 @@ comment on column code.files.modified_ns is 'Modification time in nanoseconds si
 comment on column code.files.sha256 is 'Hash of the content last seen on disk; null where it could not be read.';
 comment on column code.files.status is 'pending until first ingested, then ingested, partial, skipped or deleted.';
 comment on column code.files.reason is 'Why the file is partial or skipped.';
+comment on column code.files.family is 'Languages whose symbols can call each other share a family: go, js, py, jvm.';
+comment on column code.files.scope is 'Files with an equal scope see each other''s top-level names without an import (a Go package); null where a file stands alone.';
+comment on column code.files.precedence is 'Which of several definitions of one name is meant: 0 before 1 (for another platform) before 2 (tests).';
+comment on column code.files.run_id is 'Run of ingest_file that was started last for the file.';
+comment on column code.files.recorded_at is 'When its facts last changed; an unchanged file was also seen at the codebase''s scanned_at.';
 comment on column code.files.ingested_sha256 is 'Hash of the content that symbols, imports, calls and chunks describe.';
 comment on column code.files.ingested_version is 'Extractor version that produced them.';
+
+create table code.file_versions (
+  file_id     bigint not null,
+  ordinal     integer not null,
+  change      text not null,
+  sha256      bytea,
+  bytes       bigint not null,
+  lines       integer,
+  symbols     integer not null default 0,
+  complexity  integer not null default 0,
+  recorded_at timestamptz not null default now(),
+  constraint file_versions_pkey primary key (file_id, ordinal),
+  constraint file_versions_file_fkey foreign key (file_id) references code.files on delete cascade,
+  constraint file_versions_change_known check (change in ('added', 'modified', 'deleted', 'restored'))
+);
+comment on table code.file_versions is 'Every content that was ingested under a path, appended when it is stored or found gone.';
 
 create table code.symbols (
   symbol_id      bigint generated always as identity,
@@ -123,6 +152,7 @@ create table code.imports (
   names            text[] not null,
   line             integer not null,
   seeks            text[] not null,
+  resolved_name    text,
   resolved_file_id bigint,
   constraint imports_pkey primary key (file_id, ordinal),
   constraint imports_file_fkey foreign key (file_id) references code.files on delete cascade,
@@ -132,6 +162,7 @@ create index imports_resolved_file_idx on code.imports (resolved_file_id) where 
 create index imports_seeks_idx on code.imports using gin (seeks);
 comment on table code.imports is 'Dependencies that files declare, resolved to a file of the codebase where one provides the name.';
 comment on column code.imports.seeks is 'Names that would satisfy the import, best first; see code.provides.';
+comment on column code.imports.resolved_name is 'The provided name that satisfies it; several files may provide it, resolved_file_id is the first among them.';
 
 create table code.provides (
   file_id     bigint not null,
@@ -154,26 +185,74 @@ create table code.import_roots (
 create index import_roots_codebase_idx on code.import_roots (codebase_id, prefix);
 comment on table code.import_roots is 'Import prefixes that manifests (go.mod, package.json, Cargo.toml) map to their directory.';
 
+-- Calls are by far the most numerous rows and are replaced with their file, so
+-- they carry no foreign keys (each would cost more than the row itself); the
+-- functions in 80_code.sql keep file_id, caller_id and callee_id true.
 create table code.calls (
-  file_id     bigint not null,
-  ordinal     integer not null,
-  codebase_id integer not null,
-  caller_id   bigint,
-  name        text not null,
-  qualifier   text,
-  line        integer not null,
-  callee_id   bigint,
-  confidence  real,
+  file_id        bigint not null,
+  ordinal        integer not null,
+  codebase_id    integer not null,
+  caller_id      bigint,
+  callee_id      bigint,
+  line           integer not null,
+  confidence     real,
+  import_ordinal integer,
+  reach          text not null,
+  name           text not null,
+  target         text not null,
+  qualifier      text,
   constraint calls_pkey primary key (file_id, ordinal),
-  constraint calls_file_fkey foreign key (file_id) references code.files on delete cascade,
-  constraint calls_caller_fkey foreign key (caller_id) references code.symbols on delete set null,
-  constraint calls_callee_fkey foreign key (callee_id) references code.symbols on delete set null,
-  constraint calls_confidence_range check (confidence > 0 and confidence <= 1)
+  constraint calls_confidence_range check (confidence > 0 and confidence <= 1),
+  constraint calls_confidence_iff_callee check ((callee_id is null) = (confidence is null)),
+  constraint calls_reach_known check (reach in ('file', 'self', 'package', 'import', 'type', 'method', 'none'))
 );
-create index calls_caller_idx on code.calls (caller_id) where caller_id is not null;
-create index calls_callee_idx on code.calls (callee_id) where callee_id is not null;
 create index calls_name_idx on code.calls (codebase_id, name);
 comment on table code.calls is 'Call sites. callee_id is set where the called symbol could be found, with the confidence of that.';
+comment on column code.calls.reach is 'Where the called name is to be looked for: file, own class, package, an import, a type, any method, nowhere.';
+comment on column code.calls.name is 'The called name as its definition spells it, renamings on import undone.';
+comment on column code.calls.target is 'Qualified name to look for within reach.';
+comment on column code.calls.import_ordinal is 'Import of the same file through which the name is reached.';
+
+create table code.dependencies (
+  file_id       bigint not null,
+  depends_on_id bigint not null,
+  codebase_id   integer not null,
+  imports       integer not null,
+  calls         integer not null,
+  constraint dependencies_pkey primary key (file_id, depends_on_id),
+  constraint dependencies_file_fkey foreign key (file_id) references code.files on delete cascade,
+  constraint dependencies_depends_on_fkey foreign key (depends_on_id) references code.files on delete cascade,
+  constraint dependencies_not_itself check (file_id <> depends_on_id),
+  constraint dependencies_counted check (imports + calls > 0)
+);
+create index dependencies_depends_on_idx on code.dependencies (depends_on_id);
+comment on table code.dependencies is 'Which file needs which, with the number of imports and calls that say so.';
+
+-- What storing a file leaves to be done by resolving, and resolving by the graph.
+-- Marks are taken in the transaction that does the work, so none is lost.
+create table code.stale_links (
+  file_id     bigint not null,
+  codebase_id integer not null,
+  names       text[] not null,
+  provided    text[] not null,
+  roots       boolean not null,
+  constraint stale_links_pkey primary key (file_id),
+  constraint stale_links_file_fkey foreign key (file_id) references code.files on delete cascade
+);
+create index stale_links_codebase_idx on code.stale_links (codebase_id);
+comment on table code.stale_links is 'Files whose imports and calls are to be resolved, with the names that they gained or lost.';
+comment on column code.stale_links.names is 'Symbol names gained or lost: calls of these are resolved again, whoever makes them.';
+comment on column code.stale_links.provided is 'Import names gained or lost: imports that seek these are resolved again.';
+comment on column code.stale_links.roots is 'Whether import prefixes changed, so that every import is resolved again.';
+
+create table code.stale_dependencies (
+  file_id     bigint not null,
+  codebase_id integer not null,
+  constraint stale_dependencies_pkey primary key (file_id),
+  constraint stale_dependencies_file_fkey foreign key (file_id) references code.files on delete cascade
+);
+create index stale_dependencies_codebase_idx on code.stale_dependencies (codebase_id);
+comment on table code.stale_dependencies is 'Files whose rows of code.dependencies are to be counted again.';
 
 create table code.models (
   model_id   smallint generated always as identity,
@@ -206,29 +285,30 @@ create index chunks_content_idx on code.chunks using gin (content gin_trgm_ops);
 comment on table code.chunks is 'Consecutive pieces of a file, cut along symbol borders; joined in order they are the file''s text.';
 comment on column code.chunks.words is 'Lexemes split in Go (camelCase, snake_case); configuration simple.';
 
-create table code.embeddings (
-  model_id  smallint not null,
-  text_hash bytea not null,
-  signature bit varying not null,
-  constraint embeddings_pkey primary key (model_id, text_hash),
-  constraint embeddings_model_fkey foreign key (model_id) references code.models on delete cascade
-);
-comment on table code.embeddings is 'Sign bits of chunk vectors, narrow so that a scan by Hamming distance is quick. Shared by equal texts.';
-
 create table code.vectors (
   model_id   smallint not null,
   text_hash  bytea not null,
   dimensions smallint[],
   weights    real[] not null,
   constraint vectors_pkey primary key (model_id, text_hash),
-  constraint vectors_embedding_fkey foreign key (model_id, text_hash) references code.embeddings on delete cascade,
+  constraint vectors_model_fkey foreign key (model_id) references code.models on delete cascade,
   constraint vectors_sparse_pairs check (dimensions is null or cardinality(dimensions) = cardinality(weights))
 );
 comment on table code.vectors is 'Unit-length chunk vectors for exact reranking: sparse (dimensions, weights) or dense (dimensions null).';
 
+create table code.embeddings (
+  model_id  smallint not null,
+  text_hash bytea not null,
+  signature bit varying not null,
+  constraint embeddings_pkey primary key (model_id, text_hash),
+  constraint embeddings_vector_fkey foreign key (model_id, text_hash) references code.vectors on delete cascade
+);
+comment on table code.embeddings is 'Sign bits of chunk vectors, narrow so that a scan by Hamming distance is quick. Shared by equal texts.';
+
 create table code.ingestions (
   run_id        bigint not null,
   codebase_id   integer not null,
+  reason        text,
   files_seen    integer not null default 0,
   files_changed integer not null default 0,
   files_gone    integer not null default 0,
