@@ -121,10 +121,20 @@ func (b *Builder) Import(offset int, i Import) {
 
 // Call adds a call made inside caller at an offset.
 func (b *Builder) Call(caller Ref, name, qualifier string, offset int) {
+	b.CallOn(caller, name, qualifier, "", offset)
+}
+
+// CallOn is Call for a qualifier whose type is known.
+func (b *Builder) CallOn(caller Ref, name, qualifier, qualifierType string, offset int) {
 	if name == "" {
 		return
 	}
-	b.ex.Calls = append(b.ex.Calls, Call{Name: Clip(name, MaxName), Qualifier: Clip(qualifier, MaxName), Line: b.Line(offset)})
+	b.ex.Calls = append(b.ex.Calls, Call{
+		Name:          Clip(name, MaxName),
+		Qualifier:     Clip(qualifier, MaxName),
+		QualifierType: Clip(qualifierType, MaxName),
+		Line:          b.Line(offset),
+	})
 	b.callers = append(b.callers, caller)
 }
 

@@ -83,8 +83,13 @@ type Root struct {
 type Call struct {
 	CallerKey string // Key of the innermost function or method around it; empty at top level
 	Name      string // the called name: "Do" in client.Do(req)
-	Qualifier string // what stands before the name: "client", "http", "self"; empty when nothing does
+	Qualifier string // what stands before the name: "client", "http", "self", "s.conn", "open()"; empty when nothing does
 	Line      int    // 1-based
+
+	// QualifierType is the type of the qualifier where the file's own text tells
+	// it: "Client" for c in func (c *Client), "http.Request" for a parameter. Empty
+	// otherwise, and where the qualifier is a module.
+	QualifierType string
 }
 
 // Limits of what a symbol, import or call may carry. They keep every value

@@ -72,7 +72,11 @@ func Format(ex lang.Extraction) string {
 		if caller == "" {
 			caller = "-"
 		}
-		fmt.Fprintf(&w, "call %d %s -> %s\n", c.Line, caller, callee)
+		fmt.Fprintf(&w, "call %d %s -> %s", c.Line, caller, callee)
+		if c.QualifierType != "" {
+			fmt.Fprintf(&w, " on %s", c.QualifierType)
+		}
+		w.WriteByte('\n')
 	}
 	return w.String()
 }
@@ -176,6 +180,7 @@ func Problems(text []byte, ex lang.Extraction) []string {
 	for _, c := range ex.Calls {
 		str("callee", c.Name, lang.MaxName)
 		str("qualifier", c.Qualifier, lang.MaxName)
+		str("qualifier type", c.QualifierType, lang.MaxName)
 		if _, ok := byKey[c.CallerKey]; c.CallerKey != "" && !ok {
 			bad("call of %s: caller %q is no symbol", c.Name, c.CallerKey)
 		}
