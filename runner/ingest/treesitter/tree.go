@@ -1,0 +1,66 @@
+package treesitter
+
+// None is the index of no node: the parent of the root, a child that is missing.
+const None = -1
+
+// Node is one node of a Tree. Punctuation and keywords are not in the tree unless
+// the grammar gives them a field, as most do with operators.
+type Node struct {
+	Start, End uint32 // bytes, half open
+	Row        uint32 // 0-based line of Start
+	Parent     uint32 // index of the parent; its maximum for the root
+	Next       uint32 // index after the node's last descendant
+	Kind       Kind
+	Field      Field
+}
+
+// Tree is a syntax tree in preorder: the root is node 0, the first child of node i
+// is i+1, its next sibling is Nodes[i].Next. Its nodes lie in memory of the parser
+// and are good only until the function that was given the Tree returns.
+type Tree struct {
+	Language *Language
+	Source   []byte
+	Nodes    []Node
+
+	Errors     int // places that the grammar could not make sense of
+	Missing    int // tokens that had to be made up
+	ErrorBytes int // bytes inside Errors
+}
+
+// Text returns the source of a node. The result must not be changed.
+func (t *Tree) Text(i int) []byte { return t.Source[t.Nodes[i].Start:t.Nodes[i].End] }
+
+// Parent returns the parent of a node, None for the root.
+func (t *Tree) Parent(i int) int {
+	if p := t.Nodes[i].Parent; int(p) < i {
+		return int(p)
+	}
+	return None
+}
+
+// First returns the first child of a node, or None.
+func (t *Tree) First(i int) int {
+	if t.Nodes[i].Next > uint32(i+1) {
+		return i + 1
+	}
+	return None
+}
+
+// Sibling returns the next sibling of a node, or None.
+func (t *Tree) Sibling(i int) int {
+	n := t.Nodes[i]
+	if int(n.Parent) < i && n.Next < t.Nodes[n.Parent].Next {
+		return int(n.Next)
+	}
+	return None
+}
+
+// Child returns the first child of a node that has the field, or None.
+func (t *Tree) Child(i int, f Field) int {
+	for c := t.First(i); c != None; c = t.Sibling(c) {
+		if t.Nodes[c].Field == f {
+			return c
+		}
+	}
+	return None
+}
