@@ -1,0 +1,184 @@
+-- Runs: starting, cancelling and asking about them.
+--
+-- Lock order: what starts from a run takes the run's row first and touches tasks
+-- only with SKIP LOCKED. A row skipped belongs to a completion that waits for the
+-- run and will then find it ended.
+
+-- Publish the newest version of a flow, if that is not done, and return it.
+create or replace function htdag.current_version(p_flow text)
+returns htdag.flow_versions
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_version htdag.flow_versions;
+begin
+  select v.* into v_version
+    from htdag.flows f
+    join htdag.flow_versions v using (flow_id)
+   where f.name = p_flow
+   order by v.version desc
+   limit 1;
+  if not found then
+    raise exception using errcode = 'HT001',
+      message = format('flow "%s" does not exist', p_flow),
+      hint = 'select name from htdag.flows lists the flows there are; define_flow makes one.';
+  end if;
+  if v_version.published_at is null then
+    update htdag.flow_versions set published_at = htdag.clock()
+     where flow_version_id = v_version.flow_version_id and published_at is null;
+    select v.* into v_version from htdag.flow_versions v where v.flow_version_id = v_version.flow_version_id;
+  end if;
+  return v_version;
+end;
+$$;
+
+comment on function htdag.current_version(text) is 'The newest version of a flow, published by this call if it was a draft. Raises HT001.';
+
+create or replace function htdag.start_flows(p_flow text, p_inputs jsonb[], p_priority smallint default 0)
+returns setof bigint
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+  v_now     constant timestamptz := htdag.clock();
+  v_version constant htdag.flow_versions := htdag.current_version(p_flow);
+  v_blank   constant bit varying := repeat('0', v_version.step_count)::bit varying;
+  v_limited boolean;
+  v_runs    bigint[];
+begin
+  if array_position(p_inputs, null) is not null then
+    raise exception using errcode = 'HT006',
+      message = format('input %s of flow "%s" is null', array_position(p_inputs, null), p_flow), hint = 'Pass ''{}'' for a run without input.';
+  end if;
+  select exists (select from htdag.limits where flow_id = v_version.flow_id) into v_limited;
+
+  with started as (
+    insert into htdag.runs (flow_id, flow_version_id, state, priority, scheduled, succeeded, failed, skipped, queued_at, started_at, deadline_at)
+    select v_version.flow_id, v_version.flow_version_id, case when v_limited then 'queued' else 'running' end,
+           p_priority, v_blank, v_blank, v_blank, v_blank, v_now,
+           case when not v_limited then v_now end, case when not v_limited then v_now + v_version.run_timeout end
+      from generate_series(1, cardinality(p_inputs))
+    returning run_id
+  ), numbered as (
+    select run_id, row_number() over (order by run_id) as i from started
+  ), io as (
+    insert into htdag.run_io (run_id, input) select run_id, p_inputs[i] from numbered
+  ), held as (
+    insert into htdag.run_queue (run_id, flow_id, priority)
+    select run_id, v_version.flow_id, p_priority from numbered where v_limited
+  )
+  select array_agg(run_id order by run_id) into v_runs from numbered;
+
+  if v_runs is null then
+    return;
+  elsif v_limited then
+    perform htdag.wake_idle(null);
+  else
+    perform htdag.schedule(v_runs);
+  end if;
+  return query select unnest(v_runs);
+end;
+$$;
+
+comment on function htdag.start_flows(text, jsonb[], smallint) is
+  'Start one run of a flow per input; returns their ids in the order of the inputs. Runs of limited flows are queued until admitted. Lower priority is sooner.';
+
+create or replace function htdag.start_flow(p_flow text, p_input jsonb default '{}', p_priority smallint default 0)
+returns bigint
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+begin
+  return (select r from htdag.start_flows(p_flow, array[p_input], p_priority) r);
+end;
+$$;
+
+comment on function htdag.start_flow(text, jsonb, smallint) is
+  'Start a run of a flow on one input; returns its id at once. Follow it in report.runs and report.steps.';
+
+create or replace function htdag.cancel_run(p_run_id bigint, p_reason text default 'cancelled')
+returns boolean
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+  v_now constant timestamptz := htdag.clock();
+  v_run htdag.runs;
+begin
+  select * into v_run from htdag.runs where run_id = p_run_id for update;
+  if not found then
+    raise exception using errcode = 'HT001', message = format('run %s does not exist', p_run_id),
+      hint = 'select run_id from report.runs lists the runs there are.';
+  elsif v_run.finished_at is not null then
+    return false;
+  end if;
+  perform htdag.withdraw_tasks(array[p_run_id], 'cancelled', p_reason);
+  delete from htdag.run_queue where run_id = p_run_id;
+  update htdag.runs
+     set state = 'cancelled', finished_at = v_now, error = p_reason, skipped = ~(succeeded | failed)
+   where run_id = p_run_id;
+  return true;
+end;
+$$;
+
+comment on function htdag.cancel_run(bigint, text) is
+  'End a run now: its tasks are withdrawn, handlers at work on them see their context end within a heartbeat, and their results count no more. False if it had ended already. Raises HT001.';
+
+-- Take back the tasks of runs whose rows the caller has locked. Claimed ones are
+-- logged as attempts with the outcome given.
+create or replace function htdag.withdraw_tasks(p_run_ids bigint[], p_outcome text, p_error text, p_step_no smallint default null)
+returns integer
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_now  constant timestamptz := htdag.clock();
+  v_done integer;
+begin
+  with withdrawn as (
+    delete from htdag.tasks t
+     where t.task_id = any (array(select task_id from htdag.tasks
+                                   where run_id = any (p_run_ids) and (p_step_no is null or step_no = p_step_no)
+                                   order by task_id for update skip locked))
+    returning t.*
+  ), logged as (
+    -- A task of the caller's own batch may have its try in the log already.
+    insert into htdag.attempts (run_id, step_no, map_index, attempt, outcome, ready_at, claimed_at, finished_at, runner_id, error)
+    select run_id, step_no, coalesce(map_index, 0), attempt, p_outcome, ready_at, claimed_at, v_now, runner_id, p_error
+      from withdrawn where runner_id is not null
+        on conflict do nothing
+  )
+  select count(*) into v_done from withdrawn;
+  return v_done;
+end;
+$$;
+
+comment on function htdag.withdraw_tasks(bigint[], text, text, smallint) is
+  'Delete the live tasks of locked runs, of one step or of all; returns how many.';
+
+create or replace function htdag.run_untouched(p_run_id bigint)
+returns boolean
+language sql
+stable
+security definer
+set search_path = ''
+return exists (
+  select from htdag.runs r
+   where r.run_id = p_run_id
+     and r.finished_at is null
+     and r.succeeded = r.scheduled & ~r.scheduled
+     and r.failed = r.succeeded
+     and not exists (select from htdag.tasks t where t.run_id = r.run_id and t.attempt > 0)
+     and not exists (select from htdag.attempts a where a.run_id = r.run_id));
+
+comment on function htdag.run_untouched(bigint) is
+  'True while no runner has claimed anything of the run, so that whatever it will read is yet to be read.';

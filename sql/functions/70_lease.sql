@@ -1,0 +1,311 @@
+-- Leases: runners, their heartbeats, and what happens when they fall silent.
+--
+-- A lease belongs to a runner, not to a task: one heartbeat renews them all. What
+-- looks for expired ones runs inside the heartbeats of others and takes only rows
+-- that nobody holds, so that it never waits and never makes anyone wait.
+--
+-- Advisory locks: class 1213481298 ('HTDR'), object 0 for upkeep.
+
+create or replace function htdag.register_runner(
+  p_name        text,
+  p_queues      text[] default '{default}',
+  p_kinds       text[] default '{}',
+  p_concurrency integer default 1,
+  p_lease       interval default '30 s'
+)
+returns integer
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+  v_now    constant timestamptz := htdag.clock();
+  v_runner integer;
+begin
+  insert into htdag.runners (name, queues, kinds, concurrency, registered_at, seen_at, lease_expires_at)
+  values (p_name, p_queues, p_kinds, p_concurrency, v_now, v_now, v_now + p_lease)
+  returning runner_id into v_runner;
+  return v_runner;
+end;
+$$;
+
+comment on function htdag.register_runner(text, text[], text[], integer, interval) is
+  'Announce a runner and get its number. It may claim steps of the given kinds from the given queues while it sends heartbeats; after p_lease of silence its tasks go to others.';
+
+create or replace function htdag.heartbeat(
+  p_runner   integer,
+  p_cpu      real,
+  p_memory   real,
+  p_task_ids bigint[] default '{}',
+  p_tokens   bigint[] default '{}',
+  p_lease    interval default '30 s'
+)
+returns setof htdag.stale_tasks
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+  v_now constant timestamptz := htdag.clock();
+begin
+  update htdag.runners
+     set seen_at = v_now, lease_expires_at = v_now + p_lease, cpu = p_cpu, memory = p_memory
+   where runner_id = p_runner and stopped_at is null;
+  if not found then
+    perform htdag.runner_lanes(p_runner);
+  end if;
+  perform htdag.upkeep();
+  return query
+  select a.task_id, a.token
+    from unnest(p_task_ids, p_tokens) a(task_id, token)
+   where not exists (select from htdag.tasks t where t.task_id = a.task_id and t.token = a.token);
+end;
+$$;
+
+comment on function htdag.heartbeat(integer, real, real, bigint[], bigint[], interval) is
+  'Keep a runner''s leases alive and report its load (shares from 0 to 1). Returns those of its tasks that are no longer its own, for it to abort. Raises HT001 for a runner that is not registered.';
+
+create or replace function htdag.rest(p_runner integer)
+returns interval
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+  v_now constant timestamptz := htdag.clock();
+begin
+  update htdag.runners set idle = true where runner_id = p_runner and not idle;
+  return (select min(due_at) - v_now
+            from ((select due_at from htdag.tasks where parked is not null order by due_at limit 1)
+                  union all
+                  (select min(due_at) from htdag.run_queue)) d);
+end;
+$$;
+
+comment on function htdag.rest(integer) is
+  'Mark a runner idle, so that new work wakes it. Returns how long until something that waits for a time may move; null when nothing does. Claim once more after this call, before sleeping.';
+
+create or replace function htdag.stop_runner(p_runner integer)
+returns integer
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+  v_now constant timestamptz := htdag.clock();
+begin
+  update htdag.runners set stopped_at = v_now, idle = false where runner_id = p_runner and stopped_at is null;
+  return htdag.reap();
+end;
+$$;
+
+comment on function htdag.stop_runner(integer) is
+  'Say goodbye: what the runner still holds goes to others at once. Returns how many tasks that were.';
+
+-- Queues of the lanes for which some live runner is idle.
+create or replace function htdag.idle_queues(p_lanes integer[])
+returns setof text
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_now constant timestamptz := htdag.clock();
+begin
+  return query
+  select distinct l.queue
+    from htdag.lanes l
+   where l.lane_id = any (p_lanes)
+     and exists (select from htdag.runners r
+                  where r.idle and r.stopped_at is null and r.lease_expires_at > v_now
+                    and l.queue = any (r.queues) and l.kind = any (r.kinds));
+end;
+$$;
+
+comment on function htdag.idle_queues(integer[]) is 'Queues of the lanes that an idle runner reads.';
+
+create or replace function htdag.wake(p_queues text[])
+returns integer
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+begin
+  perform pg_notify('htdag_wake', q) from unnest(p_queues) q;
+  return cardinality(p_queues);
+end;
+$$;
+
+comment on function htdag.wake(text[]) is
+  'Notify idle runners of the queues ("*" means all) on channel htdag_wake. A hint only: runners also poll. Call it in a transaction of its own, since a notification holds up every other commit.';
+
+create or replace function htdag.wake_idle(p_lanes integer[])
+returns integer
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_now constant timestamptz := htdag.clock();
+begin
+  if p_lanes is not null then
+    return htdag.wake(array(select htdag.idle_queues(p_lanes)));
+  elsif exists (select from htdag.runners where idle and stopped_at is null and lease_expires_at > v_now) then
+    return htdag.wake('{*}');
+  end if;
+  return 0;
+end;
+$$;
+
+comment on function htdag.wake_idle(integer[]) is
+  'Wake idle runners of the lanes, or of all when null; silent when none is idle. Returns how many queues were notified.';
+
+create or replace function htdag.promote()
+returns integer
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_now  constant timestamptz := htdag.clock();
+  v_done integer := 0;
+begin
+  update htdag.tasks set parked = null, due_at = null
+   where task_id = any (array(select task_id from htdag.tasks where parked is not null and due_at <= v_now
+                               order by due_at limit 1000 for update skip locked));
+  get diagnostics v_done = row_count;
+  if exists (select from htdag.run_queue) then
+    v_done := v_done + htdag.admit();
+  end if;
+  return v_done;
+end;
+$$;
+
+comment on function htdag.promote() is
+  'Make claimable what waited for a time that has come, and admit queued runs; returns how many moved.';
+
+-- Take back the tasks of silent runners and those over their time.
+create or replace function htdag.reap()
+returns integer
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_now     constant timestamptz := htdag.clock();
+  v_lost    htdag.tasks[];
+  v_settled record;
+begin
+  update htdag.runners set stopped_at = v_now, idle = false
+   where runner_id = any (array(select runner_id from htdag.runners
+                                 where stopped_at is null and lease_expires_at < v_now
+                                 order by runner_id for update skip locked));
+  with lost as (
+    select t as task
+      from htdag.tasks t
+      join htdag.runners r on r.runner_id = t.runner_id
+     where t.runner_id is not null and (r.stopped_at is not null or t.timeout_at < v_now)
+     order by t.task_id
+       for update of t skip locked
+  )
+  select array_agg(task order by (task).task_id) into v_lost from lost;
+  if v_lost is null then
+    return 0;
+  end if;
+
+  perform htdag.lock_runs(v_lost, '{}');
+  v_lost := htdag.live_tasks(v_lost);
+  insert into htdag.attempts (run_id, step_no, map_index, attempt, outcome, ready_at, claimed_at, finished_at, runner_id, error)
+  select t.run_id, t.step_no, coalesce(t.map_index, 0), t.attempt,
+         case when r.stopped_at is null then 'timed_out' else 'lost' end, t.ready_at, t.claimed_at, v_now, t.runner_id,
+         case when r.stopped_at is null then format('runner %s (%s) held it longer than its time limit of %s', r.runner_id, r.name, t.time_limit)
+              else format('runner %s (%s) fell silent', r.runner_id, r.name) end
+    from unnest(v_lost) t
+    join htdag.runners r on r.runner_id = t.runner_id;
+  select * into v_settled from htdag.settle(htdag.merge_changes(htdag.retry_or_lose(v_lost,
+    array(select t.step_no from unnest(v_lost) t order by t.task_id),
+    array(select 'lost' from unnest(v_lost) t))));
+  perform htdag.wake_idle(v_settled.waiting);
+  return cardinality(v_lost);
+end;
+$$;
+
+comment on function htdag.reap() is
+  'Give the tasks of silent runners, and those held beyond their time limit, another try elsewhere, or lose them when no try is left. Returns how many.';
+
+-- Fail runs that outlived their flow's timeout. Their handlers of failure still run.
+create or replace function htdag.expire_runs()
+returns integer
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_now     constant timestamptz := htdag.clock();
+  v_runs    bigint[];
+  v_settled record;
+begin
+  v_runs := array(select run_id from htdag.runs where finished_at is null and deadline_at < v_now
+                   order by run_id limit 100 for update skip locked);
+  if cardinality(v_runs) = 0 then
+    return 0;
+  end if;
+  perform htdag.withdraw_tasks(v_runs, 'timed_out', 'the run is over its deadline');
+  update htdag.runs set deadline_at = null, error = format('over its deadline of %s', deadline_at) where run_id = any (v_runs);
+  -- What was under way has failed; what had not begun is skipped.
+  select * into v_settled from htdag.settle(array(
+    select (r.run_id, r.failed & ~r.failed, r.scheduled & ~(r.succeeded | r.failed | r.skipped),
+            v.regular & ~(r.scheduled | r.succeeded | r.failed), r.failed & ~r.failed)::htdag.run_change
+      from htdag.runs r join htdag.flow_versions v using (flow_version_id)
+     where r.run_id = any (v_runs) order by r.run_id));
+  perform htdag.wake_idle(v_settled.waiting);
+  return cardinality(v_runs);
+end;
+$$;
+
+comment on function htdag.expire_runs() is 'Fail runs that are over their deadline; returns how many.';
+
+create or replace function htdag.upkeep()
+returns integer
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+  v_now  constant timestamptz := htdag.clock();
+  v_done integer := 0;
+begin
+  if not pg_try_advisory_xact_lock(1213481298, 0) then
+    return 0;
+  end if;
+  v_done := htdag.reap() + htdag.expire_runs() + htdag.promote();
+  -- Elements of maps are of no use once their run has ended.
+  with ended as (
+    select m.run_id, m.step_no, m.shard
+      from htdag.map_shards m join htdag.runs r using (run_id)
+     where r.finished_at is not null
+     order by m.run_id, m.step_no, m.shard
+     limit 160
+       for update of m skip locked
+  ), shards as (
+    delete from htdag.map_shards m using ended e
+     where m.run_id = e.run_id and m.step_no = e.step_no and m.shard = e.shard
+  )
+  delete from htdag.map_items i using (select distinct run_id, step_no from ended) e
+   where i.run_id = e.run_id and i.step_no = e.step_no;
+  delete from htdag.runners
+   where runner_id = any (array(select runner_id from htdag.runners r where stopped_at < v_now - interval '1 day'
+                                   and not exists (select from htdag.tasks t where t.runner_id = r.runner_id)
+                                 order by runner_id for update skip locked));
+  return v_done;
+end;
+$$;
+
+comment on function htdag.upkeep() is
+  'Everything that is due by time: reap, expire, promote, admit, clean up. Runners call it with their heartbeats; calling it by hand does no harm. Returns how many tasks and runs moved.';

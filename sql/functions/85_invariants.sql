@@ -1,0 +1,52 @@
+-- Invariants: what must hold of the engine's tables at every commit.
+
+create or replace view htdag.invariant_violations as
+select 'a step is in two final masks' as invariant, r.run_id, null::bigint as task_id,
+       format('succeeded %s, failed %s, skipped %s', r.succeeded, r.failed, r.skipped) as detail
+  from htdag.runs r
+ where bit_count(r.succeeded & r.failed) + bit_count(r.succeeded & r.skipped) + bit_count(r.failed & r.skipped) > 0
+union all
+select 'a finished run has steps that did not end', r.run_id, null,
+       format('state %s, ended %s of %s', r.state, bit_count(r.succeeded | r.failed | r.skipped), v.step_count)
+  from htdag.runs r
+  join htdag.flow_versions v using (flow_version_id)
+ where r.finished_at is not null and bit_count(r.succeeded | r.failed | r.skipped) < v.step_count
+union all
+select 'a task belongs to no live run', t.run_id, t.task_id, format('step %s, run state %s', t.step_no, coalesce(r.state, 'missing'))
+  from htdag.tasks t
+  left join htdag.runs r using (run_id)
+ where r.run_id is null or r.finished_at is not null
+union all
+select 'a task''s step has ended or was not scheduled', t.run_id, t.task_id, format('step %s', t.step_no)
+  from htdag.tasks t
+  join htdag.runs r using (run_id)
+ where get_bit(r.succeeded | r.failed | r.skipped, t.step_no) = 1 or get_bit(r.scheduled, t.step_no) = 0
+union all
+select 'a scheduled step has no task', r.run_id, null, format('step %s', s.name)
+  from htdag.runs r
+  join htdag.steps s using (flow_version_id)
+ where r.finished_at is null and get_bit(r.scheduled & ~(r.succeeded | r.failed | r.skipped), s.step_no) = 1
+   and not exists (select from htdag.tasks t where t.run_id = r.run_id and s.step_no between t.step_no and t.last_step_no)
+union all
+select 'a running run has nothing to do', r.run_id, null, 'no live task'
+  from htdag.runs r
+ where r.state = 'running' and not exists (select from htdag.tasks t where t.run_id = r.run_id)
+union all
+select 'a step succeeded before what it needs had ended', r.run_id, null, format('step %s', s.name)
+  from htdag.runs r
+  join htdag.steps s using (flow_version_id)
+ where get_bit(r.succeeded, s.step_no) = 1 and s.gate & (r.succeeded | r.failed | r.skipped) <> s.gate
+union all
+select 'a queued run is not in the queue, or the reverse', coalesce(r.run_id, q.run_id), null, format('state %s', r.state)
+  from (select * from htdag.runs where state = 'queued') r
+  full join htdag.run_queue q using (run_id)
+ where r.run_id is null or q.run_id is null
+union all
+select 'a map shard counts wrongly', m.run_id, null, format('step %s shard %s: %s remain, %s succeeded of %s', m.step_no, m.shard, m.remaining, a.done, m.total)
+  from htdag.map_shards m
+  join htdag.runs r on r.run_id = m.run_id and r.finished_at is null
+ cross join lateral (select count(*) as done from htdag.attempts a
+                      where a.run_id = m.run_id and a.step_no = m.step_no and a.map_index % 16 = m.shard and a.outcome = 'succeeded') a
+ where m.remaining <> m.total - a.done;
+
+comment on view htdag.invariant_violations is 'Empty in a healthy database; each row names a broken rule and where. Reads every run: for tests and for looking into trouble.';

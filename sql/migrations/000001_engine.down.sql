@@ -1,0 +1,4 @@
+begin;
+drop schema report cascade;
+drop schema htdag cascade;
+commit;
