@@ -1,0 +1,186 @@
+-- Views over the corpus. Their columns are the stable interface; the tables
+-- behind them are not.
+
+create or replace view report.files as
+select c.name                    as codebase,
+       f.path,
+       f.language,
+       f.bytes,
+       f.lines,
+       encode(f.sha256, 'hex')   as sha256,
+       f.status,
+       f.reason,
+       f.ingested_at
+  from code.files f
+  join code.codebases c on c.codebase_id = f.codebase_id
+ where f.status <> 'pending';
+comment on view report.files is 'Every file that was ever ingested, and what became of it.';
+comment on column report.files.codebase is 'Name of the codebase.';
+comment on column report.files.path is 'Relative to the codebase root, slash separated.';
+comment on column report.files.language is 'Language as linguist names it; null where none was recognised.';
+comment on column report.files.bytes is 'Size on disk.';
+comment on column report.files.lines is 'Number of lines; null for what is not text.';
+comment on column report.files.sha256 is 'Hash of the content last seen, in hexadecimal.';
+comment on column report.files.status is 'ingested (whole), partial (with a reason), skipped (with a reason) or deleted.';
+comment on column report.files.reason is 'Why the file is partial or skipped.';
+comment on column report.files.ingested_at is 'When what is stored of it was last made.';
+
+create or replace view report.symbols as
+select c.name as codebase,
+       f.path,
+       s.kind,
+       s.name,
+       s.qualified_name,
+       s.start_line,
+       s.end_line,
+       s.signature,
+       s.complexity
+  from code.symbols s
+  join code.files f on f.file_id = s.file_id
+  join code.codebases c on c.codebase_id = f.codebase_id;
+comment on view report.symbols is 'Definitions in files.';
+comment on column report.symbols.codebase is 'Name of the codebase.';
+comment on column report.symbols.path is 'File that holds the definition.';
+comment on column report.symbols.kind is 'function, method, class, struct, interface, trait, enum, type, constant, variable, field, module or macro.';
+comment on column report.symbols.name is 'As written at the definition.';
+comment on column report.symbols.qualified_name is 'Dotted path within the file''s module, such as Client.Do.';
+comment on column report.symbols.start_line is 'First line of the definition, from 1.';
+comment on column report.symbols.end_line is 'Last line of the definition.';
+comment on column report.symbols.signature is 'The declaration on one line, without the body.';
+comment on column report.symbols.complexity is 'Cyclomatic complexity: decisions + 1; 0 for what has no body.';
+
+create or replace view report.imports as
+select c.name as codebase,
+       f.path,
+       i.line,
+       i.module,
+       t.path as resolved_path
+  from code.imports i
+  join code.files f on f.file_id = i.file_id
+  join code.codebases c on c.codebase_id = f.codebase_id
+  left join code.files t on t.file_id = i.resolved_file_id;
+comment on view report.imports is 'Dependencies that files declare.';
+comment on column report.imports.codebase is 'Name of the codebase.';
+comment on column report.imports.path is 'File that imports.';
+comment on column report.imports.line is 'Line of the declaration, from 1.';
+comment on column report.imports.module is 'What is imported, as written.';
+comment on column report.imports.resolved_path is 'File of the codebase that it means, one for many where a directory is meant; null for what lies outside.';
+
+create or replace view report.calls as
+select e.codebase,
+       e.caller_path,
+       e.caller,
+       e.call_line,
+       e.callee_path,
+       e.callee,
+       e.confidence
+  from code.call_edges e;
+comment on view report.calls is 'Calls, with the called symbol where it could be found.';
+comment on column report.calls.codebase is 'Name of the codebase.';
+comment on column report.calls.caller_path is 'File in which the call stands.';
+comment on column report.calls.caller is 'Qualified name of the function or method around the call; null at top level.';
+comment on column report.calls.call_line is 'Line of the call, from 1.';
+comment on column report.calls.callee_path is 'File that defines the called symbol; null where it lies outside the codebase or could not be told.';
+comment on column report.calls.callee is 'Qualified name of the called symbol, or the call as written where it was not found.';
+comment on column report.calls.confidence is 'How certain the callee is, from 0.5 (the only one of its name) to 1 (same file); null where it was not found.';
+
+create or replace view report.dependencies as
+select e.codebase,
+       e.path,
+       e.depends_on,
+       e.imports,
+       e.calls
+  from code.file_edges e;
+comment on view report.dependencies is 'Which file needs which, and how much.';
+comment on column report.dependencies.codebase is 'Name of the codebase.';
+comment on column report.dependencies.path is 'File that needs the other.';
+comment on column report.dependencies.depends_on is 'File that is needed.';
+comment on column report.dependencies.imports is 'Number of imports that mean it.';
+comment on column report.dependencies.calls is 'Number of calls of its symbols.';
+
+create or replace view report.history as
+select c.name                    as codebase,
+       f.path,
+       v.ordinal                 as version,
+       v.change,
+       encode(v.sha256, 'hex')   as sha256,
+       v.bytes,
+       v.lines,
+       v.symbols,
+       v.complexity,
+       v.recorded_at
+  from code.file_versions v
+  join code.files f on f.file_id = v.file_id
+  join code.codebases c on c.codebase_id = f.codebase_id;
+comment on view report.history is 'Every version of every file that was ingested.';
+comment on column report.history.codebase is 'Name of the codebase.';
+comment on column report.history.path is 'File, relative to the codebase root.';
+comment on column report.history.version is 'Number of the version of the file, from 1.';
+comment on column report.history.change is 'added, modified, deleted or restored.';
+comment on column report.history.sha256 is 'Hash of the content, in hexadecimal; null for a deletion.';
+comment on column report.history.bytes is 'Size of the content.';
+comment on column report.history.lines is 'Number of lines.';
+comment on column report.history.symbols is 'Number of definitions.';
+comment on column report.history.complexity is 'Sum of the cyclomatic complexity of its definitions.';
+comment on column report.history.recorded_at is 'When the version was ingested.';
+
+create or replace view report.languages as
+select c.name                            as codebase,
+       coalesce(f.language, 'unknown')   as language,
+       count(*)                          as files,
+       coalesce(sum(f.lines), 0)         as lines,
+       sum(f.bytes)                      as bytes,
+       coalesce(sum(s.symbols), 0)       as symbols,
+       coalesce(sum(s.complexity), 0)    as complexity
+  from code.files f
+  join code.codebases c on c.codebase_id = f.codebase_id
+  left join (
+         select s.file_id, count(*) as symbols, sum(s.complexity) as complexity
+           from code.symbols s
+          group by s.file_id) s on s.file_id = f.file_id
+ where f.status in ('ingested', 'partial', 'skipped')
+ group by c.name, coalesce(f.language, 'unknown');
+comment on view report.languages is 'What each codebase is written in.';
+comment on column report.languages.codebase is 'Name of the codebase.';
+comment on column report.languages.language is 'Language as linguist names it.';
+comment on column report.languages.files is 'Number of files that exist.';
+comment on column report.languages.lines is 'Number of their lines.';
+comment on column report.languages.bytes is 'Their size on disk.';
+comment on column report.languages.symbols is 'Number of their definitions.';
+comment on column report.languages.complexity is 'Sum of the cyclomatic complexity of their definitions.';
+
+create or replace view report.ingestions as
+select c.name                                                       as codebase,
+       i.run_id,
+       i.reason,
+       case
+         when i.finished_at is not null then 'finished'
+         when r.finished_at is not null then r.state
+         else 'running'
+       end                                                          as state,
+       i.files_seen,
+       i.files_changed,
+       i.files_gone,
+       i.files_done,
+       i.bytes_changed,
+       i.bytes_done,
+       case when i.bytes_changed = 0 then 1 else round(i.bytes_done::numeric / i.bytes_changed, 3) end as share_done,
+       i.started_at,
+       i.finished_at
+  from code.ingestions i
+  join code.codebases c on c.codebase_id = i.codebase_id
+  left join htdag.runs r on r.run_id = i.run_id;
+comment on view report.ingestions is 'Whole scans of codebases and how far each has come.';
+comment on column report.ingestions.codebase is 'Name of the codebase.';
+comment on column report.ingestions.run_id is 'The run of ingest_codebase; see report.runs.';
+comment on column report.ingestions.reason is 'Why it was started.';
+comment on column report.ingestions.state is 'running, finished, or how the run ended otherwise.';
+comment on column report.ingestions.files_seen is 'Files on disk.';
+comment on column report.ingestions.files_changed is 'Files whose content was new.';
+comment on column report.ingestions.files_gone is 'Files that were on disk before.';
+comment on column report.ingestions.files_done is 'Changed files that are stored.';
+comment on column report.ingestions.bytes_changed is 'Size of the changed files.';
+comment on column report.ingestions.bytes_done is 'Size of those that are stored.';
+comment on column report.ingestions.share_done is 'From 0 to 1, by size.';
+comment on column report.ingestions.started_at is 'When the scan had compared everything.';
+comment on column report.ingestions.finished_at is 'When everything was stored, resolved and indexed.';
