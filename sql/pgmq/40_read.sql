@@ -41,7 +41,7 @@ $$;
 comment on function pgmq.lock_visible(text, timestamptz, integer, jsonb) is
   'Locks up to p_qty messages of a queue''s table that are visible at p_now and not locked, oldest first, and returns their ids. Null takes all.';
 
-create or replace function pgmq.mark_read_statement(p_queue_table text)
+create or replace function pgmq.mark_read_statement(p_queue_table text, p_order text default 'msg_id')
 returns text
 language plpgsql
 immutable
@@ -59,13 +59,13 @@ begin
        where m.msg_id = any ($3)
       returning m.msg_id, m.read_ct, m.enqueued_at, m.last_read_at, m.vt, m.message, m.headers
     )
-    select * from taken order by msg_id
+    select * from taken order by %s
     $dml$,
-    p_queue_table);
+    p_queue_table, p_order);
 end;
 $$;
-comment on function pgmq.mark_read_statement(text) is
-  'The statement that counts a read at $1 of the messages $3, hides them until $2 and returns them, oldest first.';
+comment on function pgmq.mark_read_statement(text, text) is
+  'The statement that counts a read at $1 of the messages $3, hides them until $2 and returns them, oldest first. p_order is SQL: never a caller''s.';
 
 create or replace function pgmq.read(
   queue_name  text,
