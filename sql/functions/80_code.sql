@@ -27,7 +27,7 @@ select f.codebase_id,
        f.sha256,
        f.ingested_sha256,
        f.ingested_version,
-       f.recorded_at
+       f.seen_at
   from code.files f
  where f.status <> 'deleted';
 comment on view code.known_files is 'Facts of the files that exist, as a scan compares them with the disk.';
@@ -221,7 +221,8 @@ create or replace function code.record_files(
   p_inodes      bigint[],
   p_owners      text[],
   p_sha256s     bytea[],
-  p_reasons     text[]
+  p_reasons     text[],
+  p_seen_at     timestamptz[]
 )
 returns setof code.recorded_files
 language plpgsql
@@ -236,15 +237,19 @@ begin
     perform code.lock_codebase(p_codebase_id);
   end if;
   with given as (
-    select distinct on (g.path) g.*
-      from unnest(p_paths, p_bytes, p_modified_ns, p_modes, p_inodes, p_owners, p_sha256s, p_reasons)
-        as g (path, bytes, modified_ns, mode, inode, owner, sha256, reason)
-     order by g.path collate "C"
+    select distinct on (g.path) g.path, g.bytes, g.modified_ns, g.mode, g.inode, g.sha256,
+           nullif(g.owner, '') as owner, nullif(g.reason, '') as reason, g.seen_at
+      from unnest(p_paths, p_bytes, p_modified_ns, p_modes, p_inodes, p_owners, p_sha256s, p_reasons, p_seen_at)
+        as g (path, bytes, modified_ns, mode, inode, owner, sha256, reason, seen_at)
+     order by g.path collate "C", g.seen_at desc
+  ),
+  known as (
+    select f.* from code.files f where f.codebase_id = p_codebase_id and f.path = any (p_paths)
   ),
   written as (
     insert into code.files as f
-           (codebase_id, path, bytes, modified_ns, mode, inode, owner, sha256, status, reason)
-    select p_codebase_id, g.path, g.bytes, g.modified_ns, g.mode, g.inode, g.owner, g.sha256,
+           (codebase_id, path, bytes, modified_ns, mode, inode, owner, sha256, seen_at, status, reason)
+    select p_codebase_id, g.path, g.bytes, g.modified_ns, g.mode, g.inode, g.owner, g.sha256, g.seen_at,
            case when g.sha256 is null then 'skipped' else 'pending' end,
            case when g.sha256 is null then coalesce(g.reason, 'unreadable') end
       from given g
@@ -265,18 +270,17 @@ begin
            ingested_sha256  = case when excluded.sha256 is null then null else f.ingested_sha256 end,
            ingested_version = case when excluded.sha256 is null then null else f.ingested_version end,
            deleted_at       = null,
-           recorded_at      = now()
-     where (f.bytes, f.modified_ns, f.mode, f.inode, f.owner, f.sha256)
-           is distinct from
-           (excluded.bytes, excluded.modified_ns, excluded.mode, excluded.inode, excluded.owner, excluded.sha256)
-        or f.status = 'deleted'
-        or (excluded.sha256 is null and f.reason is distinct from excluded.reason)
-    returning f.file_id, f.sha256
+           seen_at          = excluded.seen_at
+     where excluded.seen_at >= f.seen_at
+    returning f.file_id, f.bytes, f.modified_ns, f.mode, f.inode, f.owner, f.sha256
   )
-  select coalesce(array_agg(w.file_id), '{}'),
-         coalesce(array_agg(w.file_id) filter (where w.sha256 is null), '{}')
+  select coalesce(array_agg(w.file_id) filter (where k.file_id is null or k.status = 'deleted'
+                    or (k.bytes, k.modified_ns, k.mode, k.inode, k.owner, k.sha256)
+                       is distinct from (w.bytes, w.modified_ns, w.mode, w.inode, w.owner, w.sha256)), '{}'),
+         coalesce(array_agg(w.file_id) filter (where w.sha256 is null and k.ingested_sha256 is not null), '{}')
     into v_changed, v_unreadable
-    from written w;
+    from written w
+    left join known k on k.file_id = w.file_id;
 
   -- What cannot be read any more cannot be vouched for either.
   if v_unreadable <> '{}' then
@@ -297,8 +301,8 @@ begin
    order by f.path collate "C";
 end;
 $$;
-comment on function code.record_files(integer, integer, text[], bigint[], bigint[], integer[], bigint[], text[], bytea[], text[]) is
-  'Record what was seen on disk; rows that say the same are not written. A null hash means unreadable, for the reason given. p_version is the extractor version that due is measured against.';
+comment on function code.record_files(integer, integer, text[], bigint[], bigint[], integer[], bigint[], text[], bytea[], text[], timestamptz[]) is
+  'Record what was seen on disk, unless something newer is recorded already. A null hash means unreadable, for the reason given. p_version is the extractor version that due is measured against.';
 
 create or replace function code.clear_files(p_codebase_id integer, p_file_ids bigint[])
 returns bigint
@@ -376,7 +380,7 @@ $$;
 comment on function code.mark_stale(integer, bigint[], text[], text[], boolean[]) is
   'Note that files are to be resolved and which names they gained or lost; p_names and p_provided hold one text array per file, written as text.';
 
-create or replace function code.forget_files(p_codebase_id integer, p_paths text[])
+create or replace function code.forget_files(p_codebase_id integer, p_paths text[], p_seen_at timestamptz default 'infinity')
 returns bigint
 language plpgsql
 volatile
@@ -390,13 +394,14 @@ begin
     update code.files f
        set status           = 'deleted',
            deleted_at       = now(),
-           recorded_at      = now(),
+           seen_at          = least(p_seen_at, htdag.clock()),
            reason           = null,
            ingested_sha256  = null,
            ingested_version = null
      where f.codebase_id = p_codebase_id
        and f.path = any (p_paths)
        and f.status <> 'deleted'
+       and f.seen_at <= p_seen_at
     returning f.file_id, f.bytes, f.sha256, f.ingested_at
   ),
   versions as (
@@ -413,10 +418,14 @@ begin
   return cardinality(v_file_ids);
 end;
 $$;
-comment on function code.forget_files(integer, text[]) is
-  'Files are gone from disk: their rows stay, marked deleted; what was derived from them goes, and what referred to them is resolved anew. Returns how many were not known to be gone.';
+comment on function code.forget_files(integer, text[], timestamptz) is
+  'Files were gone from disk at p_seen_at: their rows stay, marked deleted; what was derived from them goes, and what referred to them is resolved anew. Returns how many were not known to be gone.';
 
 -- Extractions -----------------------------------------------------------------
+--
+-- Everything for a batch of files goes in as columns: one array each. Optional
+-- texts are given as '', optional numbers as -1, since not every client can put
+-- nulls into arrays.
 
 create or replace function code.is_callable(p_kind text, p_parent_key text)
 returns boolean
@@ -456,7 +465,9 @@ declare
   v_written bigint;
 begin
   with given as materialized (
-    select g.*
+    select g.file_id, g.key, nullif(g.parent_key, '') as parent_key, g.kind, g.name, g.qualified_name,
+           nullif(g.signature, '') as signature, nullif(g.doc, '') as doc,
+           g.exported, g.start_line, g.end_line, g.start_byte, g.end_byte, g.complexity
       from unnest(p_file_ids, p_keys, p_parent_keys, p_kinds, p_names, p_qualified_names, p_signatures, p_docs,
                   p_exporteds, p_start_lines, p_end_lines, p_start_bytes, p_end_bytes, p_complexities)
         as g (file_id, key, parent_key, kind, name, qualified_name, signature, doc,
@@ -562,7 +573,7 @@ declare
   v_written bigint;
 begin
   with given as materialized (
-    select g.file_id, g.ordinal, g.module, g.alias, g.names::text[] as names, g.line, g.seeks::text[] as seeks
+    select g.file_id, g.ordinal, g.module, nullif(g.alias, '') as alias, g.names::text[] as names, g.line, g.seeks::text[] as seeks
       from unnest(p_file_ids, p_ordinals, p_modules, p_aliases, p_names, p_lines, p_seeks)
         as g (file_id, ordinal, module, alias, names, line, seeks)
   ),
@@ -741,10 +752,11 @@ declare
   v_written bigint;
 begin
   with given as materialized (
-    select g.file_id, g.ordinal, caller.symbol_id as caller_id, g.name, g.qualifier, g.line, g.reach, g.target,
+    select g.file_id, g.ordinal, caller.symbol_id as caller_id, g.name, nullif(g.qualifier, '') as qualifier,
+           g.line, g.reach, g.target,
            callee.symbol_id as callee_id,
            case when callee.symbol_id is not null then g.confidence end as confidence,
-           g.import_ordinal
+           nullif(g.import_ordinal, -1) as import_ordinal
       from unnest(p_file_ids, p_ordinals, p_caller_keys, p_names, p_qualifiers, p_lines, p_reaches, p_targets,
                   p_callee_keys, p_confidences, p_import_ordinals)
         as g (file_id, ordinal, caller_key, name, qualifier, line, reach, target,
@@ -827,7 +839,8 @@ begin
   -- A chunk is known by its text: moved down by an edit above, it keeps its row
   -- and its place in the indexes. Its ordinal is a name, not a position.
   with given as materialized (
-    select g.*,
+    select g.file_id, nullif(g.symbol_key, '') as symbol_key, g.start_line, g.end_line, g.text_hash,
+           g.content, g.words, g.n,
            row_number() over (partition by g.file_id, g.text_hash order by g.n) as copy
       from unnest(p_file_ids, p_symbol_keys, p_start_lines, p_end_lines, p_text_hashes, p_contents, p_words)
         with ordinality as g (file_id, symbol_key, start_line, end_line, text_hash, content, words, n)
@@ -910,7 +923,10 @@ declare
   v_written bigint;
 begin
   with given as materialized (
-    select g.*
+    select g.file_id, g.sha256, g.status, nullif(g.reason, '') as reason, nullif(g.language, '') as language,
+           nullif(g.lines, -1) as lines, nullif(g.encoding, '') as encoding, g.generated, g.minified,
+           nullif(g.module, '') as module, nullif(g.doc, '') as doc, nullif(g.parser, '') as parser,
+           g.parse_errors, nullif(g.family, '') as family, nullif(g.scope, '') as scope, g.precedence
       from unnest(p_file_ids, p_sha256s, p_statuses, p_reasons, p_languages, p_lines, p_encodings, p_generated,
                   p_minified, p_modules, p_docs, p_parsers, p_parse_errors, p_families, p_scopes, p_precedences)
         as g (file_id, sha256, status, reason, language, lines, encoding, generated,

@@ -21,6 +21,7 @@ create or replace function code.record_changes(
   p_sha256s     bytea[],
   p_contents    bytea[],
   p_reasons     text[],
+  p_seen_at     timestamptz[],
   p_burst       integer default 50
 )
 returns setof code.recorded_changes
@@ -40,22 +41,22 @@ begin
 
   with given as (
     select g.*
-      from unnest(p_paths, p_gone, p_bytes, p_modified_ns, p_modes, p_inodes, p_owners, p_sha256s, p_reasons)
-        as g (path, gone, bytes, modified_ns, mode, inode, owner, sha256, reason)
+      from unnest(p_paths, p_gone, p_bytes, p_modified_ns, p_modes, p_inodes, p_owners, p_sha256s, p_reasons, p_seen_at)
+        as g (path, gone, bytes, modified_ns, mode, inode, owner, sha256, reason, seen_at)
   ),
   seen as (
     select r.file_id, r.due
       from (select array_agg(g.path) as paths, array_agg(g.bytes) as bytes, array_agg(g.modified_ns) as modified_ns,
                    array_agg(g.mode) as modes, array_agg(g.inode) as inodes, array_agg(g.owner) as owners,
-                   array_agg(g.sha256) as sha256s, array_agg(g.reason) as reasons
+                   array_agg(g.sha256) as sha256s, array_agg(g.reason) as reasons, array_agg(g.seen_at) as seen_at
               from given g
              where not g.gone) a
      cross join lateral code.record_files(v_codebase_id, p_version, a.paths, a.bytes, a.modified_ns, a.modes,
-                                          a.inodes, a.owners, a.sha256s, a.reasons) r
+                                          a.inodes, a.owners, a.sha256s, a.reasons, a.seen_at) r
      where a.paths is not null
   ),
   gone as (
-    select f.file_id, f.status <> 'deleted' as due
+    select f.file_id, f.status <> 'deleted' and f.seen_at <= g.seen_at as due
       from given g
       join code.files f on f.codebase_id = v_codebase_id and f.path = g.path
      where g.gone
@@ -108,7 +109,7 @@ begin
     left join code.files f on f.codebase_id = v_codebase_id and f.path = g.path;
 end;
 $$;
-comment on function code.record_changes(text, integer, text[], boolean[], bigint[], bigint[], integer[], bigint[], text[], bytea[], bytea[], text[], integer) is
+comment on function code.record_changes(text, integer, text[], boolean[], bigint[], bigint[], integer[], bigint[], text[], bytea[], bytea[], text[], timestamptz[], integer) is
   'Store the facts and contents of changed files and start ingest_file for each whose content is new or gone, all in one transaction. Changes of a file whose run has not begun need no other; more than p_burst at once become one scan.';
 
 create or replace function code.request_scan(p_codebase text, p_reason text default 'requested')

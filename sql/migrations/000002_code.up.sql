@@ -71,7 +71,7 @@ create table code.files (
   ingested_version integer,
   run_id           bigint,
   first_seen_at    timestamptz not null default now(),
-  recorded_at      timestamptz not null default now(),
+  seen_at          timestamptz not null default now(),
   ingested_at      timestamptz,
   deleted_at       timestamptz,
   constraint files_pkey primary key (file_id),
@@ -93,7 +93,7 @@ comment on column code.files.family is 'Languages whose symbols can call each ot
 comment on column code.files.scope is 'Files with an equal scope see each other''s top-level names without an import (a Go package); null where a file stands alone.';
 comment on column code.files.precedence is 'Which of several definitions of one name is meant: 0 before 1 (for another platform) before 2 (tests).';
 comment on column code.files.run_id is 'Run of ingest_file that was started last for the file.';
-comment on column code.files.recorded_at is 'When its facts last changed; an unchanged file was also seen at the codebase''s scanned_at.';
+comment on column code.files.seen_at is 'When the disk was asked for the recorded facts; older facts do not replace them. A file that no scan found changed was also seen at the codebase''s scanned_at.';
 comment on column code.files.ingested_sha256 is 'Hash of the content that symbols, imports, calls and chunks describe.';
 comment on column code.files.ingested_version is 'Extractor version that produced them.';
 

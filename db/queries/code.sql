@@ -1,0 +1,196 @@
+-- The corpus, as the ingestion steps see it.
+
+-- name: RegisterCodebase :one
+select code.register_codebase(p_name => @name, p_root => @root)::integer as codebase_id;
+
+-- name: Codebase :one
+select codebase_id, name, root, scanned_at, ready_at from code.codebases where name = @name;
+
+-- name: LockCodebase :exec
+select code.lock_codebase(p_codebase_id => @codebase_id, p_shared => @shared);
+
+-- name: KnownFiles :many
+select * from code.known_files where codebase_id = @codebase_id;
+
+-- name: KnownFile :one
+select * from code.known_files where codebase_id = @codebase_id and path = @path;
+
+-- name: MissingBlobs :many
+select code.missing_blobs(p_sha256s => @sha256s::bytea[])::bytea as sha256;
+
+-- name: StoreBlobs :one
+select code.store_blobs(p_sha256s => @sha256s::bytea[], p_bytes => @bytes::bigint[], p_contents => @contents::bytea[])::bigint as stored;
+
+-- name: RecordFiles :many
+select *
+  from code.record_files(
+         p_codebase_id => @codebase_id,
+         p_version     => @version,
+         p_paths       => @paths::text[],
+         p_bytes       => @bytes::bigint[],
+         p_modified_ns => @modified_ns::bigint[],
+         p_modes       => @modes::integer[],
+         p_inodes      => @inodes::bigint[],
+         p_owners      => @owners::text[],
+         p_sha256s     => @sha256s::bytea[],
+         p_reasons     => @reasons::text[],
+         p_seen_at     => @seen_at::timestamptz[]);
+
+-- name: RecordChanges :many
+select *
+  from code.record_changes(
+         p_codebase    => @codebase,
+         p_version     => @version,
+         p_paths       => @paths::text[],
+         p_gone        => @gone::boolean[],
+         p_bytes       => @bytes::bigint[],
+         p_modified_ns => @modified_ns::bigint[],
+         p_modes       => @modes::integer[],
+         p_inodes      => @inodes::bigint[],
+         p_owners      => @owners::text[],
+         p_sha256s     => @sha256s::bytea[],
+         p_contents    => @contents::bytea[],
+         p_reasons     => @reasons::text[],
+         p_seen_at     => @seen_at::timestamptz[],
+         p_burst       => @burst);
+
+-- name: RequestScan :one
+select code.request_scan(p_codebase => @codebase, p_reason => @reason)::bigint as run_id;
+
+-- name: ForgetFiles :one
+select code.forget_files(p_codebase_id => @codebase_id, p_paths => @paths::text[], p_seen_at => @seen_at)::bigint as forgotten;
+
+-- name: FileContent :one
+select * from code.file_contents where codebase_id = @codebase_id and path = @path;
+
+-- name: FileContents :many
+select * from code.file_contents where file_id = any (@file_ids::bigint[]) order by file_id;
+
+-- name: StoreSymbols :one
+select code.store_symbols(
+         p_codebase_id     => @codebase_id,
+         p_replaced        => @replaced::bigint[],
+         p_file_ids        => @file_ids::bigint[],
+         p_keys            => @keys::text[],
+         p_parent_keys     => @parent_keys::text[],
+         p_kinds           => @kinds::text[],
+         p_names           => @names::text[],
+         p_qualified_names => @qualified_names::text[],
+         p_signatures      => @signatures::text[],
+         p_docs            => @docs::text[],
+         p_exporteds       => @exporteds::boolean[],
+         p_start_lines     => @start_lines::integer[],
+         p_end_lines       => @end_lines::integer[],
+         p_start_bytes     => @start_bytes::integer[],
+         p_end_bytes       => @end_bytes::integer[],
+         p_complexities    => @complexities::integer[])::bigint as written;
+
+-- name: StoreImports :one
+select code.store_imports(
+         p_codebase_id => @codebase_id,
+         p_replaced    => @replaced::bigint[],
+         p_file_ids    => @file_ids::bigint[],
+         p_ordinals    => @ordinals::integer[],
+         p_modules     => @modules::text[],
+         p_aliases     => @aliases::text[],
+         p_names       => @names::text[],
+         p_lines       => @lines::integer[],
+         p_seeks       => @seeks::text[])::bigint as written;
+
+-- name: StoreProvides :one
+select code.store_provides(
+         p_codebase_id => @codebase_id,
+         p_replaced    => @replaced::bigint[],
+         p_file_ids    => @file_ids::bigint[],
+         p_names       => @names::text[],
+         p_root_files  => @root_files::bigint[],
+         p_prefixes    => @prefixes::text[],
+         p_directories => @directories::text[])::bigint as written;
+
+-- name: StoreCalls :one
+select code.store_calls(
+         p_codebase_id     => @codebase_id,
+         p_replaced        => @replaced::bigint[],
+         p_file_ids        => @file_ids::bigint[],
+         p_ordinals        => @ordinals::integer[],
+         p_caller_keys     => @caller_keys::text[],
+         p_names           => @names::text[],
+         p_qualifiers      => @qualifiers::text[],
+         p_lines           => @lines::integer[],
+         p_reaches         => @reaches::text[],
+         p_targets         => @targets::text[],
+         p_callee_keys     => @callee_keys::text[],
+         p_confidences     => @confidences::real[],
+         p_import_ordinals => @import_ordinals::integer[])::bigint as written;
+
+-- name: StoreChunks :one
+select code.store_chunks(
+         p_codebase_id => @codebase_id,
+         p_replaced    => @replaced::bigint[],
+         p_file_ids    => @file_ids::bigint[],
+         p_symbol_keys => @symbol_keys::text[],
+         p_start_lines => @start_lines::integer[],
+         p_end_lines   => @end_lines::integer[],
+         p_text_hashes => @text_hashes::bytea[],
+         p_contents    => @contents::text[],
+         p_words       => @words::text[])::bigint as written;
+
+-- name: StoreFiles :one
+select code.store_files(
+         p_codebase_id  => @codebase_id,
+         p_version      => @version,
+         p_file_ids     => @file_ids::bigint[],
+         p_sha256s      => @sha256s::bytea[],
+         p_statuses     => @statuses::text[],
+         p_reasons      => @reasons::text[],
+         p_languages    => @languages::text[],
+         p_lines        => @lines::integer[],
+         p_encodings    => @encodings::text[],
+         p_generated    => @generated::boolean[],
+         p_minified     => @minified::boolean[],
+         p_modules      => @modules::text[],
+         p_docs         => @docs::text[],
+         p_parsers      => @parsers::text[],
+         p_parse_errors => @parse_errors::integer[],
+         p_families     => @families::text[],
+         p_scopes       => @scopes::text[],
+         p_precedences  => @precedences::smallint[])::bigint as written;
+
+-- name: ResolveFiles :one
+select code.resolve_files(p_codebase_id => @codebase_id, p_file_ids => @file_ids::bigint[])::bigint as resolved;
+
+-- name: ResolveCodebase :one
+select code.resolve_codebase(p_codebase_id => @codebase_id, p_anew => @anew)::bigint as resolved;
+
+-- name: UpdateDependencies :one
+select code.update_dependencies(p_codebase_id => @codebase_id)::bigint as written;
+
+-- name: BeginIngestion :exec
+select code.begin_ingestion(
+         p_run_id        => @run_id,
+         p_codebase_id   => @codebase_id,
+         p_reason        => @reason,
+         p_files_seen    => @files_seen,
+         p_files_changed => @files_changed,
+         p_files_gone    => @files_gone,
+         p_bytes_changed => @bytes_changed);
+
+-- name: AdvanceIngestion :exec
+select code.advance_ingestion(p_run_id => @run_id, p_files => @files, p_bytes => @bytes);
+
+-- name: FinishIngestion :one
+select code.finish_ingestion(p_run_id => @run_id)::boolean as first;
+
+-- name: Ingestion :one
+select * from code.ingestions where run_id = @run_id;
+
+-- name: Notify :one
+select code.notify(
+         p_event    => @event,
+         p_codebase => @codebase,
+         p_path     => sqlc.narg(path),
+         p_run_id   => @run_id,
+         p_details  => @details)::bigint as message_id;
+
+-- name: FileTotals :one
+select code.file_totals(p_codebase => @codebase, p_path => @path)::jsonb as totals;
