@@ -72,6 +72,9 @@ func (in *instance) makeCluster(ctx context.Context, bins Binaries, durable bool
 	}
 	if out, err := in.who.run(ctx, in.path, bins.path("initdb"), args...); err != nil {
 		_ = in.root.Remove(work) // initdb emptied it; where it could not, this fails and the rest stays
+		if ctx.Err() != nil {
+			return fmt.Errorf("%s: %w", doing, err)
+		}
 		return failed(doing, err, out, "")
 	}
 	if err := in.finishCluster(work); err != nil {

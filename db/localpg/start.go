@@ -91,7 +91,11 @@ func (in *instance) join(ctx context.Context) (pm postmaster, running bool, err 
 // binaries finds a server for a cluster of the given major version, 0 for a new
 // one, and fetches it where none is installed.
 func (in *instance) binaries(ctx context.Context, o Options, major int) (Binaries, error) {
-	all, err := newFinder(o.BinDir, in.who).all(ctx)
+	return in.choose(ctx, o, major, newFinder(o.BinDir, in.who))
+}
+
+func (in *instance) choose(ctx context.Context, o Options, major int, f finder) (Binaries, error) {
+	all, err := f.all(ctx)
 	if err == nil {
 		if major == 0 {
 			return all[0], nil

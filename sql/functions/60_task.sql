@@ -192,7 +192,8 @@ begin
 
   insert into htdag.attempts (run_id, step_no, map_index, attempt, outcome, ready_at, claimed_at, finished_at, ran, runner_id, output, error)
   select t.run_id, a.step_no, coalesce(t.map_index, 0), case when a.step_no = t.step_no then t.attempt else 1 end,
-         a.outcome, t.ready_at, t.claimed_at, v_now, a.ran, p_runner, a.output, a.error
+         a.outcome, t.ready_at, t.claimed_at, v_now, a.ran, p_runner, a.output,
+         case when a.outcome <> 'succeeded' then coalesce(nullif(a.error, ''), 'no reason given') end
     from unnest(p_task_ids, p_step_nos, p_outcomes, p_outputs, p_errors, p_ran) a(task_id, step_no, outcome, output, error, ran)
     join unnest(v_done || v_kept) t on t.task_id = a.task_id
    where a.outcome <> 'released';
@@ -219,14 +220,14 @@ begin
   end if;
 
   return query
-  select 'stale'::text, a.task_id, null::bigint, null::bigint, null::text, null::integer, null::smallint, null::smallint,
-         null::integer, null::smallint, null::jsonb, null::jsonb, null::jsonb, null::text
+  select 'stale'::text, a.task_id, null::bigint, 0::bigint, ''::text, 0, 0::smallint, 0::smallint,
+         null::integer, 0::smallint, '{}'::jsonb, null::jsonb, null::jsonb, ''::text
     from (select distinct unnest(p_task_ids) as task_id) a
    where not exists (select from unnest(v_done || v_kept) t where t.task_id = a.task_id);
   if cardinality(v_settled.waiting) > 0 then
     return query
-    select 'wake'::text, null::bigint, null::bigint, null::bigint, null::text, null::integer, null::smallint, null::smallint,
-           null::integer, null::smallint, null::jsonb, null::jsonb, null::jsonb, q
+    select 'wake'::text, 0::bigint, null::bigint, 0::bigint, ''::text, 0, 0::smallint, 0::smallint,
+           null::integer, 0::smallint, '{}'::jsonb, null::jsonb, null::jsonb, q
       from htdag.idle_queues(v_settled.waiting) q;
   end if;
 end;

@@ -1,0 +1,9 @@
+-- name: StepDefinitions :many
+select * from htdag.step_definitions where flow_version_id = @flow_version_id order by step_no;
+
+-- name: DefineFlow :one
+select htdag.define_flow(p_spec => @spec)::integer as version;
+
+-- name: SetLimits :one
+select htdag.set_limits(p_flow => @flow, p_max_concurrent_runs => sqlc.narg(max_concurrent_runs), p_rate_per_minute => sqlc.narg(rate_per_minute),
+  p_cpu_threshold => sqlc.narg(cpu_threshold), p_memory_threshold => sqlc.narg(memory_threshold), p_only_if_unset => @only_if_unset)::boolean as is_set;
