@@ -39,7 +39,8 @@ type Language struct {
 	name   string
 	ts     *C.TSLanguage
 	kinds  []string // by Kind
-	byKind map[string][]Kind
+	named  map[string][]Kind
+	tokens map[string][]Kind
 	fields map[string]Field
 }
 
@@ -56,12 +57,15 @@ func NewLanguage(name string, grammar unsafe.Pointer) (*Language, error) {
 	if !C.ts_parser_set_language(p, ts) {
 		return nil, fmt.Errorf("grammar of %s has a format that the tree-sitter runtime does not know; pin another version of it", name)
 	}
-	l := &Language{name: name, ts: ts, byKind: map[string][]Kind{}, fields: map[string]Field{}}
+	l := &Language{name: name, ts: ts, named: map[string][]Kind{}, tokens: map[string][]Kind{}, fields: map[string]Field{}}
 	for k := C.TSSymbol(0); k < C.TSSymbol(C.ts_language_symbol_count(ts)); k++ {
 		kind := C.GoString(C.ts_language_symbol_name(ts, k))
 		l.kinds = append(l.kinds, kind)
-		if C.ts_language_symbol_type(ts, k) == 0 { // regular: neither a literal token nor hidden
-			l.byKind[kind] = append(l.byKind[kind], Kind(k))
+		switch C.ts_language_symbol_type(ts, k) {
+		case 0: // regular
+			l.named[kind] = append(l.named[kind], Kind(k))
+		case 1: // anonymous
+			l.tokens[kind] = append(l.tokens[kind], Kind(k))
 		}
 	}
 	for f := C.TSFieldId(1); f <= C.TSFieldId(C.ts_language_field_count(ts)); f++ {
@@ -86,7 +90,11 @@ func (l *Language) KindName(k Kind) string {
 
 // Kinds returns the kinds of the named nodes called name; none for a name that the
 // grammar does not have. The result must not be changed.
-func (l *Language) Kinds(name string) []Kind { return l.byKind[name] }
+func (l *Language) Kinds(name string) []Kind { return l.named[name] }
+
+// Tokens returns the kinds of the keyword or punctuation spelled text. Nodes of
+// such kinds are in a Tree only where the grammar gives them a field.
+func (l *Language) Tokens(text string) []Kind { return l.tokens[text] }
 
 // Field returns the field called name.
 func (l *Language) Field(name string) (Field, bool) {

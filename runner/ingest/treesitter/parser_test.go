@@ -242,6 +242,9 @@ func TestLanguageNames(t *testing.T) {
 			t.Errorf("kinds of %s, which is no named node: %v", name, kinds)
 		}
 	}
+	if tokens := l.Tokens("and"); len(tokens) == 0 || l.KindName(tokens[0]) != "and" {
+		t.Errorf("tokens spelled and: %v", tokens)
+	}
 	if _, ok := l.Field("body"); !ok {
 		t.Error("no field body")
 	}

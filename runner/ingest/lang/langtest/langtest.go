@@ -101,9 +101,6 @@ func Problems(text []byte, ex lang.Extraction) []string {
 	if ex.Parser == "" {
 		bad("no parser named")
 	}
-	if ex.ParseErrors > 0 && ex.Partial == "" {
-		bad("%d parse errors but not partial", ex.ParseErrors)
-	}
 	str("partial", ex.Partial, lang.MaxSignature)
 	str("module", ex.Module, lang.MaxQualifiedName)
 	str("doc", ex.Doc, lang.MaxDoc)

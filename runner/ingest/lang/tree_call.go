@@ -1,0 +1,223 @@
+package lang
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/htdag/htdag/runner/ingest/treesitter"
+)
+
+const (
+	// maxQualifier bounds what stands before a called name, in bytes.
+	maxQualifier = 200
+	// maxChain bounds how far a chain like a.b().c is followed.
+	maxChain = 24
+)
+
+// calls records the call that a node makes.
+func (w *treeWalk) calls(node int, c *boundCall) {
+	callee := w.follow(node, []treesitter.Field{c.callee})
+	name, qualifier := w.callee(callee)
+	if name == "" || qualifier == "" && c.ignore[name] {
+		return
+	}
+	w.called(callee, name, qualifier)
+}
+
+// called records a call of a name unless the name is a parameter's.
+func (w *treeWalk) called(node int, name, qualifier string) {
+	var typ string
+	if qualifier == "" {
+		if w.lookup(name).parameter {
+			return
+		}
+	} else {
+		typ = w.typeOf(qualifier)
+	}
+	w.CallOn(w.top().callable, name, qualifier, typ, w.nameOffset(node))
+}
+
+// nameOffset returns where the last name of a chain is: the line of a call in a
+// chain over several lines is that of its name.
+func (w *treeWalk) nameOffset(node int) int {
+	for range maxChain {
+		a := w.action(node)
+		next := treesitter.None
+		switch {
+		case a == nil:
+		case a.member != nil:
+			next = w.tree.Child(node, a.member.name)
+		case a.isUnwrapped:
+			next = w.follow(node, []treesitter.Field{a.unwrap})
+		}
+		if next == treesitter.None {
+			break
+		}
+		node = next
+	}
+	return int(w.tree.Nodes[node].Start)
+}
+
+// callee splits what is called into its name and what stands before it. The name
+// is empty where what is called has none, such as a function literal.
+func (w *treeWalk) callee(node int) (name, qualifier string) {
+	for range maxChain {
+		if node == treesitter.None {
+			return "", ""
+		}
+		a := w.action(node)
+		switch {
+		case a == nil:
+			return "", ""
+		case a.isName:
+			return w.nodeText(node), ""
+		case a.member != nil:
+			n := w.tree.Child(node, a.member.name)
+			if a := w.action(n); n == treesitter.None || a == nil {
+				return "", ""
+			}
+			name, inner := w.callee(n)
+			of := w.tree.Child(node, a.member.of)
+			if of == treesitter.None || inner != "" {
+				return name, inner
+			}
+			return name, w.qualifier(of)
+		case a.isUnwrapped:
+			node = w.follow(node, []treesitter.Field{a.unwrap})
+		default:
+			return "", ""
+		}
+	}
+	return "", ""
+}
+
+// qualifier writes what a member is taken from: names as they are, calls without
+// their arguments, anything else as its text.
+func (w *treeWalk) qualifier(node int) string {
+	s, ok := w.chain(node, maxChain)
+	if !ok {
+		s = strings.Join(strings.Fields(string(clipBytes(w.tree.Text(node), 2*maxQualifier))), " ")
+	}
+	if len(s) > maxQualifier {
+		s = string(clipBytes([]byte(s), maxQualifier-len("…"))) + "…"
+	}
+	return s
+}
+
+// chain writes names, members, calls and indexing; it refuses anything else.
+func (w *treeWalk) chain(node, depth int) (string, bool) {
+	if node == treesitter.None || depth == 0 {
+		return "", false
+	}
+	a := w.action(node)
+	switch {
+	case a == nil:
+		return "", false
+	case a.isName:
+		return w.nodeText(node), true
+	case a.member != nil:
+		name, ok := w.chain(w.tree.Child(node, a.member.name), depth-1)
+		if !ok {
+			return "", false
+		}
+		of := w.tree.Child(node, a.member.of)
+		if of == treesitter.None {
+			return name, true
+		}
+		before, ok := w.chain(of, depth-1)
+		return before + a.member.separator + name, ok
+	case a.isUnwrapped:
+		return w.chain(w.follow(node, []treesitter.Field{a.unwrap}), depth-1)
+	case len(a.calls) > 0:
+		callee, ok := w.chain(w.follow(node, []treesitter.Field{a.calls[0].callee}), depth-1)
+		return callee + "()", ok
+	}
+	return "", false
+}
+
+// bind notes a local name of the innermost function.
+func (w *treeWalk) bind(node int, b *boundBind) {
+	f := w.innermostFunction()
+	if f == nil {
+		return
+	}
+	nameNode := w.follow(node, []treesitter.Field{b.name})
+	if nameNode == treesitter.None {
+		return
+	}
+	if a := w.action(nameNode); a == nil || !a.isName {
+		return
+	}
+	name := w.nodeText(nameNode)
+	typ := ""
+	if b.typ != 0 {
+		if t := w.tree.Child(node, b.typ); t != treesitter.None {
+			typ = w.typeText(t)
+		}
+	}
+	if typ == "" && b.value != 0 {
+		if v := w.tree.Child(node, b.value); v != treesitter.None {
+			if path, ok := b.construct[w.tree.Nodes[v].Kind]; ok {
+				typ = w.typeText(w.follow(v, path))
+			}
+		}
+	}
+	if f.types == nil {
+		f.types = map[string]localName{}
+	}
+	f.types[name] = localName{typ: typ, parameter: b.parameter}
+}
+
+func (w *treeWalk) innermostFunction() *treeFrame {
+	for i := len(w.frames) - 1; i > 0; i-- {
+		if f := &w.frames[i]; f.local {
+			return f
+		}
+	}
+	return nil
+}
+
+// typeText returns the name of a type that begins with a capital letter, which
+// types do and modules and primitives do not. It is empty for anything else.
+func (w *treeWalk) typeText(node int) string {
+	s, ok := w.chain(node, maxChain)
+	if !ok || strings.Contains(s, "()") || len(s) > maxQualifier {
+		return ""
+	}
+	last := s[strings.LastIndexAny(s, ".:")+1:]
+	if first, _ := utf8.DecodeRuneInString(last); !unicode.IsUpper(first) {
+		return ""
+	}
+	if w.isSelf(s) {
+		return w.top().self
+	}
+	return s
+}
+
+// typeOf returns the type of a qualifier, where the text of the file tells it.
+func (w *treeWalk) typeOf(qualifier string) string {
+	if w.isSelf(qualifier) {
+		return w.top().self
+	}
+	return w.lookup(qualifier).typ
+}
+
+func (w *treeWalk) isSelf(name string) bool {
+	for _, self := range w.self {
+		if name == self {
+			return true
+		}
+	}
+	return false
+}
+
+// lookup finds a local name from the inside out.
+func (w *treeWalk) lookup(name string) localName {
+	for i := len(w.frames) - 1; i > 0; i-- {
+		if l, ok := w.frames[i].types[name]; ok {
+			return l
+		}
+	}
+	return localName{}
+}

@@ -1,0 +1,99 @@
+package lang
+
+import (
+	"unsafe"
+)
+
+// treeRules say what the nodes of one tree-sitter grammar mean. They are data: to
+// support a language, write a table of rules, and functions only for what the
+// table cannot say. Node types and fields are those of the grammar; a rule that
+// names one the grammar lacks is reported by every extraction, so a typing
+// mistake cannot hide.
+//
+// python.go is the shortest complete example. To see the tree of a snippet, put it
+// in a test and log treesitter.Tree, or read the grammar's src/node-types.json.
+type treeRules struct {
+	language string // name of the language, for errors
+	grammar  func() unsafe.Pointer
+
+	defines []defineRule // in order of preference where a node type has several
+	calls   []callRule
+	binds   []bindRule
+
+	// Names. A chain such as a.b(c).d is read with these.
+	names    []string              // node types that are a plain name
+	members  map[string]memberRule // node types for "name of something"
+	patterns []string              // node types that bind every name inside them: (a, [b, c])
+	unwrap   map[string]string     // node types that stand for their child in the field, "" for the first: f::<T>
+	self     []string              // what a method calls its own object or type
+
+	// Complexity. Each decision adds its weight to the innermost function or
+	// method. A multiway branch is the sum of its arms less one: arm 1, whole -1.
+	decisions map[string]int
+	operators []string // boolean operators, where they fill a field
+
+	// Comments and scopes.
+	comments   []string                                              // node types of comments
+	attached   []string                                              // node types that may stand between a comment and its definition, and belong to it
+	wrappers   []string                                              // node types that belong to the definition inside them: export, decorated
+	local      []string                                              // node types inside which variables are nobody else's business
+	skip       []string                                              // node types nothing is taken out of
+	isDoc      func(comment []byte) bool                             // whether a comment before a definition documents it
+	joinDocs   bool                                                  // whether several comments in a row are one documentation
+	docInside  func(w *treeWalk, body int) string                    // documentation at the start of a body, for languages that keep it there
+	docOf      func(w *treeWalk, attached int) (doc string, ok bool) // documentation in an attached node
+	docLoosely bool                                                  // whether blank lines may come between documentation and definition
+
+	// What the table cannot say. A visit function handles all nodes of a type, before
+	// the rules do, and says whether to go on inside; imports are found this way.
+	visit   map[string]func(w *treeWalk, node int) (inside bool)
+	visible func(w *treeWalk, node int, name string) bool // whether a definition can be seen outside its module
+	begin   func(w *treeWalk)                             // names the module and what it provides
+	end     func(w *treeWalk)                             // what only the whole file tells
+}
+
+// defineRule says that a node defines something.
+type defineRule struct {
+	node   string              // node type
+	where  map[string][]string // the rule holds only where these fields have one of these node types
+	kind   string              // of the symbol
+	inside map[string]string   // other kinds, by the kind of the symbol around; "" where it defines nothing
+	name   string              // path of fields to the name, "declarator.name"
+	body   string              // path of fields to the body; the signature ends before it
+
+	callable bool // calls and decisions inside are its own
+	scope    bool // definitions inside are its members
+	data     bool // a variable or constant: local inside functions, and only its first definition counts
+	clauses  bool // neighbours of the same name are one definition (overloads)
+
+	// refine looks closer: it may change the symbol, or return false where the node
+	// defines nothing after all.
+	refine func(w *treeWalk, node int, s *Symbol) bool
+}
+
+// memberRule says where the two sides of "name of something" are.
+type memberRule struct {
+	of        string // field of what comes before the name
+	name      string // field of the name
+	separator string
+}
+
+// callRule says that a node calls what it has in a field, "" for its first child.
+type callRule struct {
+	node   string
+	callee string
+	ignore []string // names that are no calls: keywords that look like functions
+}
+
+// bindRule says that a node binds a local name, and where its type can be read:
+// in a type annotation, or in a value that constructs it. A rule with neither
+// declares a parameter of unknown type. A call of a parameter is no call of
+// anything that has a name elsewhere, and is not recorded.
+type bindRule struct {
+	node      string
+	name      string            // field of the name, "" for the first child
+	typ       string            // field of the type annotation
+	value     string            // field of the value
+	construct map[string]string // by node type of the value: field of the type's name in it
+	parameter bool
+}
