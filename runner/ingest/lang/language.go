@@ -46,11 +46,12 @@ type Language struct {
 	Filenames    []string // whole base names, exact: "Makefile"
 	Interpreters []string // of a #! line, without path and version: "python"
 
-	// Extract is nil where no parser is known; the lexer is used then.
+	// Extract is the parser; nil where there is none.
 	Extract ExtractFunc
 
-	// Lexer names chroma's lexer where that differs from Name.
-	Lexer string
+	// Scan is used where Extract is nil or has failed. Where it is nil too, chroma's
+	// lexer of that name, if there is one, tells comments and strings from code.
+	Scan *Scan
 }
 
 // languages is filled by the register calls of this package's files while the
