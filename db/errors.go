@@ -61,9 +61,9 @@ func (e *engineError) Error() string {
 
 func (e *engineError) Unwrap() []error { return []error{e.sentinel, e.pg} }
 
-// retryable says whether PostgreSQL asks for the transaction to be run again: a
-// serialization failure or a deadlock.
-func retryable(err error) bool {
+// Conflict says whether an error is PostgreSQL asking for the transaction to be run
+// again: a serialization failure or a deadlock.
+func Conflict(err error) bool {
 	var pgErr *pgconn.PgError
 	return errors.As(err, &pgErr) && (pgErr.Code == "40001" || pgErr.Code == "40P01")
 }

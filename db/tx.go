@@ -22,7 +22,7 @@ func InTx(ctx context.Context, pool *pgxpool.Pool, f func(pgx.Tx) error) error {
 		if err == nil {
 			return nil
 		}
-		if !retryable(err) {
+		if !Conflict(err) {
 			return Error(err)
 		}
 		if try == maxTries {

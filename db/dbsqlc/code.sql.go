@@ -54,6 +54,28 @@ func (q *Queries) BeginIngestion(ctx context.Context, arg BeginIngestionParams) 
 	return err
 }
 
+const blobContent = `-- name: BlobContent :one
+select content from code.blobs where sha256 = $1
+`
+
+func (q *Queries) BlobContent(ctx context.Context, sha256 []byte) ([]byte, error) {
+	row := q.db.QueryRow(ctx, blobContent, sha256)
+	var content []byte
+	err := row.Scan(&content)
+	return content, err
+}
+
+const cleanSearchIndex = `-- name: CleanSearchIndex :one
+select code.clean_search_index(p_analyze => $1::boolean)::bigint as cleaned
+`
+
+func (q *Queries) CleanSearchIndex(ctx context.Context, withStatistics bool) (int64, error) {
+	row := q.db.QueryRow(ctx, cleanSearchIndex, withStatistics)
+	var cleaned int64
+	err := row.Scan(&cleaned)
+	return cleaned, err
+}
+
 const codebase = `-- name: Codebase :one
 select codebase_id, name, root, scanned_at, ready_at from code.codebases where name = $1
 `
@@ -79,47 +101,32 @@ func (q *Queries) Codebase(ctx context.Context, name string) (CodebaseRow, error
 	return i, err
 }
 
-const fileContent = `-- name: FileContent :one
-select file_id, codebase_id, path, sha256, bytes, ingested_sha256, ingested_version, content from code.file_contents where codebase_id = $1 and path = $2
+const fileContents = `-- name: FileContents :many
+select file_id, path, sha256, bytes, content from code.file_contents where file_id = any ($1::bigint[]) order by file_id
 `
 
-func (q *Queries) FileContent(ctx context.Context, codebaseID int32, path string) (CodeFileContent, error) {
-	row := q.db.QueryRow(ctx, fileContent, codebaseID, path)
-	var i CodeFileContent
-	err := row.Scan(
-		&i.FileID,
-		&i.CodebaseID,
-		&i.Path,
-		&i.Sha256,
-		&i.Bytes,
-		&i.IngestedSha256,
-		&i.IngestedVersion,
-		&i.Content,
-	)
-	return i, err
+type FileContentsRow struct {
+	FileID  int64
+	Path    string
+	Sha256  []byte
+	Bytes   int64
+	Content []byte
 }
 
-const fileContents = `-- name: FileContents :many
-select file_id, codebase_id, path, sha256, bytes, ingested_sha256, ingested_version, content from code.file_contents where file_id = any ($1::bigint[]) order by file_id
-`
-
-func (q *Queries) FileContents(ctx context.Context, fileIds []int64) ([]CodeFileContent, error) {
+func (q *Queries) FileContents(ctx context.Context, fileIds []int64) ([]FileContentsRow, error) {
 	rows, err := q.db.Query(ctx, fileContents, fileIds)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []CodeFileContent
+	var items []FileContentsRow
 	for rows.Next() {
-		var i CodeFileContent
+		var i FileContentsRow
 		if err := rows.Scan(
 			&i.FileID,
-			&i.CodebaseID,
 			&i.Path,
 			&i.Sha256,
 			&i.Bytes,
-			&i.IngestedSha256,
-			&i.IngestedVersion,
 			&i.Content,
 		); err != nil {
 			return nil, err
@@ -189,20 +196,33 @@ func (q *Queries) Ingestion(ctx context.Context, runID int64) (CodeIngestion, er
 }
 
 const knownFile = `-- name: KnownFile :one
-select codebase_id, file_id, path, bytes, modified_ns, mode, inode, owner, status, reason, language, sha256, ingested_sha256, ingested_version, seen_at from code.known_files where codebase_id = $1 and path = $2
+select file_id, path, bytes, mode, owner, status, reason, language, sha256, ingested_sha256, ingested_version
+  from code.known_files
+ where codebase_id = $1 and path = $2
 `
 
-func (q *Queries) KnownFile(ctx context.Context, codebaseID int32, path string) (CodeKnownFile, error) {
+type KnownFileRow struct {
+	FileID          int64
+	Path            string
+	Bytes           int64
+	Mode            int32
+	Owner           *string
+	Status          string
+	Reason          *string
+	Language        *string
+	Sha256          []byte
+	IngestedSha256  []byte
+	IngestedVersion *int32
+}
+
+func (q *Queries) KnownFile(ctx context.Context, codebaseID int32, path string) (KnownFileRow, error) {
 	row := q.db.QueryRow(ctx, knownFile, codebaseID, path)
-	var i CodeKnownFile
+	var i KnownFileRow
 	err := row.Scan(
-		&i.CodebaseID,
 		&i.FileID,
 		&i.Path,
 		&i.Bytes,
-		&i.ModifiedNs,
 		&i.Mode,
-		&i.Inode,
 		&i.Owner,
 		&i.Status,
 		&i.Reason,
@@ -210,7 +230,6 @@ func (q *Queries) KnownFile(ctx context.Context, codebaseID int32, path string) 
 		&i.Sha256,
 		&i.IngestedSha256,
 		&i.IngestedVersion,
-		&i.SeenAt,
 	)
 	return i, err
 }

@@ -9,18 +9,6 @@ import (
 	"time"
 )
 
-// Files with their bytes; content is null where it is unknown or over the size limit.
-type CodeFileContent struct {
-	FileID          int64
-	CodebaseID      int32
-	Path            string
-	Sha256          []byte
-	Bytes           int64
-	IngestedSha256  []byte
-	IngestedVersion *int32
-	Content         []byte
-}
-
 // Progress and totals of each ingest_codebase run.
 type CodeIngestion struct {
 	RunID        int64

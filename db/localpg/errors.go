@@ -72,6 +72,7 @@ var remedies = []struct{ pattern, hint string }{
 	{"Cannot allocate memory", "there is too little memory; free some or set shared_buffers lower"},
 	{"No space left on device", "the disk is full; free some space or choose another directory"},
 	{"no space left on device", "the disk is full; free some space or choose another directory"},
+	{"Check free disk space", "the disk is full; free some space or choose another directory"},
 	{"Disk quota exceeded", "the disk quota is used up; free some space or choose another directory"},
 	{"disk quota exceeded", "the disk quota is used up; free some space or choose another directory"},
 	{"ead-only file system", "the file system is read-only; choose another directory"},

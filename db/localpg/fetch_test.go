@@ -82,9 +82,11 @@ func TestFetch(t *testing.T) {
 	var wait sync.WaitGroup
 	for i := range fetched {
 		wait.Go(func() {
-			if fetched[i], err = fetch(t.Context(), o, who, installed.Major); err != nil {
+			b, err := fetch(t.Context(), o, who, installed.Major)
+			if err != nil {
 				t.Error(err)
 			}
+			fetched[i] = b
 		})
 	}
 	wait.Wait()

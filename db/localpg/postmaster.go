@@ -178,7 +178,11 @@ func (in *instance) orphans(ctx context.Context) ([]*process.Process, error) {
 	title := "postgres: " + in.id() + ": "
 	return slices.DeleteFunc(all, func(p *process.Process) bool {
 		line, err := p.CmdlineWithContext(ctx)
-		return err != nil || !strings.HasPrefix(line, title) || !in.runs(ctx, p) || isZombie(ctx, p)
+		if err != nil || !strings.HasPrefix(line, title) || !in.runs(ctx, p) || isZombie(ctx, p) {
+			return true
+		}
+		parent, err := p.PpidWithContext(ctx)
+		return err != nil || in.isServer(ctx, int(parent)) // it has a postmaster, whatever the pid file says
 	}), nil
 }
 

@@ -156,7 +156,8 @@ func TestStalePidFile(t *testing.T) {
 	})
 }
 
-// The number in the pid file says nothing about a server in another container.
+// The number in the pid file says nothing about a server in another container,
+// nor does a file that somebody has changed. The server must be left in peace.
 func TestServerElsewhere(t *testing.T) {
 	t.Parallel()
 	o := options(t)
@@ -171,12 +172,6 @@ func TestServerElsewhere(t *testing.T) {
 	if err := done.Run(); err != nil {
 		t.Fatal(err)
 	}
-	// Seen from elsewhere, the processes of this server carry other titles too.
-	in, err := existingInstance(o.Dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer in.close()
 	if err := os.WriteFile(pidFile, []byte(strconv.Itoa(done.Process.Pid)+"\n"+rest), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -184,15 +179,16 @@ func TestServerElsewhere(t *testing.T) {
 	if err != nil || st.State != Running || st.Problem == "" {
 		t.Errorf("Inspect: %+v, %v", st, err)
 	}
-	in.path += "/elsewhere" // of which the titles are made
-	if use, err := in.clearForStart(t.Context(), silent); !errors.Is(err, ErrElsewhere) {
-		t.Errorf("clearForStart = %v, %v", use, err)
-	}
+	_, err = Start(t.Context(), o)
+	want(t, err, ErrElsewhere, filepath.Join(o.Dir, useName), fmt.Sprint("process ", done.Process.Pid), "stop the server where it runs")
 	if err := os.WriteFile(pidFile, truth, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if again := start(t, o); !again.Joined() || again.Status().PID != s.Status().PID {
 		t.Errorf("the server has not survived: %+v", again.Status())
+	}
+	if log, err := os.ReadFile(s.Status().LogFile); err != nil || strings.Contains(string(log), "terminating any other active server processes") {
+		t.Errorf("the server was disturbed: %v\n%s", err, log)
 	}
 }
 

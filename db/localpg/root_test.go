@@ -193,9 +193,11 @@ func TestPlantedLinks(t *testing.T) {
 	if err := os.WriteFile(victim, []byte("precious"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink(victim, filepath.Join(s.Status().DataDir, "postmaster.pid")); err != nil {
+	link := filepath.Join(s.Status().DataDir, "postmaster.pid")
+	if err := os.Symlink(victim, link); err != nil {
 		t.Fatal(err)
 	}
+	defer os.Remove(link)
 	_, err := Start(t.Context(), o)
 	want(t, err, nil, "postmaster.pid")
 	if b, err := os.ReadFile(victim); err != nil || string(b) != "precious" {

@@ -15,10 +15,13 @@ import (
 // number belongs to someone else by now would keep the next one from starting.
 //
 // The directory is in the instance, unless the path of a socket in it would be
-// too long: then it is a directory in temp that carries the instance's id.
+// too long: then it carries the instance's id and is in temp, or at last in /tmp.
 func (in *instance) prepareSocketDir(temp string) (string, error) {
 	parent, name := in.root, socketName
-	if len(filepath.Join(in.path, socketName, ".s.PGSQL.65535")) > socketPathLimit {
+	if !fitsSocket(filepath.Join(in.path, socketName)) {
+		if !fitsSocket(filepath.Join(temp, in.id()+"-100")) {
+			temp = "/tmp"
+		}
 		var err error
 		if parent, err = os.OpenRoot(temp); err != nil {
 			return "", refused("open the directory for the socket "+temp, err)
@@ -40,6 +43,10 @@ func (in *instance) prepareSocketDir(temp string) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("make a directory for the socket in %s: %s and a hundred others belong to someone else", parent.Name(), name)
+}
+
+func fitsSocket(dir string) bool {
+	return len(filepath.Join(dir, ".s.PGSQL.65535")) <= socketPathLimit
 }
 
 // claimSocketDir makes the directory or checks that it is the server's alone. In

@@ -77,8 +77,24 @@ func Inspect(ctx context.Context, o Options) (Status, error) {
 	default:
 		st.State = Stopped
 		if here != none && in.inUse() {
-			st.State, st.Problem = Running, ErrElsewhere.Error()+", perhaps by a server in another container"
+			return in.inspectKilled(ctx, st)
 		}
+	}
+	return st, nil
+}
+
+// inspectKilled tells processes that a killed server left, which end soon or are
+// ended by the next start, from a server that runs where we do not see it.
+func (in *instance) inspectKilled(ctx context.Context, st Status) (Status, error) {
+	left, err := in.orphans(ctx)
+	if err != nil {
+		return st, err
+	}
+	switch {
+	case len(left) > 0:
+		st.Problem = fmt.Sprintf("%d processes of a killed server are still at work; starting it again ends them", len(left))
+	case in.inUse(): // still: they had not ended between the two looks
+		st.State, st.Problem = Running, ErrElsewhere.Error()+", perhaps by a server in another container"
 	}
 	return st, nil
 }

@@ -205,4 +205,12 @@ func TestSocketDirSquatted(t *testing.T) {
 	if _, err := os.Stat(stale); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the stale lock file is still there: %v", err)
 	}
+
+	deep, err := in.prepareSocketDir(in.path)
+	if err != nil || deep != filepath.Join("/tmp", in.id()) {
+		t.Errorf("with a long path for temporary files too: %s, %v", deep, err)
+	}
+	if err := os.Remove(deep); err != nil {
+		t.Error(err)
+	}
 }

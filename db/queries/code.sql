@@ -13,7 +13,12 @@ select code.lock_codebase(p_codebase_id => @codebase_id, p_shared => @shared);
 select * from code.known_files where codebase_id = @codebase_id;
 
 -- name: KnownFile :one
-select * from code.known_files where codebase_id = @codebase_id and path = @path;
+select file_id, path, bytes, mode, owner, status, reason, language, sha256, ingested_sha256, ingested_version
+  from code.known_files
+ where codebase_id = @codebase_id and path = @path;
+
+-- name: BlobContent :one
+select content from code.blobs where sha256 = @sha256;
 
 -- name: MissingBlobs :many
 select code.missing_blobs(p_sha256s => @sha256s::bytea[])::bytea as sha256;
@@ -60,11 +65,8 @@ select code.request_scan(p_codebase => @codebase, p_reason => @reason)::bigint a
 -- name: ForgetFiles :one
 select code.forget_files(p_codebase_id => @codebase_id, p_paths => @paths::text[], p_seen_at => @seen_at)::bigint as forgotten;
 
--- name: FileContent :one
-select * from code.file_contents where codebase_id = @codebase_id and path = @path;
-
 -- name: FileContents :many
-select * from code.file_contents where file_id = any (@file_ids::bigint[]) order by file_id;
+select file_id, path, sha256, bytes, content from code.file_contents where file_id = any (@file_ids::bigint[]) order by file_id;
 
 -- name: StoreSymbols :one
 select code.store_symbols(
@@ -194,3 +196,6 @@ select code.notify(
 
 -- name: FileTotals :one
 select code.file_totals(p_codebase => @codebase, p_path => @path)::jsonb as totals;
+
+-- name: CleanSearchIndex :one
+select code.clean_search_index(p_analyze => @with_statistics::boolean)::bigint as cleaned;

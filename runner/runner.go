@@ -1,0 +1,129 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/htdag/htdag/db"
+)
+
+// Causes with which a handler's context ends before its time.
+var (
+	ErrLeaseLost = errors.New("lease lost")         // another runner has the task
+	ErrAborted   = errors.New("aborted")            // its run was cancelled, or its time limit passed
+	ErrTimeout   = errors.New("step timed out")     // the step's timeout passed
+	ErrDraining  = errors.New("runner is stopping") // the drain timeout passed
+)
+
+// Options say what a runner works on and how. The zero value reads queue "default"
+// with one handler per processor.
+type Options struct {
+	Name         string                       // shown in reports; host and process number when empty
+	Queues       []string                     // queues to read; {"default"} when empty
+	Concurrency  int                          // handlers at once; the number of processors when 0
+	Lease        time.Duration                // silence after which its tasks go to others; 30 s when 0
+	Poll         time.Duration                // longest wait between looks for work when idle; 5 s when 0
+	DrainTimeout time.Duration                // how long handlers may finish after Run's context ended; 30 s when 0
+	Load         func() (cpu, memory float64) // shares in use, 0 to 1, at each heartbeat; SystemLoad's when nil
+	Log          *slog.Logger                 // nothing is logged when nil
+}
+
+// Runner claims steps and runs their handlers.
+type Runner struct {
+	pool     *pgxpool.Pool
+	registry *Registry
+	opts     Options
+	steps    stepCache
+	wake     chan struct{} // holds one element: "look for work now"
+}
+
+// New returns a runner that works on the database of a pool. The pool should have
+// at least Concurrency + 3 connections: one per handler that writes through
+// Task.Tx, one to exchange, one for heartbeats and one to listen.
+func New(pool *pgxpool.Pool, registry *Registry, opts Options) *Runner {
+	if opts.Name == "" {
+		host, _ := os.Hostname()
+		opts.Name = fmt.Sprintf("%s:%d", host, os.Getpid())
+	}
+	if len(opts.Queues) == 0 {
+		opts.Queues = []string{"default"}
+	}
+	if opts.Concurrency <= 0 {
+		opts.Concurrency = runtime.GOMAXPROCS(0)
+	}
+	if opts.Lease <= 0 {
+		opts.Lease = 30 * time.Second
+	}
+	if opts.Poll <= 0 {
+		opts.Poll = 5 * time.Second
+	}
+	if opts.DrainTimeout <= 0 {
+		opts.DrainTimeout = 30 * time.Second
+	}
+	if opts.Load == nil {
+		opts.Load = SystemLoad
+	}
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Runner{pool: pool, registry: registry, opts: opts, steps: stepCache{pool: pool}, wake: make(chan struct{}, 1)}
+}
+
+// Run works until ctx ends, then drains and returns nil. While the database cannot
+// be reached it tries again for ever, with backoff; handlers at work go on
+// meanwhile, as long as the lease lasts.
+func (r *Runner) Run(ctx context.Context) error {
+	if len(r.registry.handlers) == 0 {
+		return errors.New("runner has no handlers: register at least one kind")
+	}
+	listening, stop := context.WithCancel(ctx)
+	defer stop()
+	listenerDone := make(chan struct{})
+	go func() {
+		defer close(listenerDone)
+		db.Listen(listening, r.pool, "htdag_wake", r.opts.Log, func(queue string) {
+			if queue == "" || queue == "*" || slices.Contains(r.opts.Queues, queue) {
+				r.wakeUp()
+			}
+		})
+	}()
+	defer func() { stop(); <-listenerDone }()
+
+	kinds := slices.Sorted(maps.Keys(r.registry.handlers))
+	for wait := time.Duration(0); ctx.Err() == nil; {
+		s, err := r.register(ctx, kinds)
+		if err != nil {
+			wait = db.Backoff(wait)
+			r.opts.Log.WarnContext(ctx, "cannot register; is the database reachable?", "error", err, "retry_in", wait)
+			pause(ctx, wait)
+			continue
+		}
+		wait = 0
+		s.run(ctx)
+	}
+	return nil
+}
+
+func (r *Runner) wakeUp() {
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// pause waits for a duration or the end of ctx.
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
