@@ -184,8 +184,7 @@ begin
   perform pgmq.validate_queue_name(queue_name);
   perform pgmq.format_table_name(queue_name, 'q');
   raise exception 'pg_partman is required for partitioned queues'
-    using errcode = 'feature_not_supported',
-          hint    = 'Use create or create_unlogged; partitioned queues need the extensions pgmq and pg_partman.';
+    using hint = 'Use create or create_unlogged; partitioned queues need the extensions pgmq and pg_partman.';
 end;
 $$;
 comment on function pgmq.create_partitioned(text, text, text) is
@@ -205,8 +204,7 @@ as $$
 begin
   perform pgmq.format_table_name(table_name, 'a');
   raise exception 'pg_partman is required for partitioned queues'
-    using errcode = 'feature_not_supported',
-          hint    = 'The archive stays as it is; partitioned archives need the extensions pgmq and pg_partman.';
+    using hint = 'The archive stays as it is; partitioned archives need the extensions pgmq and pg_partman.';
 end;
 $$;
 comment on function pgmq.convert_archive_partitioned(text, text, text, integer) is
