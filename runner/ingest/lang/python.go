@@ -65,8 +65,8 @@ var pythonRules = &treeRules{
 		"import_statement":        pythonImport,
 		"import_from_statement":   pythonImportFrom,
 		"future_import_statement": pythonImportFrom,
-		"parameters":              pythonParameters,
-		"lambda_parameters":       pythonParameters,
+		"parameters":              bindParameters,
+		"lambda_parameters":       bindParameters,
 		"case_clause":             pythonCase,
 	},
 	visible: func(_ *treeWalk, _ int, name string) bool { return !strings.HasPrefix(name, "_") },
@@ -77,20 +77,6 @@ var pythonRules = &treeRules{
 func pythonConstant(w *treeWalk, _ int, s *Symbol) bool {
 	if s.Kind == KindVariable && strings.ToUpper(s.Name) == s.Name && strings.ToLower(s.Name) != s.Name {
 		s.Kind = KindConstant
-	}
-	return true
-}
-
-// pythonParameters notes the parameters that are nothing but a name.
-func pythonParameters(w *treeWalk, node int) bool {
-	f := w.innermostFunction()
-	for c := w.tree.First(node); c != treesitter.None && f != nil; c = w.tree.Sibling(c) {
-		if w.is(c, "identifier") {
-			if f.types == nil {
-				f.types = map[string]localName{}
-			}
-			f.types[w.nodeText(c)] = localName{parameter: true}
-		}
 	}
 	return true
 }

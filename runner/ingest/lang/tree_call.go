@@ -2,8 +2,6 @@ package lang
 
 import (
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/htdag/htdag/runner/ingest/treesitter"
 )
@@ -36,6 +34,9 @@ func (w *treeWalk) called(node int, name, qualifier string) {
 		typ = w.typeOf(qualifier)
 	}
 	w.CallOn(w.top().callable, name, qualifier, typ, w.nameOffset(node))
+	if typ == "" && strings.Contains(qualifier, ".") {
+		w.callOnField(qualifier)
+	}
 }
 
 // nameOffset returns where the last name of a chain is: the line of a call in a
@@ -134,90 +135,4 @@ func (w *treeWalk) chain(node, depth int) (string, bool) {
 		return callee + "()", ok
 	}
 	return "", false
-}
-
-// bind notes a local name of the innermost function.
-func (w *treeWalk) bind(node int, b *boundBind) {
-	f := w.innermostFunction()
-	if f == nil {
-		return
-	}
-	nameNode := w.follow(node, []treesitter.Field{b.name})
-	if nameNode == treesitter.None {
-		return
-	}
-	if a := w.action(nameNode); a == nil || !a.isName {
-		return
-	}
-	name := w.nodeText(nameNode)
-	typ := ""
-	if b.typ != 0 {
-		if t := w.tree.Child(node, b.typ); t != treesitter.None {
-			typ = w.typeText(t)
-		}
-	}
-	if typ == "" && b.value != 0 {
-		if v := w.tree.Child(node, b.value); v != treesitter.None {
-			if path, ok := b.construct[w.tree.Nodes[v].Kind]; ok {
-				typ = w.typeText(w.follow(v, path))
-			}
-		}
-	}
-	if f.types == nil {
-		f.types = map[string]localName{}
-	}
-	f.types[name] = localName{typ: typ, parameter: b.parameter}
-}
-
-func (w *treeWalk) innermostFunction() *treeFrame {
-	for i := len(w.frames) - 1; i > 0; i-- {
-		if f := &w.frames[i]; f.local {
-			return f
-		}
-	}
-	return nil
-}
-
-// typeText returns the name of a type that begins with a capital letter, which
-// types do and modules and primitives do not. It is empty for anything else.
-func (w *treeWalk) typeText(node int) string {
-	s, ok := w.chain(node, maxChain)
-	if !ok || strings.Contains(s, "()") || len(s) > maxQualifier {
-		return ""
-	}
-	last := s[strings.LastIndexAny(s, ".:")+1:]
-	if first, _ := utf8.DecodeRuneInString(last); !unicode.IsUpper(first) {
-		return ""
-	}
-	if w.isSelf(s) {
-		return w.top().self
-	}
-	return s
-}
-
-// typeOf returns the type of a qualifier, where the text of the file tells it.
-func (w *treeWalk) typeOf(qualifier string) string {
-	if w.isSelf(qualifier) {
-		return w.top().self
-	}
-	return w.lookup(qualifier).typ
-}
-
-func (w *treeWalk) isSelf(name string) bool {
-	for _, self := range w.self {
-		if name == self {
-			return true
-		}
-	}
-	return false
-}
-
-// lookup finds a local name from the inside out.
-func (w *treeWalk) lookup(name string) localName {
-	for i := len(w.frames) - 1; i > 0; i-- {
-		if l, ok := w.frames[i].types[name]; ok {
-			return l
-		}
-	}
-	return localName{}
 }

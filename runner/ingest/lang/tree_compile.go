@@ -42,8 +42,7 @@ type treeGrammar struct {
 	language *treesitter.Language
 	actions  []treeAction // by node kind
 	operator treesitter.Field
-
-	defaultValue treesitter.Field // inside a pattern: a = 1
+	notBound map[treesitter.Field]bool // inside a pattern: keys and default values
 }
 
 // treeAction is everything the rules say of one node kind.
@@ -54,9 +53,10 @@ type treeAction struct {
 	visit   func(w *treeWalk, node int) bool
 	weight  int
 
-	isName, isPattern, isOperator          bool
-	isComment, isAttached, isWrapper       bool
-	isLocal, isSkipped, isUnwrapped, isAny bool
+	isName, isPattern, isOperator    bool
+	isComment, isAttached, isWrapper bool
+	isLocal, isSignature, isSkipped  bool
+	isUnwrapped, isAny               bool
 
 	unwrap treesitter.Field
 	member *boundMember
@@ -96,7 +96,7 @@ func (r *treeRules) compile() (*treeGrammar, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &treeGrammar{treeRules: r, language: language, actions: make([]treeAction, language.Len())}
+	g := &treeGrammar{treeRules: r, language: language, actions: make([]treeAction, language.Len()), notBound: map[treesitter.Field]bool{}}
 	var unknown []string
 	field := func(name string) treesitter.Field {
 		f, ok := language.Field(name)
@@ -185,13 +185,18 @@ func (r *treeRules) compile() (*treeGrammar, error) {
 		{r.attached, func(a *treeAction) { a.isAttached = true }},
 		{r.wrappers, func(a *treeAction) { a.isWrapper = true }},
 		{r.local, func(a *treeAction) { a.isLocal = true }},
+		{r.signature, func(a *treeAction) { a.isSignature = true }},
 		{r.skip, func(a *treeAction) { a.isSkipped = true }},
 	} {
 		for _, node := range l.nodes {
 			each(node, l.mark)
 		}
 	}
-	g.defaultValue, _ = language.Field("right")
+	for _, name := range []string{"key", "right"} {
+		if f, ok := language.Field(name); ok {
+			g.notBound[f] = true
+		}
+	}
 	if len(r.operators) > 0 {
 		g.operator = field("operator")
 		for _, text := range r.operators {

@@ -27,6 +27,9 @@ type treeRules struct {
 	unwrap   map[string]string     // node types that stand for their child in the field, "" for the first: f::<T>
 	self     []string              // what a method calls its own object or type
 
+	// constructor says whether a function of a type returns one of that type.
+	constructor func(name string) bool
+
 	// Complexity. Each decision adds its weight to the innermost function or
 	// method. A multiway branch is the sum of its arms less one: arm 1, whole -1.
 	decisions map[string]int
@@ -37,6 +40,7 @@ type treeRules struct {
 	attached   []string                                              // node types that may stand between a comment and its definition, and belong to it
 	wrappers   []string                                              // node types that belong to the definition inside them: export, decorated
 	local      []string                                              // node types inside which variables are nobody else's business
+	signature  []string                                              // like local, but the names bound inside are the function's: parameter lists
 	skip       []string                                              // node types nothing is taken out of
 	isDoc      func(comment []byte) bool                             // whether a comment before a definition documents it
 	joinDocs   bool                                                  // whether several comments in a row are one documentation
@@ -64,7 +68,8 @@ type defineRule struct {
 	callable bool // calls and decisions inside are its own
 	scope    bool // definitions inside are its members
 	data     bool // a variable or constant: local inside functions, and only its first definition counts
-	clauses  bool // neighbours of the same name are one definition (overloads)
+
+	overload bool // belongs to a neighbour of the same name before it that has no body
 
 	// refine looks closer: it may change the symbol, or return false where the node
 	// defines nothing after all.
@@ -85,15 +90,17 @@ type callRule struct {
 	ignore []string // names that are no calls: keywords that look like functions
 }
 
-// bindRule says that a node binds a local name, and where its type can be read:
-// in a type annotation, or in a value that constructs it. A rule with neither
-// declares a parameter of unknown type. A call of a parameter is no call of
-// anything that has a name elsewhere, and is not recorded.
+// bindRule says that a node gives a name a meaning, and where its type can be read:
+// in a type annotation, or in a value that constructs it. The name is local, or,
+// where it is a member of the method's own object (self.x = X()), a field's. Calls
+// on such names then carry the type. A call of a parameter is no call of anything
+// that has a name elsewhere, and is not recorded.
 type bindRule struct {
 	node      string
 	name      string            // field of the name, "" for the first child
 	typ       string            // field of the type annotation
 	value     string            // field of the value
-	construct map[string]string // by node type of the value: field of the type's name in it
+	construct map[string]string // by node type of the value: path of fields to the type's name in it
 	parameter bool
+	field     bool // of the type around, not of the function
 }

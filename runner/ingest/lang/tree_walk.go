@@ -18,9 +18,10 @@ type treeWalk struct {
 	text []byte
 
 	frames []treeFrame
-	trivia []int // comments and attached nodes so far
-	hidden map[Ref]bool
-	known  map[string]bool // variables that have a definition
+	trivia []int             // comments and attached nodes so far
+	known  map[string]bool   // variables that have a definition
+	fields map[string]string // type of a field, by its qualified name
+	onSelf []fieldCall
 	last   lastDefinition
 	extra  any // what functions of the table remember about the file
 }
@@ -38,6 +39,8 @@ type treeFrame struct {
 	local    bool   // variables are nobody else's business
 	weight   int    // decisions, of an owner
 	types    map[string]localName
+
+	signature bool // bound names belong to the frame around
 }
 
 // localName is what is known of a name inside a function.
@@ -59,8 +62,8 @@ func newTreeWalk(g *treeGrammar, src Source, tree *treesitter.Tree) *treeWalk {
 		path:        src.Path,
 		text:        src.Text,
 		frames:      []treeFrame{{end: len(tree.Nodes) + 1, ref: None, callable: None}},
-		hidden:      map[Ref]bool{},
 		known:       map[string]bool{},
+		fields:      map[string]string{},
 		last:        lastDefinition{ref: None},
 	}
 }
@@ -94,14 +97,14 @@ func (w *treeWalk) run() Extraction {
 			i = int(nodes[i].Next)
 			continue
 		}
-		for _, b := range a.binds {
-			w.bind(i, b)
-		}
 		for _, c := range a.calls {
 			w.calls(i, c)
 		}
-		if !w.defines(i, a.defines) && a.isLocal {
-			w.enter(i, func(f *treeFrame) { f.local = true })
+		if !w.defines(i, a.defines) && (a.isLocal || a.isSignature) {
+			w.enter(i, func(f *treeFrame) { f.local, f.signature = true, a.isSignature })
+		}
+		for _, b := range a.binds {
+			w.bind(i, b)
 		}
 		i++
 	}
@@ -109,6 +112,7 @@ func (w *treeWalk) run() Extraction {
 	if w.end != nil {
 		w.end(w)
 	}
+	w.fieldCalls()
 	w.problems()
 	return w.Extraction()
 }
@@ -141,7 +145,7 @@ func (w *treeWalk) top() *treeFrame { return &w.frames[len(w.frames)-1] }
 // the one around it that change may alter.
 func (w *treeWalk) enter(node int, change func(f *treeFrame)) {
 	f := *w.top()
-	f.end, f.owner, f.weight, f.types = int(w.tree.Nodes[node].Next), false, 0, nil
+	f.end, f.owner, f.weight, f.types, f.signature = int(w.tree.Nodes[node].Next), false, 0, nil, false
 	change(&f)
 	w.frames = append(w.frames, f)
 }
@@ -170,8 +174,11 @@ func (w *treeWalk) decide(weight int) {
 // there is one that holds what is inside.
 func (w *treeWalk) defines(node int, rules []*boundDefine) bool {
 	for _, d := range rules {
-		if w.holds(node, d) {
-			return w.define(node, d)
+		if !w.holds(node, d) {
+			continue
+		}
+		if defined, entered := w.define(node, d); defined {
+			return entered
 		}
 	}
 	return false
@@ -187,22 +194,24 @@ func (w *treeWalk) holds(node int, d *boundDefine) bool {
 	return true
 }
 
-func (w *treeWalk) define(node int, d *boundDefine) bool {
+// define adds what a node defines by one rule, and begins a frame for it where
+// something inside can belong to it.
+func (w *treeWalk) define(node int, d *boundDefine) (defined, entered bool) {
 	around := w.top()
 	s := Symbol{Kind: d.kind}
 	if kind, ok := d.inside[around.kind]; ok {
 		s.Kind = kind
 	}
 	if s.Kind == "" || d.data && around.local {
-		return false
+		return false, false
 	}
 	nameNode := w.follow(node, d.name)
 	if nameNode == treesitter.None {
-		return false
+		return false, false
 	}
 	if a := w.action(nameNode); a != nil && a.isPattern {
 		w.definePattern(node, nameNode, s.Kind, d)
-		return false
+		return true, false
 	}
 	s.Name = w.plainName(nameNode)
 	body := treesitter.None
@@ -210,7 +219,7 @@ func (w *treeWalk) define(node int, d *boundDefine) bool {
 		body = w.follow(node, d.body)
 	}
 	if d.refine != nil && !d.refine(w, node, &s) || s.Name == "" {
-		return false
+		return false, false
 	}
 	anchor := w.anchor(node)
 	doc, start := w.docBefore(anchor)
@@ -226,19 +235,22 @@ func (w *treeWalk) define(node int, d *boundDefine) bool {
 	}
 	ref := w.add(node, d.defineRule, s)
 	if ref == None || !d.scope && !d.callable {
-		return false
+		return true, false
 	}
 	w.enter(node, func(f *treeFrame) {
 		f.ref, f.kind, f.name = ref, s.Kind, w.At(ref).QualifiedName
 		f.local = d.callable
+		switch {
+		case !d.callable:
+			f.self = f.name
+		case s.Kind == KindMethod:
+			f.self = strings.TrimSuffix(strings.TrimSuffix(f.name, s.Name), ".")
+		}
 		if d.callable {
 			f.callable, f.owner = ref, true
-			f.weight = 0
-		} else if !d.data {
-			f.self = f.name
 		}
 	})
-	return true
+	return true, true
 }
 
 // add puts a definition into the extraction, or into the one before it of the same
@@ -261,45 +273,51 @@ func (w *treeWalk) add(node int, d *defineRule, s Symbol) Ref {
 		s.Complexity++
 	}
 	parent := w.tree.Parent(w.anchor(node))
-	if d.clauses && w.last.ref != None && w.last.parent == parent {
-		if p := w.At(w.last.ref); p.Kind == s.Kind && p.QualifiedName == s.QualifiedName && p.Key == s.Key {
-			p.EndByte = max(p.EndByte, s.EndByte)
-			p.EndLine = w.Line(max(p.StartByte, p.EndByte-1))
-			p.Complexity += s.Complexity
-			if p.Doc == "" {
-				p.Doc = s.Doc
-			}
-			return w.last.ref
-		}
+	if d.overload && w.last.ref != None && w.last.parent == parent && w.At(w.last.ref).Complexity == 0 && w.extend(w.last.ref, s) {
+		return w.last.ref
 	}
-	visible := w.visible == nil || w.visible(w, node, s.Name)
-	s.Exported = visible
+	s.Exported = w.visible == nil || w.visible(w, node, s.Name)
 	ref := w.Symbol(around.ref, s)
-	if !visible {
-		w.hidden[ref] = true
-	}
 	w.last = lastDefinition{ref, parent}
 	return ref
+}
+
+// extend makes a definition longer by another one of the same kind and name.
+func (w *treeWalk) extend(ref Ref, s Symbol) bool {
+	p := w.At(ref)
+	if p.Kind != s.Kind || p.QualifiedName != s.QualifiedName || p.Key != s.Key {
+		return false
+	}
+	p.EndByte = max(p.EndByte, s.EndByte)
+	p.EndLine = w.Line(max(p.StartByte, p.EndByte-1))
+	p.Complexity += s.Complexity
+	if p.Doc == "" {
+		p.Doc = s.Doc
+	}
+	return true
 }
 
 // definePattern adds each name of a pattern, "a, (b, *c) = f()".
 func (w *treeWalk) definePattern(node, pattern int, kind string, d *boundDefine) {
 	doc, _ := w.docBefore(w.anchor(node))
-	for i := pattern + 1; i < int(w.tree.Nodes[pattern].Next); i++ {
-		a := w.action(i)
-		if a == nil || !a.isName {
-			continue
-		}
+	w.eachName(pattern, func(i int) {
 		n := w.tree.Nodes[i]
-		if p := w.action(w.tree.Parent(i)); p == nil || !p.isPattern || n.Field != 0 && n.Field == w.defaultValue {
-			continue // a key or a default value
-		}
 		s := Symbol{Kind: kind, Name: w.nodeText(i), Doc: doc, StartByte: int(n.Start), EndByte: int(n.End)}
 		s.Signature = w.signature(w.anchor(node), node, treesitter.None)
-		if d.refine != nil && !d.refine(w, node, &s) {
-			continue
+		if d.refine == nil || d.refine(w, node, &s) {
+			w.add(node, d.defineRule, s)
 		}
-		w.add(node, d.defineRule, s)
+	})
+}
+
+// eachName visits the names that a pattern binds, not its keys and default values.
+func (w *treeWalk) eachName(pattern int, visit func(node int)) {
+	for i := pattern + 1; i < int(w.tree.Nodes[pattern].Next); i++ {
+		a, p := w.action(i), w.action(w.tree.Parent(i))
+		field := w.tree.Nodes[i].Field
+		if a != nil && a.isName && p != nil && p.isPattern && (field == 0 || !w.notBound[field]) {
+			visit(i)
+		}
 	}
 }
 
@@ -384,8 +402,8 @@ func (w *treeWalk) plainName(node int) string {
 // signature returns the text of a definition up to its body, or its first line.
 func (w *treeWalk) signature(anchor, node, body int) string {
 	start, end := int(w.tree.Nodes[anchor].Start), int(w.tree.Nodes[node].End)
-	for c := w.tree.First(anchor); c != treesitter.None && c <= node; c = w.tree.Sibling(c) {
-		if w.is(c, "decorator") {
+	for _, around := range []int{anchor, node} {
+		for c := w.tree.First(around); c != treesitter.None && w.is(c, "decorator"); c = w.tree.Sibling(c) {
 			start = int(w.tree.Nodes[c].End)
 		}
 	}

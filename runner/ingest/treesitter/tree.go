@@ -27,35 +27,40 @@ type Tree struct {
 	ErrorBytes int // bytes inside Errors
 }
 
-// Text returns the source of a node. The result must not be changed.
-func (t *Tree) Text(i int) []byte { return t.Source[t.Nodes[i].Start:t.Nodes[i].End] }
+// Text returns the source of a node, nil for None. The result must not be changed.
+func (t *Tree) Text(i int) []byte {
+	if i < 0 {
+		return nil
+	}
+	return t.Source[t.Nodes[i].Start:t.Nodes[i].End]
+}
 
-// Parent returns the parent of a node, None for the root.
+// Parent returns the parent of a node, None for the root and for None.
 func (t *Tree) Parent(i int) int {
-	if p := t.Nodes[i].Parent; int(p) < i {
-		return int(p)
+	if i > 0 {
+		return int(t.Nodes[i].Parent)
 	}
 	return None
 }
 
-// First returns the first child of a node, or None.
+// First returns the first child of a node, None where there is none.
 func (t *Tree) First(i int) int {
-	if t.Nodes[i].Next > uint32(i+1) {
+	if i >= 0 && t.Nodes[i].Next > uint32(i+1) {
 		return i + 1
 	}
 	return None
 }
 
-// Sibling returns the next sibling of a node, or None.
+// Sibling returns the next sibling of a node, None where there is none.
 func (t *Tree) Sibling(i int) int {
-	n := t.Nodes[i]
-	if int(n.Parent) < i && n.Next < t.Nodes[n.Parent].Next {
-		return int(n.Next)
+	if i > 0 && t.Nodes[i].Next < t.Nodes[t.Nodes[i].Parent].Next {
+		return int(t.Nodes[i].Next)
 	}
 	return None
 }
 
-// Child returns the first child of a node that has the field, or None.
+// Child returns the first child of a node that has the field, None where there is
+// none.
 func (t *Tree) Child(i int, f Field) int {
 	for c := t.First(i); c != None; c = t.Sibling(c) {
 		if t.Nodes[c].Field == f {
