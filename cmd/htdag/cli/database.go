@@ -1,0 +1,240 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"text/tabwriter"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/spf13/cobra"
+
+	"github.com/htdag/htdag/db"
+	"github.com/htdag/htdag/db/localpg"
+)
+
+// localDatabase is the name of our database on the local server.
+const localDatabase = "htdag"
+
+func (a *app) localOptions() (localpg.Options, error) {
+	dir := a.dataDir
+	if dir == "" {
+		var err error
+		if dir, err = localpg.DefaultDir(a.getenv); err != nil {
+			return localpg.Options{}, fmt.Errorf("%w (--data-dir)", err)
+		}
+	}
+	return localpg.Options{Dir: dir, BinDir: a.binDir, Log: a.log}, nil
+}
+
+// url returns the database to work on, starting the local server when none was named.
+func (a *app) url(ctx context.Context) (string, error) {
+	if a.databaseURL != "" {
+		return a.databaseURL, nil
+	}
+	opts, err := a.localOptions()
+	if err != nil {
+		return "", err
+	}
+	server, err := localpg.Start(ctx, opts)
+	if err != nil {
+		return "", err
+	}
+	if err := server.EnsureDatabase(ctx, localDatabase); err != nil {
+		return "", err
+	}
+	return server.URL(localDatabase), nil
+}
+
+// open connects to the database and, if asked to, brings it up to date.
+func (a *app) open(ctx context.Context, opts db.Options, migrate bool) (*pgxpool.Pool, error) {
+	url, err := a.url(ctx)
+	if err != nil {
+		return nil, err
+	}
+	pool, err := db.Open(ctx, url, opts)
+	if err != nil {
+		return nil, err
+	}
+	if migrate {
+		if err := db.Up(ctx, pool); err != nil {
+			pool.Close()
+			return nil, fmt.Errorf("%s: %w", db.Redact(url), err)
+		}
+	}
+	return pool, nil
+}
+
+func (a *app) migrate() *cobra.Command {
+	cmd := &cobra.Command{Use: "migrate", Short: "Bring a database to this version, or take it back", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
+	up := &cobra.Command{Use: "up", Short: "Apply migrations and install functions", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			pool, err := a.open(cmd.Context(), db.Options{}, true)
+			if err != nil {
+				return err
+			}
+			defer pool.Close()
+			return a.printMigration(cmd.Context(), pool)
+		}}
+	var steps int
+	var yes bool
+	down := &cobra.Command{Use: "down", Short: "Take migrations back, with everything in their tables", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !yes {
+				return usagef("migrate down destroys what is stored; say --yes if that is meant")
+			}
+			pool, err := a.open(cmd.Context(), db.Options{}, false)
+			if err != nil {
+				return err
+			}
+			defer pool.Close()
+			if err := db.Down(cmd.Context(), pool, steps); err != nil {
+				return err
+			}
+			return a.printMigration(cmd.Context(), pool)
+		}}
+	down.Flags().IntVar(&steps, "steps", 0, "number of migrations to take back; 0 means all")
+	down.Flags().BoolVar(&yes, "yes", false, "destroy what the migrations' tables hold")
+	status := &cobra.Command{Use: "status", Short: "Say which migration a database is at", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			pool, err := a.open(cmd.Context(), db.Options{}, false)
+			if err != nil {
+				return err
+			}
+			defer pool.Close()
+			return a.printMigration(cmd.Context(), pool)
+		}}
+	cmd.AddCommand(up, down, status)
+	return cmd
+}
+
+func (a *app) printMigration(ctx context.Context, pool *pgxpool.Pool) error {
+	s, err := db.GetStatus(ctx, pool)
+	if err != nil {
+		return err
+	}
+	code := "as in this binary"
+	if !s.CodeCurrent {
+		code = "not as in this binary; htdag migrate up installs them"
+	}
+	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "migration\t%d of %d\n", s.Migration, s.LatestMigration)
+	fmt.Fprintf(w, "functions\t%s\n", code)
+	return w.Flush()
+}
+
+func (a *app) db() *cobra.Command {
+	cmd := &cobra.Command{Use: "db", Short: "Look after the local PostgreSQL", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
+	start := &cobra.Command{Use: "start", Short: "Start the local PostgreSQL, or join the one that runs", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			opts, err := a.localOptions()
+			if err != nil {
+				return err
+			}
+			server, err := localpg.Start(cmd.Context(), opts)
+			if err != nil {
+				return err
+			}
+			if err := server.EnsureDatabase(cmd.Context(), localDatabase); err != nil {
+				return err
+			}
+			a.printServer(server.Status())
+			return nil
+		}}
+	stop := &cobra.Command{Use: "stop", Short: "Stop the local PostgreSQL; its data stay", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			opts, err := a.localOptions()
+			if err != nil {
+				return err
+			}
+			stopped, err := localpg.Stop(cmd.Context(), opts)
+			if err == nil && !stopped {
+				fmt.Fprintln(a.stdout, "it was not running")
+			}
+			return err
+		}}
+	status := &cobra.Command{Use: "status", Short: "Say whether the local PostgreSQL runs, and where", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			opts, err := a.localOptions()
+			if err != nil {
+				return err
+			}
+			s, err := localpg.Inspect(cmd.Context(), opts)
+			if err != nil {
+				return err
+			}
+			a.printServer(s)
+			return nil
+		}}
+	url := &cobra.Command{Use: "url", Short: "Print the URL of the database, password included", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			u, err := a.url(cmd.Context())
+			if err == nil {
+				fmt.Fprintln(a.stdout, u)
+			}
+			return err
+		}}
+	psql := &cobra.Command{Use: "psql [-- ARG...]", Short: "Open psql on the database", Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error { return a.psql(cmd.Context(), args) }}
+	cmd.AddCommand(start, stop, status, url, psql)
+	return cmd
+}
+
+func (a *app) printServer(s localpg.Status) {
+	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	line := func(name, value string) {
+		if value != "" && value != "0" {
+			fmt.Fprintf(w, "%s\t%s\n", name, value)
+		}
+	}
+	line("state", string(s.State))
+	line("version", s.Version)
+	line("data", s.DataDir)
+	line("log", s.LogFile)
+	line("port", fmt.Sprint(s.Port))
+	line("process", fmt.Sprint(s.PID))
+	if !s.StartedAt.IsZero() {
+		line("started", s.StartedAt.Format(time.DateTime))
+	}
+	line("problem", s.Problem)
+	w.Flush()
+}
+
+// psql runs the client as a child, with the terminal's files, on the database.
+func (a *app) psql(ctx context.Context, args []string) error {
+	url, err := a.url(ctx)
+	if err != nil {
+		return err
+	}
+	program, err := exec.LookPath("psql")
+	if err != nil {
+		bins, findErr := localpg.Find(ctx, a.binDir)
+		if findErr != nil || bins.PSQL == "" {
+			return fmt.Errorf("psql is not installed: install the package postgresql-client")
+		}
+		program = bins.PSQL
+	}
+	// The URL travels in the environment: an argument would show the password in
+	// the list of processes.
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Env = append(os.Environ(), libpqEnv(url)...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = a.stdin, a.stdout, a.stderr
+	return cmd.Run()
+}
+
+// libpqEnv says in libpq's environment variables what a URL says.
+func libpqEnv(url string) []string {
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return []string{"PGDATABASE=" + url}
+	}
+	c := config.ConnConfig
+	return []string{
+		"PGHOST=" + c.Host, fmt.Sprintf("PGPORT=%d", c.Port), "PGDATABASE=" + c.Database,
+		"PGUSER=" + c.User, "PGPASSWORD=" + c.Password,
+	}
+}

@@ -1,0 +1,162 @@
+// Package cli holds the verbs of the htdag command. They wire the rooms of the
+// project together and talk to people; the work is done elsewhere.
+//
+// Every flag has an environment variable: HTDAG_ and the flag's name in capitals
+// with underscores (--debounce-delay-ms is HTDAG_DEBOUNCE_DELAY_MS). A flag that is
+// given wins over its variable. The database is also taken from DATABASE_URL.
+//
+// Exit status: 0 when the verb did what it says, 1 when it failed, 2 when it was
+// called wrongly. Results go to standard output, messages and logs to standard error.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// app is what every verb has at hand.
+type app struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	getenv         func(string) string
+	log            *slog.Logger
+
+	databaseURL string
+	dataDir     string
+	binDir      string
+	logLevel    string
+}
+
+// errUsage marks errors of the caller's making: exit status 2.
+var errUsage = errors.New("usage")
+
+// usagef makes an error that says how the verb was called wrongly.
+func usagef(format string, args ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{errUsage}, args...)...)
+}
+
+// Main runs the command and returns its exit status.
+func Main(args []string, stdin io.Reader, stdout, stderr io.Writer, getenv func(string) string) int {
+	ctx, stop := interruptible(stderr)
+	defer stop()
+	a := &app{stdin: stdin, stdout: stdout, stderr: stderr, getenv: getenv}
+	root := a.root()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, errUsage):
+		fmt.Fprintf(stderr, "htdag: %s\n", strings.TrimPrefix(err.Error(), errUsage.Error()+": "))
+		fmt.Fprintln(stderr, "Run htdag --help, or the verb with --help, to see how it is used.")
+		return 2
+	}
+	fmt.Fprintf(stderr, "htdag: %s\n", err)
+	return 1
+}
+
+// interruptible returns a context that ends with the first interrupt; the second
+// ends the process at once.
+func interruptible(stderr io.Writer) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		s, ok := <-signals
+		if !ok {
+			return
+		}
+		fmt.Fprintf(stderr, "\n%s: finishing what is under way; once more to quit at once\n", s)
+		cancel(errInterrupted)
+		if _, ok := <-signals; ok {
+			os.Exit(130)
+		}
+	}()
+	return ctx, func() { signal.Stop(signals); close(signals); cancel(nil) }
+}
+
+var errInterrupted = errors.New("interrupted")
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "htdag",
+		Short:         "Keep codebases in PostgreSQL, current and searchable",
+		Long:          "htdag watches source trees and keeps what is in them in PostgreSQL: files, symbols,\nimports, calls, chunks and vectors, through a workflow engine that lives in the database.",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			if err := a.fromEnvironment(cmd.Flags()); err != nil {
+				return err
+			}
+			return a.startLog()
+		},
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usagef("%s", err) })
+	f := root.PersistentFlags()
+	f.StringVar(&a.databaseURL, "database-url", "", "PostgreSQL to work on; a local one is started when neither this nor DATABASE_URL is given")
+	f.StringVar(&a.dataDir, "data-dir", "", "where the local PostgreSQL lives (default a directory of the user's)")
+	f.StringVar(&a.binDir, "postgres-bin-dir", "", "directory of the server binaries for the local PostgreSQL (default the newest found)")
+	f.StringVar(&a.logLevel, "log-level", "warn", "debug, info, warn or error")
+	root.AddCommand(a.up(), a.runCommand(), a.migrate(), a.db())
+	root.CompletionOptions.HiddenDefaultCmd = true
+	checkArgs(root)
+	return root
+}
+
+// checkArgs makes wrong numbers of arguments and unknown verbs errors of usage.
+func checkArgs(cmd *cobra.Command) {
+	if check := cmd.Args; check != nil {
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return usagef("%s", err)
+			}
+			return nil
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		checkArgs(sub)
+	}
+}
+
+// fromEnvironment sets flags that were not given from their environment variables.
+func (a *app) fromEnvironment(flags *pflag.FlagSet) error {
+	var wrong error
+	flags.VisitAll(func(f *pflag.Flag) {
+		name := "HTDAG_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		value := a.getenv(name)
+		if f.Changed || value == "" {
+			return
+		}
+		if err := flags.Set(f.Name, value); err != nil {
+			wrong = usagef("environment variable %s=%q: %s", name, value, err)
+		}
+	})
+	if a.databaseURL == "" {
+		a.databaseURL = a.getenv("DATABASE_URL")
+	}
+	return wrong
+}
+
+func (a *app) startLog() error {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(a.logLevel)); err != nil {
+		return usagef("--log-level is %q, not debug, info, warn or error", a.logLevel)
+	}
+	a.log = slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: level}))
+	return nil
+}

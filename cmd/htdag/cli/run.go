@@ -1,0 +1,49 @@
+package cli
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/htdag/htdag/db"
+	"github.com/htdag/htdag/runner"
+	"github.com/htdag/htdag/runner/ingest"
+	"github.com/htdag/htdag/runner/steps"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// spareConns are the connections besides one per handler: exchanges, heartbeats,
+// the listener, the watcher and the command itself.
+const spareConns = 8
+
+func (a *app) runCommand() *cobra.Command {
+	var s settings
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Work on steps of flows, and nothing else",
+		Long:  "Runs a runner: it claims steps that are ready and does them, until it is interrupted.\nAny number of runners on any number of hosts may work on one database. Steps that\nread a codebase's disk are left to the process that serves it (htdag up).",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx := cmd.Context()
+			pool, err := a.open(ctx, db.Options{ApplicationName: "htdag run", MaxConns: int32(s.concurrency) + spareConns}, true)
+			if err != nil {
+				return err
+			}
+			defer pool.Close()
+			a.log.InfoContext(ctx, "running", "queues", s.queues, "concurrency", s.concurrency)
+			return a.runner(pool, s, s.queues, nil).Run(ctx)
+		},
+	}
+	s.runnerFlags(cmd)
+	cmd.Flags().StringSliceVar(&s.queues, "queues", []string{"default"}, "queues to read")
+	return cmd
+}
+
+// runner makes a runner for the built-in flows. Without a disk it leaves the steps
+// that need one to others.
+func (a *app) runner(pool *pgxpool.Pool, s settings, queues []string, d steps.Disk) *runner.Runner {
+	registry := runner.NewRegistry()
+	steps.Register(registry, steps.Deps{Pool: pool, Disk: d, Embedder: ingest.HashEmbedder{}, Log: a.log})
+	return runner.New(pool, registry, runner.Options{
+		Name: s.name, Queues: queues, Concurrency: s.concurrency, Log: a.log,
+	})
+}

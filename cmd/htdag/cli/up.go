@@ -1,0 +1,189 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/htdag/htdag/db"
+	"github.com/htdag/htdag/db/dbsqlc"
+	"github.com/htdag/htdag/watcher"
+)
+
+func (a *app) up() *cobra.Command {
+	var s settings
+	cmd := &cobra.Command{
+		Use:   "up [flags] DIR...",
+		Short: "Ingest source trees and keep them current",
+		Long:  "Starts what is needed (a local PostgreSQL when no database is named), brings the\ndatabase to this version, ingests the directories, and then watches them. Ctrl-C stops.",
+		Args:  cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, dirs []string) error {
+			if err := s.check(); err != nil {
+				return err
+			}
+			if len(dirs) > 1 && s.codebase != "" {
+				return usagef("--codebase names one codebase, but there are %d directories; leave it out and each is named after its directory", len(dirs))
+			}
+			roots, err := checkRoots(cmd.Context(), dirs, s)
+			if err != nil {
+				return err
+			}
+			pool, err := a.open(cmd.Context(), db.Options{ApplicationName: "htdag up", MaxConns: int32(s.concurrency) + spareConns}, true)
+			if err != nil {
+				return err
+			}
+			defer pool.Close()
+			if limitsGiven(cmd) {
+				if err := s.setLimits(cmd.Context(), pool); err != nil {
+					return err
+				}
+			}
+			return a.serve(cmd.Context(), pool, s, roots)
+		},
+	}
+	cmd.Flags().StringVar(&s.codebase, "codebase", "", "name of the codebase (default the directory's)")
+	cmd.Flags().BoolVar(&s.once, "once", false, "stop after the ingestion instead of watching")
+	s.runnerFlags(cmd)
+	s.watchFlags(cmd)
+	return cmd
+}
+
+// checkRoots looks at every directory before anything is started or written.
+func checkRoots(ctx context.Context, dirs []string, s settings) ([]watcher.Root, error) {
+	var roots []watcher.Root
+	for _, dir := range dirs {
+		path, err := watcher.CheckRoot(dir)
+		if err != nil {
+			return nil, err
+		}
+		found := errors.New("found")
+		_, err = watcher.Scan(ctx, path, s.filter(), func(watcher.File) error { return found })
+		if err == nil {
+			return nil, fmt.Errorf("%s holds no file that is not ignored: name another directory, or see --include-extensions and .gitignore", path)
+		} else if !errors.Is(err, found) {
+			return nil, err
+		}
+		name := s.codebase
+		if name == "" {
+			name = filepath.Base(path)
+		}
+		for _, r := range roots {
+			if r.Path == path {
+				return nil, usagef("%s is given twice", path)
+			} else if r.Name == name {
+				return nil, usagef("%s and %s have the same name; start them one at a time, with --codebase NAME", r.Path, path)
+			}
+		}
+		roots = append(roots, watcher.Root{Name: name, Path: path})
+	}
+	return roots, nil
+}
+
+func (s settings) setLimits(ctx context.Context, pool *pgxpool.Pool) error {
+	dags, rate := int32(s.maxConcurrentDags), int32(s.rateLimitPerMinute)
+	_, err := dbsqlc.New(pool).SetLimits(ctx, dbsqlc.SetLimitsParams{
+		Flow: "ingest_file", MaxConcurrentRuns: &dags, RatePerMinute: &rate,
+		CpuThreshold: &s.cpuThreshold, MemoryThreshold: &s.memoryThreshold,
+	})
+	return db.Error(err)
+}
+
+// serve runs a runner and a watcher for the roots until the ingestion is done or,
+// when watching, until ctx ends.
+func (a *app) serve(ctx context.Context, pool *pgxpool.Pool, s settings, roots []watcher.Root) error {
+	queries := dbsqlc.New(pool)
+	queues := []string{"default"}
+	d := &disk{filters: map[string]watcher.Filter{}}
+	for i, r := range roots {
+		id, err := queries.RegisterCodebase(ctx, r.Name, r.Path)
+		if err != nil {
+			return db.Error(err)
+		}
+		roots[i].CodebaseID = id
+		queues = append(queues, "root:"+r.Name)
+		d.filters[r.Path] = s.filterFor(r, roots)
+	}
+
+	// Everything below ends with this context; the runner drains before it returns.
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	var group errgroup.Group
+	group.Go(func() error { return a.runner(pool, s, queues, d).Run(ctx) })
+
+	scans := make(chan int64, 16*len(roots))
+	rec := &recorder{pool: pool, burst: 50, log: a.log, scans: func(_ watcher.Root, run int64) {
+		select {
+		case scans <- run:
+		default: // only the first ones are followed
+		}
+	}}
+	watching := s.enabled && !s.once
+	if watching {
+		w := watcher.New(watcher.Options{DebounceDelay: s.debounce(), Filter: s.filter(), BurstSize: rec.burst}, rec, a.log)
+		group.Go(func() error {
+			defer stop()
+			return w.Run(ctx, roots...)
+		})
+	} else {
+		for _, r := range roots {
+			if err := rec.RequestScan(ctx, r, "first ingestion"); err != nil {
+				stop()
+				return errors.Join(err, group.Wait())
+			}
+		}
+	}
+
+	err := a.follow(ctx, pool, roots, scans)
+	if err == nil && watching {
+		fmt.Fprintf(a.stdout, "\nWatching %s. Ctrl-C stops.\n", list(roots))
+		<-ctx.Done()
+	}
+	stop()
+	return errors.Join(err, group.Wait())
+}
+
+// follow shows the progress of the first scan of each root, then what came of it.
+func (a *app) follow(ctx context.Context, pool *pgxpool.Pool, roots []watcher.Root, scans <-chan int64) error {
+	began := time.Now()
+	for range roots {
+		select {
+		case run := <-scans:
+			if err := a.progress(ctx, pool, run); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	names := make([]string, len(roots))
+	for i, r := range roots {
+		names[i] = r.Name
+	}
+	return a.summary(ctx, pool, names, time.Since(began))
+}
+
+// filterFor leaves roots that lie inside this one to themselves.
+func (s settings) filterFor(root watcher.Root, roots []watcher.Root) watcher.Filter {
+	f := s.filter()
+	for _, r := range roots {
+		if strings.HasPrefix(r.Path, strings.TrimSuffix(root.Path, "/")+"/") {
+			f.Exclude = append(f.Exclude, r.Path)
+		}
+	}
+	return f
+}
+
+func list(roots []watcher.Root) string {
+	paths := make([]string, len(roots))
+	for i, r := range roots {
+		paths[i] = r.Path
+	}
+	return strings.Join(paths, ", ")
+}
