@@ -142,8 +142,13 @@ func (in *instance) password(ctx context.Context, pm postmaster) (string, error)
 		return "", fmt.Errorf("set the password of the local database in %s: %w", in.path, err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	if _, err := conn.Exec(ctx, "alter role "+superuser+" password '"+password+"'"); err != nil {
-		return "", fmt.Errorf("set the password of the local database in %s: %w", in.path, err)
+	for _, sql := range []string{
+		"set log_statement = 'none'", // nor may the log learn it, whatever the user has set
+		"alter role " + superuser + " password '" + password + "'",
+	} {
+		if _, err := conn.Exec(ctx, sql); err != nil {
+			return "", fmt.Errorf("set the password of the local database in %s: %w", in.path, err)
+		}
 	}
 	return password, in.write(passwordName, password+"\n", 0o600)
 }
