@@ -40,7 +40,7 @@ set search_path = ''
 as $$
 declare
   v_step  jsonb;
-  v_names text[] := '{}';
+  v_names text[] := array[]::text[];
   v_wrong text;
 begin
   for v_step in select jsonb_array_elements(p_steps) loop
@@ -126,7 +126,7 @@ stable
 set search_path = ''
 as $$
 declare
-  v_order text[] := '{}';
+  v_order text[] := array[]::text[];
   v_unit  text[];
 begin
   loop
@@ -200,7 +200,6 @@ declare
   v_order constant text[] := htdag.topological_order(p_flow, p_steps);
   v_n     constant integer := cardinality(v_order);
   v_blank constant bit varying := repeat('0', v_n)::bit varying;
-  v_no    integer;
 begin
   delete from htdag.steps where flow_version_id = p_flow_version_id;
 

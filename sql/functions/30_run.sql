@@ -157,7 +157,7 @@ begin
       from withdrawn where runner_id is not null
         on conflict do nothing
   )
-  select count(*) into v_done from withdrawn;
+  select count(*)::integer into v_done from withdrawn;
   return v_done;
 end;
 $$;

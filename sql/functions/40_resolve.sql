@@ -268,7 +268,7 @@ begin
   end if;
   if v_step.on_failure = 'fail' then
     perform htdag.withdraw_tasks(array[p_run_id], 'cancelled', format('step %s failed', v_step.name));
-    select v.regular & ~(v_run.succeeded | v_run.failed | v_step.self) into v_change.skipped
+    select (v.regular & ~(v_run.succeeded | v_run.failed | v_step.self))::bit varying into v_change.skipped
       from htdag.flow_versions v where v.flow_version_id = v_run.flow_version_id;
   elsif v_step.on_failure = 'skip' then
     v_change.skipped := v_step.dooms;

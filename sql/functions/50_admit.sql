@@ -51,7 +51,7 @@ set search_path = ''
 as $$
 declare
   v_now    constant timestamptz := htdag.clock();
-  v_slack  constant double precision := case when p_limits.gated then 0.05 else 0 end;
+  v_slack  constant double precision := case when p_limits.gated then 0.05 else 0 end::double precision;
   v_load   record;
 begin
   if p_limits.cpu_threshold is null and p_limits.memory_threshold is null then
@@ -82,7 +82,7 @@ as $$
 declare
   v_now     constant timestamptz := htdag.clock();
   v_limits  htdag.limits;
-  v_room    bigint := 1000;
+  v_room    bigint := 1000::bigint;
   v_reason  text;
   v_due     timestamptz;
   v_spacing interval;
@@ -104,7 +104,7 @@ begin
     -- Generic cell rate algorithm (ITU-T I.371) with a minute's allowance as its burst.
     v_spacing := interval '1 minute' / v_limits.rate_per_minute;
     v_room := least(v_room, floor(extract(epoch from v_now + interval '1 minute' - greatest(v_limits.next_start_at, v_now))
-                                  / extract(epoch from v_spacing)));
+                                  / extract(epoch from v_spacing))::bigint);
     if v_room <= 0 then
       v_due := v_limits.next_start_at - interval '1 minute' + v_spacing;
       v_reason := format('%s starts in the last minute', v_limits.rate_per_minute);
@@ -179,7 +179,7 @@ security definer
 set search_path = ''
 as $$
 begin
-  return (select coalesce(sum(htdag.admit_flow(flow_id)), 0) from (select distinct flow_id from htdag.run_queue order by flow_id) q);
+  return (select coalesce(sum(htdag.admit_flow(flow_id)), 0)::integer from (select distinct flow_id from htdag.run_queue order by flow_id) q);
 end;
 $$;
 

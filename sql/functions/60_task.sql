@@ -81,7 +81,7 @@ set plan_cache_mode = force_generic_plan
 as $$
 declare
   v_now   constant timestamptz := htdag.clock();
-  v_taken bigint[] := '{}';
+  v_taken bigint[] := array[]::bigint[];
   v_lane  integer;
 begin
   for v_lane in
@@ -120,7 +120,7 @@ set search_path = ''
 as $$
 declare
   v_lanes constant integer[] := htdag.runner_lanes(p_runner);
-  v_taken bigint[] := '{}';
+  v_taken bigint[] := array[]::bigint[];
 begin
   if p_want > 0 then
     v_taken := htdag.lease_tasks(p_runner, v_lanes, p_want);
@@ -162,10 +162,10 @@ declare
   v_now     constant timestamptz := htdag.clock();
   v_lanes   constant integer[] := htdag.runner_lanes(p_runner);
   v_done    htdag.tasks[];
-  v_kept    htdag.tasks[] := '{}';
+  v_kept    htdag.tasks[] := array[]::htdag.tasks[];
   v_changes htdag.run_change[];
   v_settled record;
-  v_taken   bigint[] := '{}';
+  v_taken   bigint[] := array[]::bigint[];
 begin
   -- The fence: a task whose every step succeeded is deleted by its token, here.
   with answers as (
@@ -272,7 +272,7 @@ declare
   v_reached htdag.tasks[];
 begin
   if not exists (select from unnest(p_done) t where t.map_index is not null) then
-    return '{}';
+    return array[]::htdag.tasks[];
   end if;
   perform from htdag.map_shards s
    where (s.run_id, s.step_no, s.shard) in (select t.run_id, t.step_no, (t.map_index % 16)::smallint
@@ -433,7 +433,7 @@ set search_path = ''
 as $$
 declare
   v_now     constant timestamptz := htdag.clock();
-  v_changes htdag.run_change[] := '{}';
+  v_changes htdag.run_change[] := array[]::htdag.run_change[];
   v_task    htdag.tasks;
   v_step    htdag.steps;
   v_before  bit varying;
@@ -443,7 +443,7 @@ begin
   for i in 1 .. cardinality(p_tasks) loop
     v_task := p_tasks[i];
     select * into v_step from htdag.steps where flow_version_id = v_task.flow_version_id and step_no = p_step_nos[i];
-    select bit_or(self) into v_before from htdag.steps
+    select bit_or(self)::bit varying into v_before from htdag.steps
      where flow_version_id = v_task.flow_version_id and step_no >= v_task.step_no
        and (step_no < v_step.step_no or step_no = v_step.step_no and p_outcomes[i] = 'succeeded');
     if v_before is not null then
