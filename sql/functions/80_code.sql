@@ -51,8 +51,9 @@ select f.file_id,
        f.ingested_version,
        b.content
   from code.files f
-  left join code.blobs b on b.sha256 = f.sha256;
-comment on view code.file_contents is 'Files with their bytes; content is null where it is unknown or over the size limit.';
+  left join code.blobs b on b.sha256 = f.sha256
+ where f.status <> 'deleted';
+comment on view code.file_contents is 'Files that exist, with their bytes; content is null where it is unknown or over the size limit.';
 
 -- Codebases -------------------------------------------------------------------
 
@@ -237,7 +238,7 @@ begin
     perform code.lock_codebase(p_codebase_id);
   end if;
   with given as (
-    select distinct on (g.path) g.path, g.bytes, g.modified_ns, g.mode, g.inode, g.sha256,
+    select distinct on (g.path collate "C") g.path, g.bytes, g.modified_ns, g.mode, g.inode, g.sha256,
            nullif(g.owner, '') as owner, nullif(g.reason, '') as reason, g.seen_at
       from unnest(p_paths, p_bytes, p_modified_ns, p_modes, p_inodes, p_owners, p_sha256s, p_reasons, p_seen_at)
         as g (path, bytes, modified_ns, mode, inode, owner, sha256, reason, seen_at)
@@ -460,6 +461,7 @@ language plpgsql
 volatile
 set search_path = ''
 set plan_cache_mode = force_custom_plan
+set jit = off
 as $$
 declare
   v_written bigint;
@@ -568,6 +570,7 @@ language plpgsql
 volatile
 set search_path = ''
 set plan_cache_mode = force_custom_plan
+set jit = off
 as $$
 declare
   v_written bigint;
@@ -632,6 +635,7 @@ language plpgsql
 volatile
 set search_path = ''
 set plan_cache_mode = force_custom_plan
+set jit = off
 as $$
 declare
   v_written bigint;
@@ -747,6 +751,7 @@ language plpgsql
 volatile
 set search_path = ''
 set plan_cache_mode = force_custom_plan
+set jit = off
 as $$
 declare
   v_written bigint;
@@ -832,6 +837,7 @@ language plpgsql
 volatile
 set search_path = ''
 set plan_cache_mode = force_custom_plan
+set jit = off
 as $$
 declare
   v_written bigint;
@@ -918,6 +924,7 @@ language plpgsql
 volatile
 set search_path = ''
 set plan_cache_mode = force_custom_plan
+set jit = off
 as $$
 declare
   v_written bigint;
@@ -1016,3 +1023,33 @@ $$;
 comment on function code.store_files(integer, integer, bigint[], bytea[], text[], text[], text[], integer[], text[], boolean[],
   boolean[], text[], text[], text[], integer[], text[], text[], smallint[]) is
   'Set what ingestion found out about files, append a version where the content is new, and mark what moved to another scope. Call it after store_symbols. Returns how many rows were written.';
+
+-- Upkeep ----------------------------------------------------------------------
+
+create or replace function code.clean_search_index(p_analyze boolean default false)
+returns bigint
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+  v_pages bigint;
+begin
+  -- GIN indexes keep new entries in a list that every search reads from end to
+  -- end; merged into the tree they are found at once.
+  select coalesce(sum(pg_catalog.gin_clean_pending_list(i.indexrelid)), 0)
+    into v_pages
+    from pg_catalog.pg_index i
+    join pg_catalog.pg_class x on x.oid = i.indexrelid
+    join pg_catalog.pg_am a on a.oid = x.relam
+   where i.indrelid = 'code.chunks'::regclass
+     and a.amname = 'gin';
+  if p_analyze then
+    analyze code.files, code.symbols, code.imports, code.provides, code.calls, code.chunks;
+  end if;
+  return v_pages;
+end;
+$$;
+comment on function code.clean_search_index(boolean) is
+  'Merge the pending entries of the search indexes, and count the corpus for the planner where asked. Returns how many pages were merged.';

@@ -28,6 +28,7 @@ language plpgsql
 volatile
 set search_path = ''
 set plan_cache_mode = force_custom_plan
+set jit = off
 as $$
 declare
   v_seeks text[];
@@ -134,6 +135,7 @@ language plpgsql
 volatile
 set search_path = ''
 set plan_cache_mode = force_custom_plan
+set jit = off
 as $$
 begin
   return query
@@ -342,7 +344,8 @@ begin
      and f.status <> 'deleted';
 
   if v_all then
-    -- Nothing is looked up one by one then, and a nested loop is never meant.
+    -- The planner must know how much there is, and nothing is looked up one by one.
+    analyze code.files, code.symbols, code.imports, code.provides, code.calls;
     perform pg_catalog.set_config('enable_nestloop', 'off', true);
   end if;
   v_changed := array(select code.resolve_imports(p_codebase_id, v_files, v_provided, v_all or v_roots));

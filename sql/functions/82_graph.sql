@@ -43,6 +43,7 @@ language plpgsql
 volatile
 set search_path = ''
 set plan_cache_mode = force_custom_plan
+set jit = off
 as $$
 declare
   v_files   bigint[];
@@ -177,6 +178,7 @@ language plpgsql
 stable
 set search_path = ''
 set plan_cache_mode = force_custom_plan
+set jit = off
 as $$
 begin
   return query
@@ -197,6 +199,7 @@ language plpgsql
 stable
 set search_path = ''
 set plan_cache_mode = force_custom_plan
+set jit = off
 as $$
 begin
   return query

@@ -1,0 +1,73 @@
+package steps
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/htdag/htdag/runner/ingest"
+	"github.com/htdag/htdag/runner/ingest/lang"
+)
+
+// parsed is everything that ingestion finds out about one file's content.
+type parsed struct {
+	ingest.Verdict
+	language   string
+	scope      string
+	precedence int16
+	extraction ingest.Extraction
+	chunks     []ingest.Chunk
+}
+
+// judge inspects a content and names its language. content is nil for what was
+// too large to keep.
+func (s *steps) judge(path string, content []byte, size int64) *parsed {
+	p := &parsed{Verdict: ingest.Inspect(path, content, size, s.limits.Limits)}
+	if p.Status != ingest.StatusSkipped {
+		p.language = ingest.Detect(path, p.Text)
+		p.precedence = precedence(p.language, path, p.Text)
+	}
+	return p
+}
+
+// extract fills in what the text holds. Text that is not to be parsed is still
+// cut into chunks, so that it can be searched.
+func (p *parsed) extract(ctx context.Context, path string) error {
+	if p.Status == ingest.StatusSkipped {
+		return nil
+	}
+	if !p.Parse {
+		p.extraction = ingest.Extraction{Language: p.language, Provides: []string{lang.PathProvided(path)}}
+	} else {
+		var err error
+		if p.extraction, err = ingest.Extract(ctx, path, p.language, p.Text); err != nil {
+			return fmt.Errorf("extract from %s: %w", path, err)
+		}
+		if p.extraction.Partial != "" {
+			p.Status = ingest.StatusPartial
+			if p.Reason != "" {
+				p.Reason += "; "
+			}
+			p.Reason += p.extraction.Partial
+		}
+	}
+	p.scope = scope(p.language, path, p.extraction.Module)
+	p.chunks = ingest.Chunks(string(p.Text), p.extraction.Symbols)
+	return nil
+}
+
+// parseFile does all that needs nothing but the path and the bytes.
+func (s *steps) parseFile(ctx context.Context, path string, content []byte, size int64) (*parsed, error) {
+	p := s.judge(path, content, size)
+	if err := p.extract(ctx, path); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// lines is -1 where there are none to count.
+func (p *parsed) lines() int32 {
+	if p.Status == ingest.StatusSkipped {
+		return -1
+	}
+	return int32(p.Lines)
+}

@@ -1,0 +1,192 @@
+package steps
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/htdag/htdag/db/dbsqlc"
+	"github.com/htdag/htdag/runner/ingest"
+)
+
+// rows gathers what a batch of files is to be stored as: one slice per column,
+// which the database takes as arrays.
+type rows struct {
+	files    dbsqlc.StoreFilesParams
+	symbols  dbsqlc.StoreSymbolsParams
+	imports  dbsqlc.StoreImportsParams
+	provides dbsqlc.StoreProvidesParams
+	calls    dbsqlc.StoreCallsParams
+	chunks   dbsqlc.StoreChunksParams
+}
+
+// add appends everything that was found in one file.
+func (r *rows) add(fileID int64, sha256 []byte, p *parsed) {
+	r.addFile(fileID, sha256, p)
+	r.addSymbols(fileID, p.extraction.Symbols)
+	r.addImports(fileID, p.extraction.Imports)
+	for _, name := range p.extraction.Provides {
+		r.provides.FileIds = append(r.provides.FileIds, fileID)
+		r.provides.Names = append(r.provides.Names, name)
+	}
+	for _, root := range p.extraction.Roots {
+		r.provides.RootFiles = append(r.provides.RootFiles, fileID)
+		r.provides.Prefixes = append(r.provides.Prefixes, root.Prefix)
+		r.provides.Directories = append(r.provides.Directories, root.Directory)
+	}
+	r.addCalls(fileID, p.extraction.Calls, linkCalls(&p.extraction))
+	r.addChunks(fileID, p.chunks)
+}
+
+func (r *rows) addFile(fileID int64, sha256 []byte, p *parsed) {
+	f := &r.files
+	f.FileIds = append(f.FileIds, fileID)
+	f.Sha256s = append(f.Sha256s, sha256)
+	f.Statuses = append(f.Statuses, p.Status)
+	f.Reasons = append(f.Reasons, p.Reason)
+	f.Languages = append(f.Languages, p.language)
+	f.Lines = append(f.Lines, p.lines())
+	f.Encodings = append(f.Encodings, p.Encoding)
+	f.Generated = append(f.Generated, p.Generated)
+	f.Minified = append(f.Minified, p.Minified)
+	f.Modules = append(f.Modules, p.extraction.Module)
+	f.Docs = append(f.Docs, p.extraction.Doc)
+	f.Parsers = append(f.Parsers, p.extraction.Parser)
+	f.ParseErrors = append(f.ParseErrors, int32(p.extraction.ParseErrors))
+	f.Families = append(f.Families, family(p.language))
+	f.Scopes = append(f.Scopes, p.scope)
+	f.Precedences = append(f.Precedences, p.precedence)
+}
+
+func (r *rows) addSymbols(fileID int64, symbols []ingest.Symbol) {
+	c := &r.symbols
+	for i := range symbols {
+		s := &symbols[i]
+		c.FileIds = append(c.FileIds, fileID)
+		c.Keys = append(c.Keys, s.Key)
+		c.ParentKeys = append(c.ParentKeys, s.ParentKey)
+		c.Kinds = append(c.Kinds, s.Kind)
+		c.Names = append(c.Names, s.Name)
+		c.QualifiedNames = append(c.QualifiedNames, s.QualifiedName)
+		c.Signatures = append(c.Signatures, s.Signature)
+		c.Docs = append(c.Docs, s.Doc)
+		c.Exporteds = append(c.Exporteds, s.Exported)
+		c.StartLines = append(c.StartLines, int32(s.StartLine))
+		c.EndLines = append(c.EndLines, int32(s.EndLine))
+		c.StartBytes = append(c.StartBytes, int32(s.StartByte))
+		c.EndBytes = append(c.EndBytes, int32(s.EndByte))
+		c.Complexities = append(c.Complexities, int32(s.Complexity))
+	}
+}
+
+func (r *rows) addImports(fileID int64, imports []ingest.Import) {
+	c := &r.imports
+	for n := range imports {
+		i := &imports[n]
+		c.FileIds = append(c.FileIds, fileID)
+		c.Ordinals = append(c.Ordinals, int32(n))
+		c.Modules = append(c.Modules, i.Module)
+		c.Aliases = append(c.Aliases, i.Alias)
+		c.Names = append(c.Names, arrayText(i.Names))
+		c.Lines = append(c.Lines, int32(i.Line))
+		c.Seeks = append(c.Seeks, arrayText(i.Seeks))
+	}
+}
+
+func (r *rows) addCalls(fileID int64, calls []ingest.Call, links []link) {
+	c := &r.calls
+	for n := range calls {
+		call, link := &calls[n], &links[n]
+		c.FileIds = append(c.FileIds, fileID)
+		c.Ordinals = append(c.Ordinals, int32(n))
+		c.CallerKeys = append(c.CallerKeys, call.CallerKey)
+		c.Names = append(c.Names, link.name)
+		c.Qualifiers = append(c.Qualifiers, call.Qualifier)
+		c.Lines = append(c.Lines, int32(call.Line))
+		c.Reaches = append(c.Reaches, link.reach)
+		c.Targets = append(c.Targets, link.target)
+		c.CalleeKeys = append(c.CalleeKeys, link.calleeKey)
+		c.Confidences = append(c.Confidences, link.confidence)
+		c.ImportOrdinals = append(c.ImportOrdinals, int32(link.importAt))
+	}
+}
+
+func (r *rows) addChunks(fileID int64, chunks []ingest.Chunk) {
+	c := &r.chunks
+	for i := range chunks {
+		chunk := &chunks[i]
+		c.FileIds = append(c.FileIds, fileID)
+		c.SymbolKeys = append(c.SymbolKeys, chunk.SymbolKey)
+		c.StartLines = append(c.StartLines, int32(chunk.StartLine))
+		c.EndLines = append(c.EndLines, int32(chunk.EndLine))
+		c.TextHashes = append(c.TextHashes, chunk.TextHash[:])
+		c.Contents = append(c.Contents, chunk.Text)
+		c.Words = append(c.Words, chunk.SearchVector())
+	}
+}
+
+// written says how many rows of each table a store has touched.
+type written struct {
+	Files    int64 `json:"files"`
+	Symbols  int64 `json:"symbols"`
+	Imports  int64 `json:"imports"`
+	Provides int64 `json:"provides"`
+	Calls    int64 `json:"calls"`
+	Chunks   int64 `json:"chunks"`
+}
+
+// store replaces what is stored of the batch's files by difference. The caller
+// holds the codebase's lock.
+func (r *rows) store(ctx context.Context, q *dbsqlc.Queries, codebaseID int32) (written, error) {
+	replaced := r.files.FileIds
+	r.files.CodebaseID, r.files.Version = codebaseID, ingest.ExtractorVersion
+	r.symbols.CodebaseID, r.symbols.Replaced = codebaseID, replaced
+	r.imports.CodebaseID, r.imports.Replaced = codebaseID, replaced
+	r.provides.CodebaseID, r.provides.Replaced = codebaseID, replaced
+	r.calls.CodebaseID, r.calls.Replaced = codebaseID, replaced
+	r.chunks.CodebaseID, r.chunks.Replaced = codebaseID, replaced
+
+	// Symbols first: calls name them by key, and what moves marks them by name.
+	var w written
+	var err error
+	if w.Symbols, err = q.StoreSymbols(ctx, r.symbols); err != nil {
+		return w, fmt.Errorf("store symbols: %w", err)
+	}
+	if w.Imports, err = q.StoreImports(ctx, r.imports); err != nil {
+		return w, fmt.Errorf("store imports: %w", err)
+	}
+	if w.Provides, err = q.StoreProvides(ctx, r.provides); err != nil {
+		return w, fmt.Errorf("store provided names: %w", err)
+	}
+	if w.Calls, err = q.StoreCalls(ctx, r.calls); err != nil {
+		return w, fmt.Errorf("store calls: %w", err)
+	}
+	if w.Chunks, err = q.StoreChunks(ctx, r.chunks); err != nil {
+		return w, fmt.Errorf("store chunks: %w", err)
+	}
+	if w.Files, err = q.StoreFiles(ctx, r.files); err != nil {
+		return w, fmt.Errorf("store files: %w", err)
+	}
+	return w, nil
+}
+
+var arrayQuoter = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
+
+// arrayText writes a text array as PostgreSQL reads one. Arrays of arrays have to
+// be rectangular, so a column of arrays travels as a column of their texts.
+func arrayText(elements []string) string {
+	if len(elements) == 0 {
+		return "{}"
+	}
+	var b strings.Builder
+	for i, e := range elements {
+		if i == 0 {
+			b.WriteString(`{"`)
+		} else {
+			b.WriteString(`","`)
+		}
+		arrayQuoter.WriteString(&b, e)
+	}
+	b.WriteString(`"}`)
+	return b.String()
+}

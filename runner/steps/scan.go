@@ -1,0 +1,366 @@
+package steps
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/htdag/htdag/db/dbsqlc"
+	"github.com/htdag/htdag/runner/ingest"
+)
+
+// racy is how much older than the look at it a file must be for its metadata to
+// vouch for its content: within this time it can change again without a trace.
+const racy = 2 * time.Second
+
+// batch is one element of the map over batches: files to ingest together.
+type batch struct {
+	FileIDs []int64 `json:"file_ids"`
+	Bytes   int64   `json:"bytes"`
+}
+
+// scanned is the output of codebase_scan.
+type scanned struct {
+	FilesSeen    int      `json:"files_seen"`
+	FilesRead    int      `json:"files_read"`
+	FilesChanged int      `json:"files_changed"`
+	FilesGone    int      `json:"files_gone"`
+	BytesChanged int64    `json:"bytes_changed"`
+	Unread       []string `json:"unread,omitempty"` // directories that could not be read, at most 20
+	Batches      []batch  `json:"batches"`
+}
+
+// codebaseScan compares the disk with what is known. Only files whose metadata
+// differ, or are too young to be trusted, are read; contents and facts are stored
+// as they are found, so that a scan that is begun again need not do it twice.
+// What is to be ingested leaves as batches, the largest first.
+func (s *steps) codebaseScan(ctx context.Context, w *work) (any, error) {
+	// The step's own transaction begins when the disk has been read.
+	c, err := w.codebase(ctx, dbsqlc.New(s.pool))
+	if err != nil {
+		return nil, err
+	}
+	known, err := s.known(ctx, c.CodebaseID)
+	if err != nil {
+		return nil, err
+	}
+
+	started := time.Now()
+	sc := scan{steps: s, codebase: c, known: known, seen: make(map[string]bool, len(known))}
+	unread, err := sc.run(ctx)
+	if err != nil {
+		return nil, err
+	}
+
+	q, err := w.queries(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var gone []string
+	for path := range known {
+		if !sc.seen[path] && !below(path, unread) {
+			gone = append(gone, path)
+		}
+	}
+	if len(gone) > 0 {
+		slices.Sort(gone)
+		if _, err := q.ForgetFiles(ctx, c.CodebaseID, gone, started); err != nil {
+			return nil, fmt.Errorf("forget %d files: %w", len(gone), err)
+		}
+	}
+	out := scanned{
+		FilesSeen: len(sc.seen), FilesRead: sc.read, FilesGone: len(gone), FilesChanged: len(sc.due),
+		Unread: unread[:min(len(unread), 20)], Batches: s.batches(sc.due),
+	}
+	for _, d := range sc.due {
+		out.BytesChanged += d.bytes
+	}
+	err = q.BeginIngestion(ctx, dbsqlc.BeginIngestionParams{
+		RunID: w.runID, CodebaseID: c.CodebaseID, Reason: w.input.Reason,
+		FilesSeen: int32(out.FilesSeen), FilesChanged: int32(out.FilesChanged), FilesGone: int32(out.FilesGone), BytesChanged: out.BytesChanged,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("note what the scan found: %w", err)
+	}
+	return out, nil
+}
+
+func (s *steps) known(ctx context.Context, codebaseID int32) (map[string]dbsqlc.CodeKnownFile, error) {
+	files, err := dbsqlc.New(s.pool).KnownFiles(ctx, codebaseID)
+	if err != nil {
+		return nil, fmt.Errorf("read known files: %w", err)
+	}
+	known := make(map[string]dbsqlc.CodeKnownFile, len(files))
+	for _, f := range files {
+		known[f.Path] = f
+	}
+	return known, nil
+}
+
+// below says whether a path lies in one of the directories.
+func below(path string, directories []string) bool {
+	for _, d := range directories {
+		if d == "" || d == "." || path == d || strings.HasPrefix(path, d+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+// scan is one comparison of a codebase with the disk.
+type scan struct {
+	*steps
+	codebase dbsqlc.CodebaseRow
+	known    map[string]dbsqlc.CodeKnownFile
+	seen     map[string]bool
+	read     int
+	overdue  []dueFile // recorded before, still to be ingested; filled by the reader
+	fresh    []dueFile // filled by the writer
+	due      []dueFile // both, in the end
+}
+
+type dueFile struct {
+	id    int64
+	bytes int64
+}
+
+// group is what is stored in one go while the disk is read on.
+type group struct {
+	facts facts
+	bytes int64 // of contents
+
+	sha256s  [][]byte
+	sizes    []int64
+	contents [][]byte
+}
+
+func (sc *scan) run(ctx context.Context) (unread []string, err error) {
+	groups := make(chan *group, 1)
+	both, ctx := errgroup.WithContext(ctx)
+	both.Go(func() error {
+		for g := range groups {
+			if err := sc.store(ctx, g); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	both.Go(func() error {
+		defer close(groups)
+		g := &group{}
+		send := func() error {
+			select {
+			case groups <- g:
+				g = &group{}
+				return nil
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		}
+		unread, err = sc.disk.Scan(ctx, sc.codebase.Root, func(f File) error {
+			if err := sc.look(ctx, g, f); err != nil {
+				return err
+			}
+			if g.bytes >= sc.limits.BatchBytes || len(g.facts.Paths) >= 1000 {
+				return send()
+			}
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("scan %s: %w", sc.codebase.Root, err)
+		}
+		return send()
+	})
+	if err := both.Wait(); err != nil {
+		return nil, err
+	}
+	sc.due = append(sc.overdue, sc.fresh...)
+	slices.SortFunc(sc.due, func(a, b dueFile) int { return cmp.Compare(a.id, b.id) })
+	sc.due = slices.CompactFunc(sc.due, func(a, b dueFile) bool { return a.id == b.id })
+	return unread, nil
+}
+
+// look compares one file with what is known of it and reads it if that may be out
+// of date.
+func (sc *scan) look(ctx context.Context, g *group, f File) error {
+	sc.seen[f.Path] = true
+	k, ok := sc.known[f.Path]
+	same := ok && k.Bytes == f.Bytes && k.ModifiedNs == f.ModifiedNs && k.Inode == f.Inode &&
+		k.SeenAt.UnixNano()-k.ModifiedNs > int64(racy)
+	sameRights := ok && k.Mode == int32(f.Mode) && deref(k.Owner) == f.Owner
+	if same && sameRights && (k.Sha256 != nil || k.Status == ingest.StatusSkipped) {
+		sc.dueIf(k)
+		return nil
+	}
+	content, err := sc.disk.Read(ctx, sc.codebase.Root, f.Path, sc.limits.KeepBytes)
+	sc.read++
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, ErrNotRegular):
+		delete(sc.seen, f.Path) // gone since it was listed
+		return nil
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case errors.Is(err, fs.ErrPermission):
+		if !ok || k.Sha256 != nil || !sameRights {
+			g.facts.unreadable(f, err)
+		}
+		return nil
+	case err != nil:
+		// Busy just now; whoever is writing it will be noticed when they are done.
+		sc.log.WarnContext(ctx, "file passed over", "codebase", sc.codebase.Name, "path", f.Path, "error", err)
+		return nil
+	}
+	f = content.File
+	if ok && bytes.Equal(k.Sha256, content.SHA256[:]) {
+		sc.dueIf(k)
+		if k.Bytes == f.Bytes && k.ModifiedNs == f.ModifiedNs && k.Inode == f.Inode && sameRights && f.SeenAt.UnixNano()-f.ModifiedNs <= int64(racy) {
+			return nil // still too young for the row to say anything new
+		}
+		g.facts.readable(f, content.SHA256[:])
+		return nil
+	}
+	g.facts.readable(f, content.SHA256[:])
+	g.sha256s = append(g.sha256s, content.SHA256[:])
+	g.sizes = append(g.sizes, f.Bytes)
+	g.contents = append(g.contents, content.Data)
+	g.bytes += int64(len(content.Data))
+	return nil
+}
+
+func (sc *scan) dueIf(k dbsqlc.CodeKnownFile) {
+	current := k.IngestedVersion != nil && *k.IngestedVersion == ingest.ExtractorVersion && bytes.Equal(k.IngestedSha256, k.Sha256)
+	if k.Sha256 != nil && !current {
+		sc.overdue = append(sc.overdue, dueFile{k.FileID, k.Bytes})
+	}
+}
+
+// store writes a group in a transaction of its own: what was seen is true however
+// the scan ends.
+func (sc *scan) store(ctx context.Context, g *group) error {
+	if len(g.facts.Paths) == 0 {
+		return nil
+	}
+	tx, err := sc.pool.Begin(ctx)
+	if err != nil {
+		return fmt.Errorf("begin storing what was scanned: %w", err)
+	}
+	defer tx.Rollback(ctx)
+	q := dbsqlc.New(tx)
+	if _, err := q.StoreBlobs(ctx, g.sha256s, g.sizes, g.contents); err != nil {
+		return fmt.Errorf("store %d contents: %w", len(g.sha256s), err)
+	}
+	recorded, err := g.facts.record(ctx, q, sc.codebase.CodebaseID)
+	if err != nil {
+		return err
+	}
+	if err := tx.Commit(ctx); err != nil {
+		return fmt.Errorf("commit what was scanned: %w", err)
+	}
+	sizes := make(map[string]int64, len(g.facts.Paths))
+	for i, path := range g.facts.Paths {
+		sizes[path] = g.facts.Bytes[i]
+	}
+	for _, r := range recorded {
+		if r.Due {
+			sc.fresh = append(sc.fresh, dueFile{r.FileID, sizes[r.Path]})
+		}
+	}
+	return nil
+}
+
+// batches puts files together by size, large ones first, so that the last batches
+// to be worked on are small ones.
+func (s *steps) batches(due []dueFile) []batch {
+	slices.SortFunc(due, func(a, b dueFile) int {
+		return cmp.Or(cmp.Compare(b.bytes, a.bytes), cmp.Compare(a.id, b.id))
+	})
+	all := []batch{}
+	var b batch
+	for _, d := range due {
+		if len(b.FileIDs) > 0 && (b.Bytes+d.bytes > s.limits.BatchBytes || len(b.FileIDs) >= s.limits.BatchFiles) {
+			all = append(all, b)
+			b = batch{}
+		}
+		b.FileIDs = append(b.FileIDs, d.id)
+		b.Bytes += d.bytes
+	}
+	if len(b.FileIDs) > 0 {
+		all = append(all, b)
+	}
+	return all
+}
+
+// batched is the output of batch_ingestion.
+type batched struct {
+	Files    int            `json:"files"`
+	Bytes    int64          `json:"bytes"`
+	Statuses map[string]int `json:"statuses"`
+	Written  written        `json:"written"`
+}
+
+// batchIngestion parses a batch of files one after the other and stores them
+// together. It resolves nothing.
+func (s *steps) batchIngestion(ctx context.Context, w *work) (any, error) {
+	var b batch
+	if err := json.Unmarshal(w.item, &b); err != nil {
+		return nil, fmt.Errorf("read batch: %w", err)
+	}
+	q, err := w.queries(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c, err := w.codebase(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	// The lock comes before the reading: nobody stores something newer meanwhile
+	// that would then be overwritten.
+	if err := q.LockCodebase(ctx, c.CodebaseID, true); err != nil {
+		return nil, fmt.Errorf("lock codebase %s: %w", c.Name, err)
+	}
+	files, err := q.FileContents(ctx, b.FileIDs)
+	if err != nil {
+		return nil, fmt.Errorf("read contents of %d files: %w", len(b.FileIDs), err)
+	}
+	out := batched{Statuses: map[string]int{}}
+	var r rows
+	for i := range files {
+		f := &files[i]
+		if f.Sha256 == nil {
+			continue // became unreadable meanwhile; its row says so
+		}
+		p, err := s.parseFile(ctx, f.Path, f.Content, f.Bytes)
+		if err != nil {
+			return nil, err
+		}
+		r.add(f.FileID, f.Sha256, p)
+		out.Files++
+		out.Bytes += f.Bytes
+		out.Statuses[p.Status]++
+		f.Content = nil
+	}
+	if out.Written, err = r.store(ctx, q, c.CodebaseID); err != nil {
+		return nil, err
+	}
+	// Last, since the row is shared with the other batches.
+	if err := q.AdvanceIngestion(ctx, w.runID, int32(len(b.FileIDs)), b.Bytes); err != nil {
+		return nil, fmt.Errorf("note progress: %w", err)
+	}
+	return out, nil
+}
+
+func deref(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
