@@ -315,7 +315,7 @@ declare
   v_cleared bigint;
 begin
   if p_file_ids = '{}' then
-    return 0;
+    return 0::bigint;
   end if;
   with symbols as (
     delete from code.symbols s where s.file_id = any (p_file_ids) returning s.file_id, s.name
@@ -338,12 +338,17 @@ begin
   select code.mark_stale(
            p_codebase_id,
            array_agg(f.file_id),
-           array_agg((select coalesce(array_agg(distinct s.name), '{}') from symbols s where s.file_id = f.file_id)::text),
-           array_agg((select coalesce(array_agg(distinct p.name), '{}') from provides p where p.file_id = f.file_id)::text),
-           array_agg(exists (select from roots r where r.file_id = f.file_id))
-         )
+           array_agg(coalesce(s.names, '{}')::text),
+           array_agg(coalesce(p.names, '{}')::text),
+           array_agg(r.file_id is not null))
     into v_cleared
-    from unnest(p_file_ids) as f (file_id);
+    from unnest(p_file_ids) as f (file_id)
+    left join (select x.file_id, array_agg(distinct x.name) as names from symbols x group by x.file_id) s
+      on s.file_id = f.file_id
+    left join (select x.file_id, array_agg(x.name) as names from provides x group by x.file_id) p
+      on p.file_id = f.file_id
+    left join (select distinct x.file_id from roots x) r
+      on r.file_id = f.file_id;
   return v_cleared;
 end;
 $$;
@@ -412,11 +417,11 @@ begin
      cross join lateral (select max(v.ordinal) as last from code.file_versions v where v.file_id = g.file_id) v
      where v.last is not null
   )
-  select coalesce(array_agg(g.file_id), '{}') into v_file_ids from gone g;
+  select coalesce(array_agg(g.file_id), '{}'::bigint[]) into v_file_ids from gone g;
 
   perform code.clear_files(p_codebase_id, v_file_ids);
   perform code.resolve_files(p_codebase_id, v_file_ids);
-  return cardinality(v_file_ids);
+  return cardinality(v_file_ids)::bigint;
 end;
 $$;
 comment on function code.forget_files(integer, text[], timestamptz) is
@@ -1038,7 +1043,7 @@ declare
 begin
   -- GIN indexes keep new entries in a list that every search reads from end to
   -- end; merged into the tree they are found at once.
-  select coalesce(sum(pg_catalog.gin_clean_pending_list(i.indexrelid)), 0)
+  select coalesce(sum(pg_catalog.gin_clean_pending_list(i.indexrelid)), 0)::bigint
     into v_pages
     from pg_catalog.pg_index i
     join pg_catalog.pg_class x on x.oid = i.indexrelid

@@ -325,14 +325,14 @@ begin
        and (p_file_ids is null or l.file_id = any (p_file_ids))
     returning l.file_id, l.names, l.provided, l.roots
   )
-  select coalesce(array_agg(t.file_id), '{}'),
+  select coalesce(array_agg(t.file_id), '{}'::bigint[]),
          array(select distinct n from taken x cross join lateral unnest(x.names) as n),
          array(select distinct n from taken x cross join lateral unnest(x.provided) as n),
          coalesce(bool_or(t.roots), false)
     into v_files, v_names, v_provided, v_roots
     from taken t;
   if v_files = '{}' then
-    return 0;
+    return 0::bigint;
   end if;
 
   -- From about a tenth of the files on, reading everything once is quicker.
@@ -362,7 +362,7 @@ begin
     from (select unnest(v_files) union select unnest(v_changed) union select unnest(v_recalled)) as x (file_id)
    order by x.file_id
       on conflict (file_id) do nothing;
-  return cardinality(v_files);
+  return cardinality(v_files)::bigint;
 end;
 $$;
 comment on function code.resolve_marked(integer, bigint[]) is

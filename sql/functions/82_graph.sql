@@ -60,9 +60,9 @@ begin
                 for update skip locked))
     returning d.file_id
   )
-  select coalesce(array_agg(t.file_id), '{}') into v_files from taken t;
+  select coalesce(array_agg(t.file_id), '{}'::bigint[]) into v_files from taken t;
   if v_files = '{}' then
-    return 0;
+    return 0::bigint;
   end if;
   v_all := cardinality(v_files) > 500;
   if v_all then

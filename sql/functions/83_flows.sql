@@ -33,7 +33,7 @@ declare
   v_codebase_id constant integer := code.codebase_id(p_codebase);
   v_due         bigint[];
   v_waiting     bigint[];
-  v_started     bigint[] := '{}';
+  v_started     bigint[] := '{}'::bigint[];
   v_scan        bigint;
   v_runs        bigint[];
 begin
@@ -284,8 +284,8 @@ set search_path = ''
 as $$
 declare
   -- Defaults of every step; what a step says itself comes last and wins.
-  v_file     constant jsonb := '{"max_retries": 3, "initial_delay": "1 s", "backoff": 2}';
-  v_codebase constant jsonb := '{"max_retries": 3, "initial_delay": "2 s", "backoff": 2}';
+  v_file     constant jsonb := '{"max_retries": 3, "initial_delay": "1 s", "backoff": 2}'::jsonb;
+  v_codebase constant jsonb := '{"max_retries": 3, "initial_delay": "2 s", "backoff": 2}'::jsonb;
   v_steps    jsonb;
 begin
   select jsonb_agg(v_file || s order by n) into v_steps
