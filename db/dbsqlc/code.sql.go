@@ -101,6 +101,17 @@ func (q *Queries) Codebase(ctx context.Context, name string) (CodebaseRow, error
 	return i, err
 }
 
+const countUnembedded = `-- name: CountUnembedded :one
+select code.count_unembedded(p_codebase_id => $1, p_model_id => $2)::bigint as texts
+`
+
+func (q *Queries) CountUnembedded(ctx context.Context, codebaseID int32, modelID int16) (int64, error) {
+	row := q.db.QueryRow(ctx, countUnembedded, codebaseID, modelID)
+	var texts int64
+	err := row.Scan(&texts)
+	return texts, err
+}
+
 const fileContents = `-- name: FileContents :many
 select file_id, path, sha256, bytes, content from code.file_contents where file_id = any ($1::bigint[]) order by file_id
 `
@@ -494,6 +505,17 @@ func (q *Queries) RegisterCodebase(ctx context.Context, name string, root string
 	return codebase_id, err
 }
 
+const registerModel = `-- name: RegisterModel :one
+select code.register_model(p_name => $1, p_dimensions => $2)::smallint as model_id
+`
+
+func (q *Queries) RegisterModel(ctx context.Context, name string, dimensions int32) (int16, error) {
+	row := q.db.QueryRow(ctx, registerModel, name, dimensions)
+	var model_id int16
+	err := row.Scan(&model_id)
+	return model_id, err
+}
+
 const requestScan = `-- name: RequestScan :one
 select code.request_scan(p_codebase => $1, p_reason => $2)::bigint as run_id
 `
@@ -781,6 +803,20 @@ func (q *Queries) StoreProvides(ctx context.Context, arg StoreProvidesParams) (i
 	return written, err
 }
 
+const storeSignatures = `-- name: StoreSignatures :one
+select code.store_signatures(
+         p_model_id    => $1,
+         p_text_hashes => $2::bytea[],
+         p_signatures  => $3::text[])::bigint as stored
+`
+
+func (q *Queries) StoreSignatures(ctx context.Context, modelID int16, textHashes [][]byte, signatures []string) (int64, error) {
+	row := q.db.QueryRow(ctx, storeSignatures, modelID, textHashes, signatures)
+	var stored int64
+	err := row.Scan(&stored)
+	return stored, err
+}
+
 const storeSymbols = `-- name: StoreSymbols :one
 select code.store_symbols(
          p_codebase_id     => $1,
@@ -842,6 +878,189 @@ func (q *Queries) StoreSymbols(ctx context.Context, arg StoreSymbolsParams) (int
 	var written int64
 	err := row.Scan(&written)
 	return written, err
+}
+
+const storeVectors = `-- name: StoreVectors :one
+select code.store_vectors(
+         p_model_id    => $1,
+         p_text_hashes => $2::bytea[],
+         p_dimensions  => $3::text[],
+         p_weights     => $4::text[])::bigint as stored
+`
+
+type StoreVectorsParams struct {
+	ModelID    int16
+	TextHashes [][]byte
+	Dimensions []string
+	Weights    []string
+}
+
+func (q *Queries) StoreVectors(ctx context.Context, arg StoreVectorsParams) (int64, error) {
+	row := q.db.QueryRow(ctx, storeVectors,
+		arg.ModelID,
+		arg.TextHashes,
+		arg.Dimensions,
+		arg.Weights,
+	)
+	var stored int64
+	err := row.Scan(&stored)
+	return stored, err
+}
+
+const unembeddedTextsInRange = `-- name: UnembeddedTextsInRange :many
+select distinct on (text_hash) text_hash, content
+  from code.unembedded_texts
+ where codebase_id = $1 and model_id = $2
+   and text_hash >= $3::bytea and text_hash < $4::bytea
+ order by text_hash
+`
+
+type UnembeddedTextsInRangeParams struct {
+	CodebaseID int32
+	ModelID    int16
+	First      []byte
+	Before     []byte
+}
+
+type UnembeddedTextsInRangeRow struct {
+	TextHash []byte
+	Content  string
+}
+
+func (q *Queries) UnembeddedTextsInRange(ctx context.Context, arg UnembeddedTextsInRangeParams) ([]UnembeddedTextsInRangeRow, error) {
+	rows, err := q.db.Query(ctx, unembeddedTextsInRange,
+		arg.CodebaseID,
+		arg.ModelID,
+		arg.First,
+		arg.Before,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []UnembeddedTextsInRangeRow
+	for rows.Next() {
+		var i UnembeddedTextsInRangeRow
+		if err := rows.Scan(&i.TextHash, &i.Content); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const unembeddedTextsOfFile = `-- name: UnembeddedTextsOfFile :many
+select distinct on (text_hash) text_hash, content
+  from code.unembedded_texts
+ where file_id = $1 and model_id = $2
+ order by text_hash
+`
+
+type UnembeddedTextsOfFileRow struct {
+	TextHash []byte
+	Content  string
+}
+
+func (q *Queries) UnembeddedTextsOfFile(ctx context.Context, fileID int64, modelID int16) ([]UnembeddedTextsOfFileRow, error) {
+	rows, err := q.db.Query(ctx, unembeddedTextsOfFile, fileID, modelID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []UnembeddedTextsOfFileRow
+	for rows.Next() {
+		var i UnembeddedTextsOfFileRow
+		if err := rows.Scan(&i.TextHash, &i.Content); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const unsignedVectorsInRange = `-- name: UnsignedVectorsInRange :many
+select distinct on (text_hash) text_hash, dimensions, weights
+  from code.unsigned_vectors
+ where codebase_id = $1 and model_id = $2
+   and text_hash >= $3::bytea and text_hash < $4::bytea
+ order by text_hash
+`
+
+type UnsignedVectorsInRangeParams struct {
+	CodebaseID int32
+	ModelID    int16
+	First      []byte
+	Before     []byte
+}
+
+type UnsignedVectorsInRangeRow struct {
+	TextHash   []byte
+	Dimensions []int16
+	Weights    []float32
+}
+
+func (q *Queries) UnsignedVectorsInRange(ctx context.Context, arg UnsignedVectorsInRangeParams) ([]UnsignedVectorsInRangeRow, error) {
+	rows, err := q.db.Query(ctx, unsignedVectorsInRange,
+		arg.CodebaseID,
+		arg.ModelID,
+		arg.First,
+		arg.Before,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []UnsignedVectorsInRangeRow
+	for rows.Next() {
+		var i UnsignedVectorsInRangeRow
+		if err := rows.Scan(&i.TextHash, &i.Dimensions, &i.Weights); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const unsignedVectorsOfFile = `-- name: UnsignedVectorsOfFile :many
+select distinct on (text_hash) text_hash, dimensions, weights
+  from code.unsigned_vectors
+ where file_id = $1 and model_id = $2
+ order by text_hash
+`
+
+type UnsignedVectorsOfFileRow struct {
+	TextHash   []byte
+	Dimensions []int16
+	Weights    []float32
+}
+
+func (q *Queries) UnsignedVectorsOfFile(ctx context.Context, fileID int64, modelID int16) ([]UnsignedVectorsOfFileRow, error) {
+	rows, err := q.db.Query(ctx, unsignedVectorsOfFile, fileID, modelID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []UnsignedVectorsOfFileRow
+	for rows.Next() {
+		var i UnsignedVectorsOfFileRow
+		if err := rows.Scan(&i.TextHash, &i.Dimensions, &i.Weights); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const updateDependencies = `-- name: UpdateDependencies :one

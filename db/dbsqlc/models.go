@@ -106,6 +106,6 @@ type ReportRun struct {
 	StepsTotal int32
 	// Steps that have ended in whatever way.
 	StepsDone int32
-	// Why the run ended as it did, or the first error of a step that failed for good.
-	Error *string
+	// Why the run was cancelled or lost, or the last error of the first step that failed for good; null once succeeded.
+	Error interface{}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -118,7 +119,19 @@ func (s *script) query(t *testing.T, session, statement string, keep []string) s
 	if err != nil {
 		out.WriteString(describe(err))
 	}
-	return out.String()
+	return s.mask(out.String())
+}
+
+var timestamps = regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[.\d]*[+-]\d\d`)
+
+// mask hides what differs from run to run: times, and kept values that are random.
+func (s *script) mask(out string) string {
+	for name, value := range s.kept {
+		if len(value) > 9 {
+			out = strings.ReplaceAll(out, value, ":"+name+":")
+		}
+	}
+	return timestamps.ReplaceAllString(out, "TIME")
 }
 
 func describe(err error) string {

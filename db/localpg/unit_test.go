@@ -126,6 +126,21 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
+// What is typed at the caller's terminal goes to the caller's session only.
+func TestSessionOfItsOwn(t *testing.T) {
+	who, err := serverAccount(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := who.run(t.Context(), "/", "/bin/sh", "-c", "echo $$ $(ps -o sid= -p $$)")
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if words := strings.Fields(out); len(words) != 2 || words[0] != words[1] {
+		t.Errorf("process and session: %s", out)
+	}
+}
+
 func TestErrorText(t *testing.T) {
 	err := failed("start it", errors.New("exit status 1"), "one\n\nFATAL:  could not write: No space left on device\n", "/pg/log")
 	const text = `start it: exit status 1; the disk is full; free some space or choose another directory

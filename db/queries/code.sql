@@ -199,3 +199,48 @@ select code.file_totals(p_codebase => @codebase, p_path => @path)::jsonb as tota
 
 -- name: CleanSearchIndex :one
 select code.clean_search_index(p_analyze => @with_statistics::boolean)::bigint as cleaned;
+
+-- name: RegisterModel :one
+select code.register_model(p_name => @name, p_dimensions => @dimensions)::smallint as model_id;
+
+-- name: CountUnembedded :one
+select code.count_unembedded(p_codebase_id => @codebase_id, p_model_id => @model_id)::bigint as texts;
+
+-- name: UnembeddedTextsOfFile :many
+select distinct on (text_hash) text_hash, content
+  from code.unembedded_texts
+ where file_id = @file_id and model_id = @model_id
+ order by text_hash;
+
+-- name: UnembeddedTextsInRange :many
+select distinct on (text_hash) text_hash, content
+  from code.unembedded_texts
+ where codebase_id = @codebase_id and model_id = @model_id
+   and text_hash >= @first::bytea and text_hash < @before::bytea
+ order by text_hash;
+
+-- name: StoreVectors :one
+select code.store_vectors(
+         p_model_id    => @model_id,
+         p_text_hashes => @text_hashes::bytea[],
+         p_dimensions  => @dimensions::text[],
+         p_weights     => @weights::text[])::bigint as stored;
+
+-- name: UnsignedVectorsOfFile :many
+select distinct on (text_hash) text_hash, dimensions, weights
+  from code.unsigned_vectors
+ where file_id = @file_id and model_id = @model_id
+ order by text_hash;
+
+-- name: UnsignedVectorsInRange :many
+select distinct on (text_hash) text_hash, dimensions, weights
+  from code.unsigned_vectors
+ where codebase_id = @codebase_id and model_id = @model_id
+   and text_hash >= @first::bytea and text_hash < @before::bytea
+ order by text_hash;
+
+-- name: StoreSignatures :one
+select code.store_signatures(
+         p_model_id    => @model_id,
+         p_text_hashes => @text_hashes::bytea[],
+         p_signatures  => @signatures::text[])::bigint as stored;
