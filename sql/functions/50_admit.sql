@@ -72,7 +72,8 @@ $$;
 comment on function htdag.load_reason(htdag.limits) is
   'Why load holds back new runs of a flow, or null. Reports older than 15 s do not count; no report means no objection.';
 
--- Admit what the limits of one flow allow. Returns how many runs started.
+-- Admit what the limits of one flow allow, and tell the others why they wait.
+-- Returns how many runs started.
 create or replace function htdag.admit_flow(p_flow_id integer)
 returns integer
 language plpgsql
@@ -83,6 +84,7 @@ declare
   v_now     constant timestamptz := htdag.clock();
   v_limits  htdag.limits;
   v_room    bigint := 1000::bigint;
+  v_more    bigint;
   v_reason  text;
   v_due     timestamptz;
   v_spacing interval;
@@ -96,28 +98,29 @@ begin
   if v_limits.max_concurrent_runs is not null then
     select v_limits.max_concurrent_runs - count(*) into v_room
       from htdag.runs where flow_id = p_flow_id and finished_at is null and state = 'running';
-    if v_room <= 0 then
-      v_reason := format('%s of %s runs are running', v_limits.max_concurrent_runs - v_room, v_limits.max_concurrent_runs);
-    end if;
+    v_reason := format('%s runs are running, which is the limit', v_limits.max_concurrent_runs);
   end if;
-  if v_reason is null and v_limits.rate_per_minute is not null then
+  if v_limits.rate_per_minute is not null then
     -- Generic cell rate algorithm (ITU-T I.371) with a minute's allowance as its burst.
     v_spacing := interval '1 minute' / v_limits.rate_per_minute;
-    v_room := least(v_room, floor(extract(epoch from v_now + interval '1 minute' - greatest(v_limits.next_start_at, v_now))
-                                  / extract(epoch from v_spacing))::bigint);
-    if v_room <= 0 then
-      v_due := v_limits.next_start_at - interval '1 minute' + v_spacing;
-      v_reason := format('%s starts in the last minute', v_limits.rate_per_minute);
+    v_more := floor(extract(epoch from v_now + interval '1 minute' - greatest(v_limits.next_start_at, v_now))
+                    / extract(epoch from v_spacing))::bigint;
+    if v_more < v_room then
+      v_room := v_more;
+      v_due := greatest(v_limits.next_start_at, v_now) + v_spacing * (greatest(v_room, 0) + 1) - interval '1 minute';
+      v_reason := format('%s starts in the last minute, which is the limit', v_limits.rate_per_minute);
     end if;
   end if;
-  if v_reason is null then
+  if v_room > 0 and htdag.load_reason(v_limits) is not null then
+    v_room := 0;
+    v_due := null;
     v_reason := htdag.load_reason(v_limits);
-    if v_limits.gated is distinct from (v_reason is not null) then
-      update htdag.limits set gated = v_reason is not null where flow_id = p_flow_id;
-    end if;
+  end if;
+  if v_limits.gated is distinct from (htdag.load_reason(v_limits) is not null) then
+    update htdag.limits set gated = not gated where flow_id = p_flow_id;
   end if;
 
-  if v_reason is null then
+  if v_room > 0 then
     v_runs := array(select run_id from htdag.run_queue where flow_id = p_flow_id
                      order by priority, run_id limit v_room for update skip locked);
     perform htdag.admit_runs(v_runs);
@@ -125,17 +128,16 @@ begin
       update htdag.limits set next_start_at = greatest(next_start_at, v_now) + v_spacing * cardinality(v_runs)
        where flow_id = p_flow_id;
     end if;
-  else
-    with held as (
-      update htdag.run_queue q set reason = v_reason, due_at = v_due
-       where q.run_id = any (array(select run_id from htdag.run_queue
-                                    where flow_id = p_flow_id and reason is distinct from v_reason
-                                    order by run_id for update skip locked))
-      returning q.run_id
-    )
-    insert into htdag.admission_log (run_id, decided_at, decision, reason)
-    select run_id, v_now, 'held', v_reason from held;
   end if;
+  with held as (
+    update htdag.run_queue q set reason = v_reason, due_at = v_due
+     where q.run_id = any (array(select run_id from htdag.run_queue
+                                  where flow_id = p_flow_id and (reason is distinct from v_reason or due_at < v_now)
+                                  order by run_id for update skip locked))
+    returning q.run_id
+  )
+  insert into htdag.admission_log (run_id, decided_at, decision, reason)
+  select run_id, v_now, 'held', v_reason from held;
   return coalesce(cardinality(v_runs), 0);
 end;
 $$;

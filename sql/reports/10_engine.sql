@@ -9,12 +9,12 @@ select r.run_id,
        r.finished_at,
        v.step_count::integer as steps_total,
        bit_count(r.succeeded | r.failed | r.skipped)::integer as steps_done,
-       coalesce(r.error,
+       case when r.state <> 'succeeded' then coalesce(r.error,
          (select format('step %s: %s', s.name, a.error)
             from htdag.attempts a
             join htdag.steps s on s.flow_version_id = r.flow_version_id and s.step_no = a.step_no
-           where a.run_id = r.run_id and get_bit(r.failed, a.step_no) = 1 and a.error is not null
-           order by a.finished_at, a.step_no limit 1)) as error
+           where a.run_id = r.run_id and get_bit(r.failed, a.step_no) = 1 and a.outcome not in ('succeeded', 'cancelled')
+           order by a.step_no, a.finished_at desc limit 1)) end as error
   from htdag.runs r
   join htdag.flow_versions v using (flow_version_id)
   join htdag.flows f on f.flow_id = r.flow_id;
@@ -22,7 +22,7 @@ select r.run_id,
 comment on view report.runs is 'Executions of flows.';
 comment on column report.runs.state is 'queued, running, succeeded, failed or cancelled.';
 comment on column report.runs.steps_done is 'Steps that have ended in whatever way.';
-comment on column report.runs.error is 'Why the run ended as it did, or the first error of a step that failed for good.';
+comment on column report.runs.error is 'Why the run was cancelled or lost, or the last error of the first step that failed for good; null once succeeded.';
 
 create or replace view report.steps as
 select r.run_id,
@@ -42,12 +42,12 @@ select r.run_id,
        a.waited,
        a.ran,
        coalesce(n.name, t.runner) as runner,
-       a.error
+       case when get_bit(r.succeeded, s.step_no) = 0 then a.error end as error
   from htdag.runs r
   join htdag.steps s using (flow_version_id)
   left join lateral (select count(*) as attempts, max(claimed_at - ready_at) as waited, sum(ran) as ran,
                             (array_agg(runner_id order by finished_at desc))[1] as runner_id,
-                            (array_agg(error order by finished_at desc) filter (where error is not null))[1] as error
+                            (array_agg(error order by outcome = 'cancelled', finished_at desc) filter (where error is not null))[1] as error
                        from htdag.attempts a
                       where a.run_id = r.run_id and a.step_no = s.step_no) a on true
   left join lateral (select count(*) filter (where t.runner_id is not null) as claimed,
@@ -65,3 +65,4 @@ comment on column report.steps.state is 'queued, waiting, ready, running, succee
 comment on column report.steps.attempts is 'Tries, the present one included; of all elements for a map step.';
 comment on column report.steps.waited is 'Longest time from ready to claimed.';
 comment on column report.steps.ran is 'Time that handlers worked, all tries and elements together.';
+comment on column report.steps.error is 'Last error; null once succeeded.';
