@@ -17,6 +17,7 @@ import (
 
 	"github.com/htdag/htdag/db/dbsqlc"
 	"github.com/htdag/htdag/runner"
+	"github.com/htdag/htdag/runner/ingest"
 )
 
 // osDisk reads real directories, without rules of what to ignore.
@@ -84,7 +85,7 @@ type corpus struct {
 
 func newCorpus(t testing.TB, pool *pgxpool.Pool, name, root string) *corpus {
 	t.Helper()
-	s := &steps{pool: pool, disk: osDisk{}, log: slog.New(slog.DiscardHandler), limits: Limits{}.withDefaults()}
+	s := &steps{pool: pool, disk: osDisk{}, embedder: ingest.HashEmbedder{}, log: slog.New(slog.DiscardHandler), limits: Limits{}.withDefaults()}
 	c := &corpus{t: t, ctx: context.Background(), pool: pool, steps: s, kinds: s.kinds(), root: root, name: name}
 	id, err := dbsqlc.New(pool).RegisterCodebase(c.ctx, name, root)
 	if err != nil {
@@ -152,17 +153,18 @@ func (c *corpus) try(in input, item any, kinds ...string) (outputs []json.RawMes
 	return outputs, err
 }
 
-// ingestFile runs what ingest_file does, but for vectors.
+// ingestFile runs what ingest_file does.
 func (c *corpus) ingestFile(path string) {
 	c.t.Helper()
 	c.runs++
 	in := input{Path: path}
 	c.bundle(in, nil, "file_detection", "file_validation", "content_validation", "permission_check")
 	c.bundle(in, nil, "language_detection", "ast_parsing", "metadata_extraction", "database_storage", "relationship_mapping")
-	c.bundle(in, nil, "search_index_rebuild", "graph_update", "completion_notification")
+	c.bundle(in, nil, "embedding_generation")
+	c.bundle(in, nil, "vector_index_update", "search_index_rebuild", "graph_update", "completion_notification")
 }
 
-// ingestAll runs what ingest_codebase does, but for vectors, and says what the
+// ingestAll runs what ingest_codebase does and says what the
 // scan found.
 func (c *corpus) ingestAll() scanned {
 	c.t.Helper()
@@ -175,6 +177,16 @@ func (c *corpus) ingestAll() scanned {
 		c.bundle(input{}, b, "batch_ingestion")
 	}
 	c.bundle(input{}, nil, "relationship_mapping")
+	var plan struct{ Batches []hashRange }
+	if err := json.Unmarshal(c.bundle(input{}, nil, "embedding_plan")[0], &plan); err != nil {
+		c.t.Fatal(err)
+	}
+	for _, b := range plan.Batches {
+		c.bundle(input{}, b, "embedding_generation")
+	}
+	for _, b := range plan.Batches {
+		c.bundle(input{}, b, "vector_index_update")
+	}
 	c.bundle(input{}, nil, "search_index_rebuild")
 	c.bundle(input{}, nil, "graph_update")
 	c.bundle(input{}, nil, "completion_notification")

@@ -25,6 +25,7 @@ import (
 
 	"github.com/htdag/htdag/db/dbsqlc"
 	"github.com/htdag/htdag/runner"
+	"github.com/htdag/htdag/runner/ingest"
 )
 
 // Deps is what the handlers need. Disk may be nil in a process that serves no
@@ -32,7 +33,7 @@ import (
 type Deps struct {
 	Pool     *pgxpool.Pool // for what a scan stores before it ends
 	Disk     Disk
-	Embedder Embedder
+	Embedder ingest.Embedder // nil means the built-in hash-v1
 	Log      *slog.Logger
 	Limits   Limits
 }
@@ -40,13 +41,16 @@ type Deps struct {
 type steps struct {
 	pool     *pgxpool.Pool
 	disk     Disk
-	embedder Embedder
+	embedder ingest.Embedder
 	log      *slog.Logger
 	limits   Limits
 }
 
 // Register adds the handlers of the built-in flows.
 func Register(reg *runner.Registry, d Deps) {
+	if d.Embedder == nil {
+		d.Embedder = ingest.HashEmbedder{}
+	}
 	s := &steps{pool: d.Pool, disk: d.Disk, embedder: d.Embedder, log: d.Log, limits: d.Limits.withDefaults()}
 	for kind, f := range s.kinds() {
 		reg.Register(kind, runner.HandlerFunc(func(ctx context.Context, t *runner.Task) (any, error) {
