@@ -1,0 +1,191 @@
+package watcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// Problem is a part of a root that could not be read. What is known of files
+// below it should be kept: the scan says nothing about them.
+type Problem struct {
+	Path string // directory or ignore file, relative to the root, as EscapePath writes it
+	Err  string
+}
+
+// Summary says what a scan came across.
+type Summary struct {
+	Files       int
+	Directories int
+	Bytes       int64
+	Special     int            // links, FIFOs, sockets and devices, which are passed over
+	Ignored     map[string]int // entries left out, by rule: ".gitignore:3: *.log" -> 17; a directory counts once
+	Problems    []Problem
+}
+
+// Scan yields every regular file below root that the rules do not ignore, by
+// stat alone and in order of path elements. Directories that cannot be read are
+// listed in the summary and do not end the scan. It ends with the error of yield,
+// of the context, or with one of the ErrRoot errors; after ErrRootEmpty the
+// summary is valid, and whether to believe it is up to the caller.
+func Scan(ctx context.Context, root string, filter Filter, yield func(File) error) (Summary, error) {
+	s := scan{ctx: ctx, yield: yield, sum: Summary{Ignored: map[string]int{}}}
+	canonical, err := CheckRoot(root)
+	if err != nil {
+		return s.sum, err
+	}
+	s.root = canonical
+	r := newRules(canonical, filter, s.problem)
+	entries, err := os.ReadDir(canonical)
+	if err != nil {
+		return s.sum, rootError(canonical, err)
+	}
+	err = s.dir(r.top(entries), canonical, "", entries)
+	if err != nil {
+		return s.sum, fmt.Errorf("scan %s: %w", canonical, err)
+	}
+	return s.sum, nil
+}
+
+type scan struct {
+	ctx    context.Context
+	root   string
+	yield  func(File) error
+	sum    Summary
+	owners owners
+}
+
+func (s *scan) problem(path string, err error) {
+	if rel, e := filepath.Rel(s.root, path); e == nil {
+		path = rel
+	}
+	s.sum.Problems = append(s.sum.Problems, Problem{Path: EscapePath(path), Err: plainError(err)})
+}
+
+// dir scans one directory: abs on disk, rel below the root.
+func (s *scan) dir(l *level, abs, rel string, entries []fs.DirEntry) error {
+	if err := context.Cause(s.ctx); err != nil {
+		return err
+	}
+	s.sum.Directories++
+	seen := time.Now()
+	for _, e := range entries {
+		name := e.Name()
+		isDir := e.IsDir()
+		if !isDir && !e.Type().IsRegular() {
+			s.sum.Special++
+			continue
+		}
+		if v := l.verdict(name, isDir); v.Ignored {
+			s.sum.Ignored[v.String()]++
+			continue
+		}
+		path, below := filepath.Join(abs, name), filepath.Join(rel, name)
+		if isDir {
+			inside, err := os.ReadDir(path)
+			if errors.Is(err, fs.ErrNotExist) {
+				continue
+			} else if err != nil {
+				s.problem(path, err)
+				continue
+			}
+			if err := s.dir(l.enter(name, inside), path, below, inside); err != nil {
+				return err
+			}
+			continue
+		}
+		fi, err := e.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // gone since the directory was read
+		} else if err != nil {
+			s.problem(path, err)
+			continue
+		}
+		if !fi.Mode().IsRegular() {
+			s.sum.Special++
+			continue
+		}
+		f := s.owners.file(below, fi, seen)
+		s.sum.Files++
+		s.sum.Bytes += f.Size
+		if err := s.yield(f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// String names the rule that decided: ".gitignore:3: *.log".
+func (v Verdict) String() string {
+	if v.Line > 0 {
+		return fmt.Sprintf("%s:%d: %s", v.Source, v.Line, v.Pattern)
+	}
+	return v.Source + ": " + v.Pattern
+}
+
+// Explain says which rule, if any, decides about a path of a root; the path need
+// not exist. isDir says what it is or would be. The verdict is that of the
+// topmost ignored directory on the way, since nothing below one is looked at.
+func Explain(root, path string, isDir bool, filter Filter) (Verdict, error) {
+	canonical, err := CheckRoot(root)
+	if err != nil && !errors.Is(err, ErrRootEmpty) {
+		return Verdict{}, err
+	}
+	name, err := localName(path)
+	if err != nil {
+		return Verdict{}, err
+	}
+	entries, err := os.ReadDir(canonical)
+	if err != nil {
+		return Verdict{}, rootError(canonical, err)
+	}
+	l := newRules(canonical, filter, nil).top(entries)
+	dir := canonical
+	for {
+		first, rest, more := cutElement(name)
+		v := l.verdict(first, more || isDir)
+		if v.Ignored || !more {
+			return v, nil
+		}
+		dir = filepath.Join(dir, first)
+		entries, err := os.ReadDir(dir)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return Verdict{}, fmt.Errorf("explain %s: %w", path, err)
+		}
+		l, name = l.enter(first, entries), rest
+	}
+}
+
+// localName turns an escaped path into a name that stays inside the root.
+func localName(path string) (string, error) {
+	name, err := UnescapePath(path)
+	if err != nil {
+		return "", err
+	}
+	if name == "." || !filepath.IsLocal(name) {
+		return "", fmt.Errorf("path %q does not name something inside the root", path)
+	}
+	return filepath.Clean(name), nil
+}
+
+func cutElement(name string) (first, rest string, more bool) {
+	for i := 0; i < len(name); i++ {
+		if os.IsPathSeparator(name[i]) {
+			return name[:i], name[i+1:], true
+		}
+	}
+	return name, "", false
+}
+
+// plainError drops the absolute path that os puts into its errors.
+func plainError(err error) string {
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		return pe.Err.Error()
+	}
+	return err.Error()
+}

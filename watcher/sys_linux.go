@@ -1,0 +1,20 @@
+package watcher
+
+import (
+	"io/fs"
+	"syscall"
+)
+
+// sysOf returns what only the operating system's own record says of a file.
+func sysOf(fi fs.FileInfo) sysInfo {
+	st, ok := fi.Sys().(*syscall.Stat_t)
+	if !ok {
+		return sysInfo{}
+	}
+	return sysInfo{
+		id:       fileID{dev: uint64(st.Dev), inode: st.Ino},
+		uid:      st.Uid,
+		hasOwner: true,
+		changed:  st.Ctim.Nano(),
+	}
+}
