@@ -66,6 +66,7 @@ func TestFetch(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("LOCALPG_TEST_BINDIR", installed.Dir)
+	t.Setenv("TMPDIR", openDir(t)) // where the library leaves an empty file
 	t.Cleanup(func() { syscall.Umask(syscall.Umask(0o077)) })
 	defer syscall.Umask(syscall.Umask(0o077))
 
@@ -108,7 +109,7 @@ func TestFetch(t *testing.T) {
 }
 
 func TestFetchFails(t *testing.T) {
-	t.Parallel()
+	t.Setenv("TMPDIR", openDir(t)) // where the library leaves an empty file
 	missing := httptest.NewServer(http.NotFoundHandler())
 	defer missing.Close()
 	defer http.DefaultClient.CloseIdleConnections()
