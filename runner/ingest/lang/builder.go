@@ -79,7 +79,8 @@ func (b *Builder) LineStart(line int) int {
 // Symbol adds a definition inside parent and returns its Ref. The caller gives
 // Kind, Name, StartByte and EndByte, and what it knows of Signature (folded here),
 // Doc, Exported and Complexity. QualifiedName is the parent's with the name
-// appended unless it is given. Lines and keys are filled in here.
+// appended unless it is given, and so is Key from kind and qualified name; keys
+// that are equal get an ordinal. Lines are filled in here.
 func (b *Builder) Symbol(parent Ref, s Symbol) Ref {
 	s.StartByte = min(max(s.StartByte, 0), b.size)
 	s.EndByte = min(max(s.EndByte, s.StartByte), b.size)
@@ -189,7 +190,10 @@ func (b *Builder) Extraction() Extraction {
 	seen := make(map[string]int, len(order))
 	for _, ref := range order {
 		s := sorted[ref]
-		base := s.Kind + " " + s.QualifiedName
+		base := s.Key
+		if base == "" {
+			base = s.Kind + " " + s.QualifiedName
+		}
 		seen[base]++
 		s.Key = base
 		if n := seen[base]; n > 1 {

@@ -15,6 +15,9 @@ const (
 
 // calls records the call that a node makes.
 func (w *treeWalk) calls(node int, c *boundCall) {
+	if c.accept != nil && !c.accept(w, node) {
+		return
+	}
 	callee := w.follow(node, []treesitter.Field{c.callee})
 	name, qualifier := w.callee(callee)
 	if name == "" || qualifier == "" && c.ignore[name] {

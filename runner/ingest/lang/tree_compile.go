@@ -81,6 +81,7 @@ type boundMember struct {
 type boundCall struct {
 	callee treesitter.Field
 	ignore map[string]bool
+	accept func(w *treeWalk, node int) bool
 }
 
 type boundBind struct {
@@ -144,7 +145,7 @@ func (r *treeRules) compile() (*treeGrammar, error) {
 		each(d.node, func(a *treeAction) { a.defines = append(a.defines, d) })
 	}
 	for i := range r.calls {
-		c := &boundCall{callee: field(r.calls[i].callee), ignore: map[string]bool{}}
+		c := &boundCall{callee: field(r.calls[i].callee), ignore: map[string]bool{}, accept: r.calls[i].accept}
 		for _, name := range r.calls[i].ignore {
 			c.ignore[name] = true
 		}

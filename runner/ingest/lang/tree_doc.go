@@ -23,17 +23,24 @@ func (w *treeWalk) docBefore(node int) (doc string, start int) {
 		if int(n.End) > next || !w.adjoins(int(n.End), next) {
 			break
 		}
-		a := w.action(w.trivia[i])
 		text := w.tree.Text(w.trivia[i])
-		next = int(n.Start)
-		if a.isAttached {
-			if d, ok := w.attachedDoc(w.trivia[i]); ok {
-				docs = append(docs, d)
-			} else {
+		if w.action(w.trivia[i]).isAttached {
+			if w.docOf == nil {
+				next = int(n.Start)
 				start = next
+				continue
 			}
+			doc, ok := w.docOf(w, w.trivia[i])
+			if !ok {
+				break
+			}
+			if doc != "" {
+				return doc, start
+			}
+			next = int(n.Start)
 			continue
 		}
+		next = int(n.Start)
 		if len(docs) > 0 && !w.joinDocs {
 			break
 		}
@@ -76,14 +83,6 @@ func (w *treeWalk) adjoins(end, start int) bool {
 func (w *treeWalk) startsLine(offset int) bool {
 	line := w.text[bytes.LastIndexByte(w.text[:offset], '\n')+1 : offset]
 	return len(bytes.TrimSpace(line)) == 0
-}
-
-// attachedDoc asks the rules whether an attached node is itself documentation.
-func (w *treeWalk) attachedDoc(node int) (string, bool) {
-	if w.docOf == nil {
-		return "", false
-	}
-	return w.docOf(w, node)
 }
 
 // leadingDocs returns the documentation comments that a node begins with.

@@ -29,6 +29,8 @@ type treeRules struct {
 
 	// constructor says whether a function of a type returns one of that type.
 	constructor func(name string) bool
+	// typeNode looks through types that behave like another one, such as pointers.
+	typeNode func(w *treeWalk, node int) int
 
 	// Complexity. Each decision adds its weight to the innermost function or
 	// method. A multiway branch is the sum of its arms less one: arm 1, whole -1.
@@ -45,7 +47,7 @@ type treeRules struct {
 	isDoc      func(comment []byte) bool                             // whether a comment before a definition documents it
 	joinDocs   bool                                                  // whether several comments in a row are one documentation
 	docInside  func(w *treeWalk, body int) string                    // documentation at the start of a body, for languages that keep it there
-	docOf      func(w *treeWalk, attached int) (doc string, ok bool) // documentation in an attached node
+	docOf      func(w *treeWalk, attached int) (doc string, ok bool) // documentation in an attached node, which is no part of the definition then; not ok ends the search
 	docLoosely bool                                                  // whether blank lines may come between documentation and definition
 
 	// What the table cannot say. A visit function handles all nodes of a type, before
@@ -88,6 +90,7 @@ type callRule struct {
 	node   string
 	callee string
 	ignore []string // names that are no calls: keywords that look like functions
+	accept func(w *treeWalk, node int) bool
 }
 
 // bindRule says that a node gives a name a meaning, and where its type can be read:

@@ -12,8 +12,8 @@ import (
 // bind notes the type of a local name or of a field.
 func (w *treeWalk) bind(node int, b *boundBind) {
 	nameNode := w.follow(node, []treesitter.Field{b.name})
-	a := w.action(max(nameNode, 0))
-	if nameNode == treesitter.None || a == nil {
+	a := w.action(nameNode)
+	if a == nil {
 		return
 	}
 	typ := ""
@@ -112,6 +112,9 @@ func (w *treeWalk) fieldCalls() {
 // typeText returns the name of a type that begins with a capital letter, which
 // types do and modules and primitives do not. It is empty for anything else.
 func (w *treeWalk) typeText(node int) string {
+	if w.typeNode != nil {
+		node = w.typeNode(w, node)
+	}
 	s, ok := w.chain(node, maxChain)
 	if !ok {
 		return ""

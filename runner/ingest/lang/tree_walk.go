@@ -132,6 +132,9 @@ func (w *treeWalk) problems() {
 
 // action returns what the rules say of a node, nil where they say nothing.
 func (w *treeWalk) action(node int) *treeAction {
+	if node < 0 {
+		return nil
+	}
 	if k := int(w.tree.Nodes[node].Kind); k < len(w.actions) && w.actions[k].isAny {
 		return &w.actions[k]
 	}
@@ -224,7 +227,9 @@ func (w *treeWalk) define(node int, d *boundDefine) (defined, entered bool) {
 	anchor := w.anchor(node)
 	doc, start := w.docBefore(anchor)
 	if body != treesitter.None && w.docInside != nil {
-		doc = w.docInside(w, body)
+		if inside := w.docInside(w, body); inside != "" {
+			doc = inside
+		}
 	}
 	if s.Doc == "" {
 		s.Doc = doc
@@ -416,18 +421,34 @@ func (w *treeWalk) signature(anchor, node, body int) string {
 			}
 		}
 		if end > start {
-			return string(clipBytes(w.text[start:end], 4*MaxSignature))
+			return w.withoutComments(node, start, min(end, start+4*MaxSignature))
 		}
 		end = int(w.tree.Nodes[body].Start)
 	}
 	text := bytes.TrimSpace(w.text[start:max(start, end)])
 	if body != treesitter.None {
-		text = bytes.TrimRight(text, ":={ \t\r\n")
+		text = bytes.TrimRight(text, ":={, \t\r\n")
 	}
 	if i := bytes.IndexByte(text, '\n'); i >= 0 {
 		return string(clipBytes(bytes.TrimRight(text[:i], " \t\r"), 4*MaxSignature)) + "…"
 	}
 	return strings.TrimRight(string(clipBytes(text, 4*MaxSignature)), "; \t")
+}
+
+// withoutComments returns the text between two offsets that are inside node.
+func (w *treeWalk) withoutComments(node, start, end int) string {
+	var text []byte
+	for i := node; i < len(w.tree.Nodes) && int(w.tree.Nodes[i].Start) < end; i++ {
+		n := w.tree.Nodes[i]
+		if a := w.action(i); a != nil && a.isComment && int(n.Start) >= start {
+			text = append(append(text, w.text[start:n.Start]...), ' ')
+			start = int(n.End)
+		}
+	}
+	if start < end {
+		text = append(text, clipBytes(w.text[start:], end-start)...)
+	}
+	return string(text)
 }
 
 // clipBytes cuts a text at a character border.
