@@ -43,7 +43,8 @@ func (q *Queries) CorpusTotals(ctx context.Context, codebases []string) (CorpusT
 }
 
 const filesByStatus = `-- name: FilesByStatus :many
-select f.status, coalesce(f.reason, '')::text as reason, count(*)::bigint as files, coalesce(sum(f.bytes), 0)::bigint as bytes
+select f.status, coalesce(regexp_replace(split_part(f.reason, ':', 1), '^\d+ (syntax error)s?$', '\1s'), '')::text as reason,
+       count(*)::bigint as files, coalesce(sum(f.bytes), 0)::bigint as bytes
   from report.files f
  where f.codebase = any ($1::text[])
  group by 1, 2

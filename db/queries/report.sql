@@ -11,7 +11,8 @@ select r.state, coalesce(i.files_seen, 0)::integer as files_seen, coalesce(i.fil
  where r.run_id = @run_id;
 
 -- name: FilesByStatus :many
-select f.status, coalesce(f.reason, '')::text as reason, count(*)::bigint as files, coalesce(sum(f.bytes), 0)::bigint as bytes
+select f.status, coalesce(regexp_replace(split_part(f.reason, ':', 1), '^\d+ (syntax error)s?$', '\1s'), '')::text as reason,
+       count(*)::bigint as files, coalesce(sum(f.bytes), 0)::bigint as bytes
   from report.files f
  where f.codebase = any (@codebases::text[])
  group by 1, 2

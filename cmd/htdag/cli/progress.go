@@ -81,6 +81,7 @@ func phase(p dbsqlc.IngestionProgressRow) string {
 	return p.Step
 }
 
+// barView counts bytes, since the largest files come first, and names files.
 type barView struct {
 	w     io.Writer
 	phase string
@@ -96,16 +97,17 @@ func (v *barView) update(p dbsqlc.IngestionProgressRow) {
 			progressbar.OptionClearOnFinish(), progressbar.OptionThrottle(100 * time.Millisecond),
 		}
 		if now == "ingesting" {
-			total = int64(p.FilesChanged)
-			options = append(options, progressbar.OptionShowCount(), progressbar.OptionShowIts(),
-				progressbar.OptionSetItsString("files"), progressbar.OptionSetPredictTime(true))
+			total = p.BytesChanged
+			options = append(options, progressbar.OptionShowBytes(true), progressbar.OptionSetPredictTime(true))
 		} else {
 			options = append(options, progressbar.OptionSpinnerType(14))
 		}
 		v.bar = progressbar.NewOptions64(total, options...)
 	}
+	// Nothing is to be done about a terminal that cannot be written.
 	if v.phase == "ingesting" {
-		_ = v.bar.Set64(int64(p.FilesDone)) // nothing to be done about a terminal that cannot be written
+		v.bar.Describe(fmt.Sprintf("ingesting %s of %s files", number(int64(p.FilesDone)), number(int64(p.FilesChanged))))
+		_ = v.bar.Set64(p.BytesDone)
 	} else {
 		_ = v.bar.Add(1)
 	}
@@ -117,13 +119,15 @@ func (v *barView) close() {
 	}
 }
 
+// lineView prints a line when the phase changes, and every few seconds.
 type lineView struct {
-	w        io.Writer
-	began    time.Time
-	printed  time.Time
-	phase    string
-	atPhase  time.Time
-	doneThen int32
+	w       io.Writer
+	began   time.Time
+	printed time.Time
+	phase   string
+	start   time.Time // of the phase
+	files   int32     // done by then
+	bytes   int64
 }
 
 func (v *lineView) update(p dbsqlc.IngestionProgressRow) {
@@ -132,7 +136,7 @@ func (v *lineView) update(p dbsqlc.IngestionProgressRow) {
 		return
 	}
 	if now != v.phase {
-		v.phase, v.atPhase, v.doneThen = now, time.Now(), p.FilesDone
+		v.phase, v.start, v.files, v.bytes = now, time.Now(), p.FilesDone, p.BytesDone
 	}
 	v.printed = time.Now()
 	elapsed := time.Since(v.began).Round(time.Second)
@@ -140,10 +144,12 @@ func (v *lineView) update(p dbsqlc.IngestionProgressRow) {
 		fmt.Fprintf(v.w, "%6s  %s\n", elapsed, now)
 		return
 	}
-	line := fmt.Sprintf("%6s  ingesting %d of %d files", elapsed, p.FilesDone, p.FilesChanged)
-	if rate := float64(p.FilesDone-v.doneThen) / time.Since(v.atPhase).Seconds(); rate > 0 && p.FilesDone > v.doneThen {
-		left := time.Duration(float64(p.FilesChanged-p.FilesDone) / rate * float64(time.Second))
-		line += fmt.Sprintf(", %.0f files/s, %s left", rate, left.Round(time.Second))
+	line := fmt.Sprintf("%6s  ingesting %s of %s files", elapsed, number(int64(p.FilesDone)), number(int64(p.FilesChanged)))
+	if bytes := p.BytesDone - v.bytes; bytes > 0 {
+		// Time left goes by bytes, since the largest files come first.
+		seconds := time.Since(v.start).Seconds()
+		left := time.Duration(float64(p.BytesChanged-p.BytesDone) / float64(bytes) * seconds * float64(time.Second))
+		line += fmt.Sprintf(", %s/s, %.0f files/s, %s left", size(int64(float64(bytes)/seconds)), float64(p.FilesDone-v.files)/seconds, left.Round(time.Second))
 	}
 	fmt.Fprintln(v.w, line)
 }

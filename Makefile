@@ -1,0 +1,64 @@
+# Tools are pinned here and run with "go run", so that nothing has to be installed
+# and the module graph stays free of them.
+SQLC        := CGO_ENABLED=0 go run github.com/sqlc-dev/sqlc/cmd/sqlc@v1.31.1
+STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+# Packages with concurrency worth watching. The grammars are left out: they are C.
+RACE := ./db/... ./runner ./watcher ./sql/test/...
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build bin/htdag
+	@go build -o bin/htdag ./cmd/htdag
+
+.PHONY: up
+up: build ## ingest DIR and watch it: make up DIR=path [ONCE=1] [CODEBASE=name] [DATABASE_URL=...]
+	@test -n "$(DIR)" || { echo 'make up: name the source tree, as in  make up DIR=path/to/source' >&2; exit 2; }
+	@bin/htdag up $(if $(ONCE),--once) $(if $(CODEBASE),--codebase "$(CODEBASE)") -- "$(DIR)"
+
+.PHONY: psql
+psql: build ## open psql on the database that "make up" uses
+	@bin/htdag db psql
+
+.PHONY: test
+test: check unit race e2e ## everything CI runs, cheap checks first
+
+.PHONY: check
+check: ## formatting, vet, static analysis, generated code
+	@echo '== gofmt'
+	@test -z "$$(gofmt -l . | tee /dev/stderr)"
+	@echo '== sqlc'
+	@$(SQLC) diff
+	@echo '== vet'
+	@go vet ./...
+	@echo '== staticcheck'
+	@$(STATICCHECK) ./...
+
+.PHONY: unit
+unit: ## tests, on PostgreSQL servers that they start themselves
+	@echo '== tests'
+	@go test $$(go list ./... | grep -v /cmd/htdag$$)
+
+.PHONY: race
+race: ## the concurrent packages again, under the race detector
+	@echo '== tests with the race detector'
+	@go test -race -short $(RACE)
+
+.PHONY: e2e
+e2e: ## the built binary, from the outside
+	@echo '== end to end'
+	@go test ./cmd/htdag
+
+.PHONY: generate
+generate: ## write generated files anew: queries, sql/schema.sql
+	@$(SQLC) generate
+	@go test ./db -run TestSchemaHasNoDrift -count=1 -update
+
+.PHONY: clean
+clean: ## remove what was built here
+	@rm -rf bin
