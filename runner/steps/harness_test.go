@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -69,10 +68,16 @@ func osFile(path string, info fs.FileInfo) File {
 	}
 }
 
+// tester is what the harness needs of a test, a benchmark or a property check.
+type tester interface {
+	Helper()
+	Fatal(...any)
+}
+
 // corpus is a codebase in a directory and a database, with steps to be run by
 // hand, each bundle in one transaction as a runner would.
 type corpus struct {
-	t     testing.TB
+	t     tester
 	ctx   context.Context
 	pool  *pgxpool.Pool
 	steps *steps
@@ -83,7 +88,7 @@ type corpus struct {
 	runs  int64
 }
 
-func newCorpus(t testing.TB, pool *pgxpool.Pool, name, root string) *corpus {
+func newCorpus(t tester, pool *pgxpool.Pool, name, root string) *corpus {
 	t.Helper()
 	s := &steps{pool: pool, disk: osDisk{}, embedder: ingest.HashEmbedder{}, log: slog.New(slog.DiscardHandler), limits: Limits{}.withDefaults()}
 	c := &corpus{t: t, ctx: context.Background(), pool: pool, steps: s, kinds: s.kinds(), root: root, name: name}
@@ -196,7 +201,7 @@ func (c *corpus) ingestAll() scanned {
 // query returns the rows of a query, their columns joined by " | ".
 func (c *corpus) query(sql string, args ...any) []string {
 	c.t.Helper()
-	rows, err := c.pool.Query(c.ctx, sql, args...)
+	rows, err := c.pool.Query(c.ctx, sql, append([]any{pgx.QueryResultFormats{pgx.TextFormatCode}}, args...)...)
 	if err != nil {
 		c.t.Fatal(err)
 	}
