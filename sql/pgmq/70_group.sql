@@ -2,11 +2,11 @@
 -- which they were sent; messages without the header share one group.
 --
 -- A group is open while its oldest message is visible, and gives its messages up
--- to the first that is not. Whoever reads from a group holds an advisory lock on
--- it until the transaction ends, and looks at its messages in a statement begun
--- after the lock was got: else a reader with an older snapshot could overtake.
+-- to the first that is invisible or that another transaction holds. So whoever
+-- has locked the oldest has the group: a reader that finds it locked, or changed
+-- since its statement began, goes on to the next group.
 --
--- Lock order: groups (only ever tried, never waited for), then messages with
+-- Lock order: messages, group after group and by age within a group, always with
 -- skip locked.
 
 create or replace function pgmq.open_groups_statement(p_queue_table text)
@@ -57,38 +57,11 @@ $$;
 comment on function pgmq.open_groups_statement(text) is
   'The statement that lists the groups of a queue whose oldest message is visible at $1, by age of that message.';
 
-create or replace function pgmq.lock_groups(p_queue_table text, p_now timestamptz, p_limit integer)
-returns text[]
-language plpgsql
-volatile
-set search_path = ''
-as $$
-declare
-  v_name   text;
-  v_groups text[] := '{}';
-begin
-  -- A loop, since groups must be tried in order and only until enough are held.
-  for v_name in execute pgmq.open_groups_statement(p_queue_table) using p_now loop
-    exit when cardinality(v_groups) >= p_limit;
-    if pg_try_advisory_xact_lock(hashtextextended('pgmq group ' || p_queue_table || ' ' || v_name, 0)) then
-      v_groups := v_groups || v_name;
-    end if;
-  end loop;
-  return v_groups;
-end;
-$$;
-comment on function pgmq.lock_groups(text, timestamptz, integer) is
-  'Locks up to p_limit open groups that no other transaction reads from, and returns them by age.';
-
--- A message that another transaction holds ends its group's turn, as an
--- invisible one does.
-create or replace function pgmq.lock_grouped(
+create or replace function pgmq.lock_front(
   p_queue_table text,
+  p_group       text,
   p_now         timestamptz,
-  p_qty         integer,
-  p_groups      text[],
-  p_per_group   integer,
-  p_layered     boolean
+  p_qty         integer
 )
 returns bigint[]
 language plpgsql
@@ -100,46 +73,74 @@ declare
 begin
   execute format(
     $query$
-    with chosen as materialized (
-      select g.position, m.msg_id,
-             row_number() over turn            as layer,
-             bool_and(m.vt <= $1) over turn    as visible
-        from unnest($3) with ordinality as g (name, position)
-       cross join lateral (
-             select q.msg_id, q.vt
-               from pgmq.%1$I q
-              where coalesce(q.headers ->> 'x-pgmq-group', '_default_fifo_group') = g.name
-              order by q.msg_id
-              limit least($2, $4)) m
-      window turn as (partition by g.position order by m.msg_id)
+    with front as materialized (
+      select m.msg_id, bool_and(m.vt <= $2) over (order by m.msg_id) as visible
+        from (select q.msg_id, q.vt
+                from pgmq.%1$I q
+               where coalesce(q.headers ->> 'x-pgmq-group', '_default_fifo_group') = $1
+               order by q.msg_id
+               limit $3) m
     ), locked as materialized (
       select q.msg_id
         from pgmq.%1$I q
-       where q.msg_id = any (array(select c.msg_id from chosen c where c.visible))
-         and q.vt <= $1
+       where q.msg_id = any (array(select f.msg_id from front f where f.visible))
+         and q.vt <= $2
        order by q.msg_id
          for update skip locked
     ), held as (
-      select c.position, c.msg_id, c.layer,
-             bool_and(l.msg_id is not null) over (partition by c.position order by c.msg_id) as unbroken
-        from chosen c
-        left join locked l on l.msg_id = c.msg_id
+      select f.msg_id, bool_and(l.msg_id is not null) over (order by f.msg_id) as unbroken
+        from front f
+        left join locked l on l.msg_id = f.msg_id
     )
-    select array(
-             select h.msg_id
-               from held h
-              where h.unbroken
-              order by case when $5 then h.layer end, h.position, h.msg_id
-              limit $2)
+    select array(select h.msg_id from held h where h.unbroken order by h.msg_id)
     $query$,
     p_queue_table)
     into v_msg_ids
-    using p_now, p_qty, p_groups, p_per_group, p_layered;
+    using p_group, p_now, p_qty;
   return v_msg_ids;
 end;
 $$;
-comment on function pgmq.lock_grouped(text, timestamptz, integer, text[], integer, boolean) is
-  'Locks up to p_qty messages from the front of groups that the caller has locked: group after group, or one of each in turn.';
+comment on function pgmq.lock_front(text, text, timestamptz, integer) is
+  'Locks up to p_qty messages at the front of a group, as far as they are visible and free, and returns their ids in order.';
+
+create or replace function pgmq.lock_grouped(
+  p_queue_table text,
+  p_now         timestamptz,
+  p_qty         integer,
+  p_per_group   integer,
+  p_layered     boolean
+)
+returns bigint[]
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_group   text;
+  v_front   bigint[];
+  v_msg_ids bigint[]  := '{}';
+  v_layers  integer[] := '{}';
+  v_taken   integer   := 0;
+begin
+  -- A loop, since only a try shows which groups are free, and so how many it takes.
+  -- In layers each group that is held gives one message at least.
+  for v_group in execute pgmq.open_groups_statement(p_queue_table) using p_now loop
+    exit when v_taken >= p_qty;
+    v_front   := pgmq.lock_front(p_queue_table, v_group, p_now, least(p_per_group, p_qty - v_taken));
+    v_msg_ids := v_msg_ids || v_front;
+    v_layers  := v_layers || array(select generate_subscripts(v_front, 1));
+    v_taken   := case when p_layered then v_taken + least(cardinality(v_front), 1) else cardinality(v_msg_ids) end;
+  end loop;
+
+  return array(
+    select m.msg_id
+      from unnest(v_msg_ids, v_layers) with ordinality as m (msg_id, layer, position)
+     order by case when p_layered then m.layer end, m.position
+     limit p_qty);
+end;
+$$;
+comment on function pgmq.lock_grouped(text, timestamptz, integer, integer, boolean) is
+  'Locks up to p_qty messages at the front of groups, group after group or one of each in turn, and returns their ids in that order.';
 
 create or replace function pgmq.read_groups(
   p_queue_name text,
@@ -156,13 +157,8 @@ as $$
 declare
   v_queue   constant text := pgmq.format_table_name(p_queue_name, 'q');
   v_now     constant timestamptz := clock_timestamp();
-  v_groups  constant text[] := pgmq.lock_groups(v_queue, v_now, p_qty);
-  v_msg_ids bigint[];
+  v_msg_ids constant bigint[] := pgmq.lock_grouped(v_queue, v_now, p_qty, p_per_group, p_layered);
 begin
-  if v_groups = '{}' then
-    return;
-  end if;
-  v_msg_ids := pgmq.lock_grouped(v_queue, v_now, p_qty, v_groups, p_per_group, p_layered);
   if v_msg_ids <> '{}' then
     return query execute pgmq.mark_read_statement(v_queue, 'array_position($3, msg_id)')
       using v_now, v_now + make_interval(secs => p_vt), v_msg_ids;

@@ -65,6 +65,7 @@ func openSession(t *testing.T, pool *pgxpool.Pool) *session {
 	t.Helper()
 	s := &session{}
 	config := pool.Config().ConnConfig.Copy()
+	config.RuntimeParams["statement_timeout"] = "30s" // a statement that waits for another session fails
 	config.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) {
 		s.notices = append(s.notices, n.Severity+": "+n.Message)
 	}
