@@ -14,7 +14,6 @@
 #endif
 
 TSTree *ts_parser_parse_string(TSParser *, const TSTree *, const char *, uint32_t);
-void ts_parser_reset(TSParser *);
 void ts_tree_delete(TSTree *);
 TSNode ts_tree_root_node(const TSTree *);
 TSTreeCursor ts_tree_cursor_new(TSNode);
@@ -118,7 +117,12 @@ int flat_parse(flat_parser *p, const char *text, uint32_t length, uint64_t timeo
   ts_parser_set_timeout_micros(p->parser, timeout_micros);
   TSTree *tree = ts_parser_parse_string(p->parser, NULL, text, length);
   if (!tree) {
-    ts_parser_reset(p->parser); // else the next parse would resume this one
+    // The next parse must not resume this one. ts_parser_reset would see to that,
+    // but in runtime 0.25 it keeps the mark of a parse that was stopped while its tree
+    // was balanced, and the parse after it aborts the process. So: a new parser.
+    ts_parser_delete(p->parser);
+    p->parser = ts_parser_new();
+    ts_parser_set_cancellation_flag(p->parser, &p->cancelled);
     if (length >= TRIM_LENGTH) trim_heap();
     return FLAT_STOPPED;
   }

@@ -94,6 +94,7 @@ func (p *Parser) Parse(ctx context.Context, l *Language, source []byte) (*Tree, 
 
 	switch outcome {
 	case C.FLAT_STOPPED:
+		p.language = nil // flat_parse made a new parser, which knows none
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
