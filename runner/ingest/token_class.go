@@ -91,7 +91,7 @@ func stemEnd(word string) int {
 	ends := func(suffix string, atLeast int) bool { return n >= atLeast && strings.HasSuffix(word[:n], suffix) }
 	switch {
 	case ends("ies", 6):
-		return n - 3
+		n -= 3
 	case ends("es", 5):
 		n -= 2
 	case ends("s", 4) && word[n-2] != 's':
@@ -99,7 +99,7 @@ func stemEnd(word string) int {
 	}
 	switch {
 	case ends("ied", 6):
-		return n - 3
+		n -= 3
 	case ends("ing", 6):
 		n = undoubled(word, n-3)
 	case ends("ed", 5) && word[n-3] != 'e':

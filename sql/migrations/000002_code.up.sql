@@ -255,15 +255,20 @@ create index stale_dependencies_codebase_idx on code.stale_dependencies (codebas
 comment on table code.stale_dependencies is 'Files whose rows of code.dependencies are to be counted again.';
 
 create table code.models (
-  model_id   smallint generated always as identity,
-  name       text not null,
-  dimensions integer not null,
-  active     boolean not null default true,
+  model_id      smallint generated always as identity,
+  name          text not null,
+  dimensions    integer not null,
+  active        boolean not null default true,
+  search_weight real not null default 1,
   constraint models_pkey primary key (model_id),
   constraint models_name_unique unique (name),
-  constraint models_dimensions_positive check (dimensions > 0)
+  constraint models_dimensions_positive check (dimensions > 0),
+  constraint models_search_weight_not_negative check (search_weight >= 0)
 );
 comment on table code.models is 'Embedding models whose vectors are stored. hash-v1 is built in: hashed words, lexical, not neural.';
+comment on column code.models.search_weight is 'How much a place in the list of this model''s nearest chunks counts in a search, beside 1 for the lists of words, texts and names.';
+
+insert into code.models (name, dimensions, search_weight) values ('hash-v1', 512, 0.05);
 
 create table code.chunks (
   file_id     bigint not null,
