@@ -126,8 +126,7 @@ begin
     $dml$
     insert into pgmq.%I (vt, message, headers)
     select $1, b.message, b.headers
-      from unnest($2, $3) with ordinality as b (message, headers, position)
-     order by b.position
+      from unnest($2, $3) as b (message, headers)
     returning msg_id
     $dml$,
     pgmq.format_table_name(queue_name, 'q'))

@@ -41,7 +41,11 @@ $$;
 comment on function pgmq.lock_visible(text, timestamptz, integer, jsonb) is
   'Locks up to p_qty messages of a queue''s table that are visible at p_now and not locked, oldest first, and returns their ids. Null takes all.';
 
-create or replace function pgmq.mark_read_statement(p_queue_table text, p_order text default 'msg_id')
+create or replace function pgmq.mark_read_statement(
+  p_queue_table text,
+  p_count       integer,
+  p_order       text default 'msg_id'
+)
 returns text
 language plpgsql
 immutable
@@ -49,23 +53,20 @@ parallel safe
 set search_path = ''
 as $$
 begin
-  return format(
+  return pgmq.in_order(p_count, p_order, format(
     $dml$
-    with taken as (
-      update pgmq.%I m
-         set vt           = $2,
-             read_ct      = m.read_ct + 1,
-             last_read_at = $1
-       where m.msg_id = any ($3)
-      returning m.msg_id, m.read_ct, m.enqueued_at, m.last_read_at, m.vt, m.message, m.headers
-    )
-    select * from taken order by %s
+    update pgmq.%I m
+       set vt           = $2,
+           read_ct      = m.read_ct + 1,
+           last_read_at = $1
+     where m.msg_id = any ($3)
+    returning m.msg_id, m.read_ct, m.enqueued_at, m.last_read_at, m.vt, m.message, m.headers
     $dml$,
-    p_queue_table, p_order);
+    p_queue_table));
 end;
 $$;
-comment on function pgmq.mark_read_statement(text, text) is
-  'The statement that counts a read at $1 of the messages $3, hides them until $2 and returns them, oldest first. p_order is SQL: never a caller''s.';
+comment on function pgmq.mark_read_statement(text, integer, text) is
+  'The statement that counts a read at $1 of the p_count messages $3, hides them until $2 and returns them, oldest first.';
 
 create or replace function pgmq.read(
   queue_name  text,
@@ -84,7 +85,7 @@ declare
   v_msg_ids constant bigint[] := pgmq.lock_visible(v_queue, v_now, qty, conditional);
 begin
   if v_msg_ids <> '{}' then
-    return query execute pgmq.mark_read_statement(v_queue)
+    return query execute pgmq.mark_read_statement(v_queue, cardinality(v_msg_ids))
       using v_now, v_now + make_interval(secs => vt), v_msg_ids;
   end if;
 end;
@@ -109,7 +110,7 @@ declare
   v_msg_ids constant bigint[] := pgmq.lock_visible(v_queue, v_now, qty, conditional);
 begin
   if v_msg_ids <> '{}' then
-    return query execute pgmq.mark_read_statement(v_queue) using v_now, vt, v_msg_ids;
+    return query execute pgmq.mark_read_statement(v_queue, cardinality(v_msg_ids)) using v_now, vt, v_msg_ids;
   end if;
 end;
 $$;
@@ -179,7 +180,7 @@ begin
   end loop;
 
   if v_msg_ids <> '{}' then
-    return query execute pgmq.mark_read_statement(v_queue)
+    return query execute pgmq.mark_read_statement(v_queue, cardinality(v_msg_ids))
       using v_now, v_now + make_interval(secs => vt), v_msg_ids;
   end if;
 end;
@@ -198,16 +199,13 @@ declare
   v_msg_ids constant bigint[] := pgmq.lock_visible(v_queue, clock_timestamp(), qty, null);
 begin
   if v_msg_ids <> '{}' then
-    return query execute format(
+    return query execute pgmq.in_order(cardinality(v_msg_ids), 'msg_id', format(
       $dml$
-      with taken as (
-        delete from pgmq.%I m
-         where m.msg_id = any ($1)
-        returning m.msg_id, m.read_ct, m.enqueued_at, m.last_read_at, m.vt, m.message, m.headers
-      )
-      select * from taken order by msg_id
+      delete from pgmq.%I m
+       where m.msg_id = any ($1)
+      returning m.msg_id, m.read_ct, m.enqueued_at, m.last_read_at, m.vt, m.message, m.headers
       $dml$,
-      v_queue)
+      v_queue))
       using v_msg_ids;
   end if;
 end;
@@ -222,17 +220,14 @@ volatile
 set search_path = ''
 as $$
 begin
-  return query execute format(
+  return query execute pgmq.in_order(cardinality(msg_ids), 'msg_id', format(
     $dml$
-    with changed as (
-      update pgmq.%1$I m
-         set vt = $2
-       where m.msg_id = any ($1)
-      returning m.msg_id, m.read_ct, m.enqueued_at, m.last_read_at, m.vt, m.message, m.headers
-    )
-    select * from changed order by msg_id
+    update pgmq.%I m
+       set vt = $2
+     where m.msg_id = any ($1)
+    returning m.msg_id, m.read_ct, m.enqueued_at, m.last_read_at, m.vt, m.message, m.headers
     $dml$,
-    pgmq.format_table_name(queue_name, 'q'))
+    pgmq.format_table_name(queue_name, 'q')))
     using msg_ids, vt;
 end;
 $$;

@@ -10,14 +10,9 @@ volatile
 set search_path = ''
 as $$
 begin
-  return query execute format(
-    $dml$
-    with gone as (
-      delete from pgmq.%I m where m.msg_id = any ($1) returning m.msg_id
-    )
-    select msg_id from gone order by msg_id
-    $dml$,
-    pgmq.format_table_name(queue_name, 'q'))
+  return query execute pgmq.in_order(cardinality(msg_ids), 'msg_id', format(
+    'delete from pgmq.%I m where m.msg_id = any ($1) returning m.msg_id',
+    pgmq.format_table_name(queue_name, 'q')))
     using msg_ids;
 end;
 $$;

@@ -160,7 +160,7 @@ declare
   v_msg_ids constant bigint[] := pgmq.lock_grouped(v_queue, v_now, p_qty, p_per_group, p_layered);
 begin
   if v_msg_ids <> '{}' then
-    return query execute pgmq.mark_read_statement(v_queue, 'array_position($3, msg_id)')
+    return query execute pgmq.mark_read_statement(v_queue, cardinality(v_msg_ids), 'array_position($3, msg_id)')
       using v_now, v_now + make_interval(secs => p_vt), v_msg_ids;
   end if;
 end;
