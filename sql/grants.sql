@@ -1,21 +1,32 @@
--- Rights: verbs are run with their owner's rights and are nobody's by default.
+-- Rights: verbs run with their owner's rights and are nobody's by default.
 --
--- The roles are made by hand or by an installer that may create roles:
--- htdag_runner claims and answers, htdag_client starts, cancels and defines,
--- htdag_reader reads reports. Where they do not exist the owner does all of it.
+-- The roles are made by whoever may make roles; where they are missing, the owner
+-- does everything. htdag_runner claims and answers, and keeps the corpus;
+-- htdag_client starts, cancels and defines; htdag_reader reads reports and searches.
+-- To set them up: create role htdag_runner; create role htdag_client;
+-- create role htdag_reader; then htdag migrate up, and grant them to users.
 
 do $$
 declare
   v_grants constant text[] := array[
-    'grant usage on schema htdag, code, report to htdag_runner, htdag_client, htdag_reader',
+    'grant usage on schema htdag, code, report, pgmq to htdag_runner, htdag_client',
+    'grant usage on schema htdag, code, report to htdag_reader',
+
     'grant execute on function htdag.register_runner, htdag.heartbeat, htdag.rest, htdag.stop_runner, htdag.claim_steps, htdag.complete_steps, htdag.complete_step, htdag.fail_step, htdag.wake to htdag_runner',
     'grant select on htdag.step_definitions to htdag_runner',
+    'grant select, insert, update, delete on all tables in schema code, pgmq to htdag_runner',
+    'grant usage on all sequences in schema pgmq to htdag_runner',
+    'grant execute on all routines in schema code to htdag_runner',
+    'grant execute on function htdag.start_flow, htdag.run_untouched to htdag_runner',
+
     'grant execute on function htdag.start_flow, htdag.start_flows, htdag.cancel_run, htdag.define_flow, htdag.create_flow, htdag.add_step, htdag.set_limits, htdag.admit, htdag.upkeep to htdag_client',
-    'grant execute on function htdag.why, htdag.run_untouched to htdag_runner, htdag_client, htdag_reader',
+
+    'grant execute on function htdag.why, htdag.clock to htdag_runner, htdag_client, htdag_reader',
+    'grant execute on function code.search, code.search_with_vector, code.substring_search, code.regex_search, code.dependents, code.callers, code.callees to htdag_client, htdag_reader',
     'grant select on all tables in schema report to htdag_runner, htdag_client, htdag_reader'];
   v_grant text;
 begin
-  revoke execute on all routines in schema htdag from public;
+  revoke execute on all routines in schema htdag, code from public;
   if (select count(*) from pg_catalog.pg_roles where rolname in ('htdag_runner', 'htdag_client', 'htdag_reader')) = 3 then
     foreach v_grant in array v_grants loop
       execute v_grant;

@@ -232,7 +232,7 @@ CREATE VIEW code.call_edges AS
 COMMENT ON VIEW code.call_edges IS 'Calls with both ends by name. An unresolved call has the callee as written and no callee_path.';
 
 CREATE FUNCTION code.callees(p_symbol text, p_codebase text DEFAULT NULL::text) RETURNS SETOF code.call_edges
-    LANGUAGE plpgsql STABLE
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO ''
     SET plan_cache_mode TO 'force_custom_plan'
     SET jit TO 'off'
@@ -250,7 +250,7 @@ $$;
 COMMENT ON FUNCTION code.callees(p_symbol text, p_codebase text) IS 'Calls made by the symbols named Do, Client.Do, http.Client.Do or client.go#Client.Do.';
 
 CREATE FUNCTION code.callers(p_symbol text, p_codebase text DEFAULT NULL::text) RETURNS SETOF code.call_edges
-    LANGUAGE plpgsql STABLE
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO ''
     SET plan_cache_mode TO 'force_custom_plan'
     SET jit TO 'off'
@@ -277,7 +277,7 @@ declare
 begin
   -- GIN indexes keep new entries in a list that every search reads from end to
   -- end; merged into the tree they are found at once.
-  select coalesce(sum(pg_catalog.gin_clean_pending_list(i.indexrelid)), 0)
+  select coalesce(sum(pg_catalog.gin_clean_pending_list(i.indexrelid)), 0)::bigint
     into v_pages
     from pg_catalog.pg_index i
     join pg_catalog.pg_class x on x.oid = i.indexrelid
@@ -301,7 +301,7 @@ declare
   v_cleared bigint;
 begin
   if p_file_ids = '{}' then
-    return 0;
+    return 0::bigint;
   end if;
   with symbols as (
     delete from code.symbols s where s.file_id = any (p_file_ids) returning s.file_id, s.name
@@ -324,12 +324,17 @@ begin
   select code.mark_stale(
            p_codebase_id,
            array_agg(f.file_id),
-           array_agg((select coalesce(array_agg(distinct s.name), '{}') from symbols s where s.file_id = f.file_id)::text),
-           array_agg((select coalesce(array_agg(distinct p.name), '{}') from provides p where p.file_id = f.file_id)::text),
-           array_agg(exists (select from roots r where r.file_id = f.file_id))
-         )
+           array_agg(coalesce(s.names, '{}')::text),
+           array_agg(coalesce(p.names, '{}')::text),
+           array_agg(r.file_id is not null))
     into v_cleared
-    from unnest(p_file_ids) as f (file_id);
+    from unnest(p_file_ids) as f (file_id)
+    left join (select x.file_id, array_agg(distinct x.name) as names from symbols x group by x.file_id) s
+      on s.file_id = f.file_id
+    left join (select x.file_id, array_agg(x.name) as names from provides x group by x.file_id) p
+      on p.file_id = f.file_id
+    left join (select distinct x.file_id from roots x) r
+      on r.file_id = f.file_id;
   return v_cleared;
 end;
 $$;
@@ -356,6 +361,28 @@ $$;
 
 COMMENT ON FUNCTION code.codebase_id(p_name text) IS 'The key of the codebase of that name; HT001 where there is none.';
 
+CREATE FUNCTION code.codebase_ids(p_codebase text) RETURNS integer[]
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_ids constant integer[] := array(
+    select b.codebase_id from code.codebases b where p_codebase is null or b.name = p_codebase order by b.codebase_id);
+begin
+  if p_codebase is not null and v_ids = '{}' then
+    raise exception using
+      errcode = 'HT001',
+      message = format('there is no codebase %L', p_codebase),
+      hint    = coalesce(
+        'Known codebases are ' || (select string_agg(b.name, ', ' order by b.name) from code.codebases b) || '.',
+        'No codebase is registered yet.');
+  end if;
+  return v_ids;
+end;
+$$;
+
+COMMENT ON FUNCTION code.codebase_ids(p_codebase text) IS 'The id of the codebase of that name, or all ids for null. Raises HT001 for an unknown name.';
+
 CREATE FUNCTION code.collect_blobs(p_age interval DEFAULT '1 day'::interval) RETURNS bigint
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -374,14 +401,47 @@ $$;
 
 COMMENT ON FUNCTION code.collect_blobs(p_age interval) IS 'Remove contents that no file has had for longer than p_age. Returns how many.';
 
+CREATE FUNCTION code.collect_vectors() RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    SET jit TO 'off'
+    AS $$
+declare
+  v_collected bigint;
+begin
+  delete from code.vectors v
+   where not exists (select from code.chunks c where c.text_hash = v.text_hash);
+  get diagnostics v_collected = row_count;
+  return v_collected;
+end;
+$$;
+
+COMMENT ON FUNCTION code.collect_vectors() IS 'Remove vectors of texts that no chunk holds any more, and their signatures. Returns how many.';
+
+CREATE FUNCTION code.count_unembedded(p_codebase_id integer, p_model_id smallint) RETURNS bigint
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    SET jit TO 'off'
+    AS $$
+begin
+  return (
+    select count(distinct t.text_hash)
+      from code.unembedded_texts t
+     where t.codebase_id = p_codebase_id
+       and t.model_id = p_model_id);
+end;
+$$;
+
+COMMENT ON FUNCTION code.count_unembedded(p_codebase_id integer, p_model_id smallint) IS 'How many different texts of a codebase have no vector of a model.';
+
 CREATE FUNCTION code.define_flows() RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
 declare
   -- Defaults of every step; what a step says itself comes last and wins.
-  v_file     constant jsonb := '{"max_retries": 3, "initial_delay": "1 s", "backoff": 2}';
-  v_codebase constant jsonb := '{"max_retries": 3, "initial_delay": "2 s", "backoff": 2}';
+  v_file     constant jsonb := '{"max_retries": 3, "initial_delay": "1 s", "backoff": 2}'::jsonb;
+  v_codebase constant jsonb := '{"max_retries": 3, "initial_delay": "2 s", "backoff": 2}'::jsonb;
   v_steps    jsonb;
 begin
   select jsonb_agg(v_file || s order by n) into v_steps
@@ -485,7 +545,7 @@ CREATE VIEW code.file_edges AS
 COMMENT ON VIEW code.file_edges IS 'Which file needs which. depth is 1 for what needs it directly.';
 
 CREATE FUNCTION code.dependents(p_path text, p_codebase text DEFAULT NULL::text, p_depth integer DEFAULT 1) RETURNS SETOF code.file_edges
-    LANGUAGE plpgsql STABLE
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO ''
     AS $$
 begin
@@ -516,6 +576,65 @@ end;
 $$;
 
 COMMENT ON FUNCTION code.dependents(p_path text, p_codebase text, p_depth integer) IS 'Files that need the file at p_path, directly (depth 1) or through others up to p_depth; each with the strongest edge that leads to it.';
+
+CREATE TABLE code.embeddings (
+    model_id smallint NOT NULL,
+    text_hash bytea NOT NULL,
+    signature bit varying NOT NULL
+);
+
+COMMENT ON TABLE code.embeddings IS 'Sign bits of chunk vectors, narrow so that a scan by Hamming distance is quick. Shared by equal texts.';
+
+CREATE TABLE code.vectors (
+    model_id smallint NOT NULL,
+    text_hash bytea NOT NULL,
+    dimensions smallint[],
+    weights real[] NOT NULL,
+    CONSTRAINT vectors_sparse_pairs CHECK (((dimensions IS NULL) OR (cardinality(dimensions) = cardinality(weights))))
+);
+
+COMMENT ON TABLE code.vectors IS 'Unit-length chunk vectors for exact reranking: sparse (dimensions, weights) or dense (dimensions null).';
+
+CREATE VIEW code.embedded_texts AS
+ SELECT v.dimensions,
+    v.weights,
+    e.signature
+   FROM (code.vectors v
+     JOIN code.embeddings e ON (((e.model_id = v.model_id) AND (e.text_hash = v.text_hash))));
+
+COMMENT ON VIEW code.embedded_texts IS 'A vector of unit length (dimensions is null where it is dense) and its signature.';
+
+CREATE FUNCTION code.embed_hash(p_text text) RETURNS SETOF code.embedded_texts
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    AS $$
+begin
+  return query
+  with words as (
+    select w.word, least(count(*), 16)::integer as frequency, decode(md5(w.word), 'hex') as hash
+      from unnest(code.query_words(coalesce(p_text, ''))) as w (word)
+     group by w.word
+  ),
+  sums as (
+    select ((get_byte(w.hash, 0) << 8 | get_byte(w.hash, 1)) % 512)::smallint as dimension,
+           sum((array[100, 169, 210, 239, 261, 279, 295, 308, 320, 330, 340, 348, 356, 364, 371, 377])[w.frequency]
+               * least(octet_length(w.word), 6)
+               * case get_byte(w.hash, 2) & 1 when 1 then -1 else 1 end)::double precision as weight
+      from words w
+     group by 1
+  ),
+  vector as (
+    select coalesce(array_agg(s.dimension order by s.dimension), '{}') as dimensions,
+           coalesce(array_agg((s.weight / s.length)::real order by s.dimension), '{}') as weights
+      from (select s.dimension, s.weight, sqrt(sum(s.weight * s.weight) over ()) as length from sums s) s
+     where s.weight <> 0
+  )
+  select v.dimensions, v.weights, code.signature(v.dimensions, v.weights, 512)
+    from vector v;
+end;
+$$;
+
+COMMENT ON FUNCTION code.embed_hash(p_text text) IS 'The vector that the built-in model hash-v1 gives a text. It is lexical: texts are near when they share words.';
 
 CREATE FUNCTION code.file_totals(p_codebase text, p_path text) RETURNS jsonb
     LANGUAGE plpgsql STABLE
@@ -615,15 +734,133 @@ begin
      cross join lateral (select max(v.ordinal) as last from code.file_versions v where v.file_id = g.file_id) v
      where v.last is not null
   )
-  select coalesce(array_agg(g.file_id), '{}') into v_file_ids from gone g;
+  select coalesce(array_agg(g.file_id), '{}'::bigint[]) into v_file_ids from gone g;
 
   perform code.clear_files(p_codebase_id, v_file_ids);
   perform code.resolve_files(p_codebase_id, v_file_ids);
-  return cardinality(v_file_ids);
+  return cardinality(v_file_ids)::bigint;
 end;
 $$;
 
 COMMENT ON FUNCTION code.forget_files(p_codebase_id integer, p_paths text[], p_seen_at timestamp with time zone) IS 'Files were gone from disk at p_seen_at: their rows stay, marked deleted; what was derived from them goes, and what referred to them is resolved anew. Returns how many were not known to be gone.';
+
+CREATE TABLE code.chunks (
+    file_id bigint NOT NULL,
+    ordinal integer NOT NULL,
+    codebase_id integer NOT NULL,
+    symbol_key text,
+    start_line integer NOT NULL,
+    end_line integer NOT NULL,
+    text_hash bytea NOT NULL,
+    content text NOT NULL,
+    words tsvector NOT NULL,
+    CONSTRAINT chunks_lines_ordered CHECK (((start_line >= 1) AND (end_line >= start_line)))
+);
+
+COMMENT ON TABLE code.chunks IS 'Consecutive pieces of a file, cut along symbol borders; joined in order they are the file''s text.';
+
+COMMENT ON COLUMN code.chunks.words IS 'Lexemes split in Go (camelCase, snake_case); configuration simple.';
+
+CREATE VIEW code.search_results AS
+ SELECT f.path,
+    format('%s-%s'::text, c.start_line, c.end_line) AS lines,
+    c.symbol_key AS symbol,
+    c.content AS snippet,
+    (0)::double precision AS score,
+    b.name AS codebase
+   FROM ((code.chunks c
+     JOIN code.files f ON ((f.file_id = c.file_id)))
+     JOIN code.codebases b ON ((b.codebase_id = c.codebase_id)));
+
+COMMENT ON VIEW code.search_results IS 'A place in a codebase: the lines, the symbol they are in, their text, and how well it answers a query (higher is better).';
+
+CREATE FUNCTION code.fused_search(p_query text, p_codebase_ids integer[], p_limit integer, p_model_id smallint, p_dimensions smallint[], p_weights real[], p_signature bit varying) RETURNS SETOF code.search_results
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    SET plan_cache_mode TO 'force_custom_plan'
+    AS $_$
+declare
+  v_query constant text := btrim(left(p_query, 2000), E' \t\r\n');
+  v_words constant text[] := array(select distinct w.word from unnest(code.query_words(v_query)) as w (word) limit 64);
+  -- Lists are cut where a place no longer counts for much.
+  v_depth constant integer := greatest(200, p_limit);
+  v_lone  constant boolean := v_query ~ '^[[:alnum:]]+$';
+begin
+  if v_query is null or v_query = '' then
+    return;
+  end if;
+
+  return query
+  with worded as materialized (
+    select r.file_id, r.ordinal, r.position from code.search_words(v_words, p_codebase_ids, v_depth) r
+  ),
+  lists as (
+    select r.file_id, r.ordinal, 1 / (60 + r.position)::double precision as share from worded r
+    union all
+    select r.file_id, r.ordinal, 1 / (60 + r.position)::double precision
+      from code.search_names(v_query, p_codebase_ids, v_depth) r
+    union all
+    -- A lone word was looked up above; as a mere part of words it is sought only
+    -- if that found nothing. Fewer than three letters in a row have no trigram.
+    select r.file_id, r.ordinal, 1 / (60 + r.position)::double precision
+      from code.search_text(v_query, p_codebase_ids, v_depth) r
+     where v_query ~ '[[:alnum:]]{3}'
+       and v_query !~ '\n'
+       and (not v_lone or not exists (select from worded))
+    union all
+    select r.file_id, r.ordinal, m.search_weight / (60 + r.position)::double precision
+      from code.models m
+     cross join code.search_vectors(p_model_id, p_dimensions, p_weights, p_signature, p_codebase_ids, v_depth) r
+     where m.model_id = p_model_id
+  ),
+  best as (
+    select l.file_id, l.ordinal, sum(l.share) as score
+      from lists l
+      join code.files f on f.file_id = l.file_id
+     where f.status in ('pending', 'ingested', 'partial')
+     group by l.file_id, l.ordinal
+     order by score desc, l.file_id, l.ordinal
+     limit p_limit
+  )
+  select f.path,
+         case when x.first = x.last then x.first::text else format('%s-%s', x.first, x.last) end,
+         coalesce(
+           (select s.qualified_name
+              from code.symbols s
+             where s.file_id = c.file_id
+               and x.hit between s.start_line and s.end_line
+               and s.kind not in ('field', 'variable', 'constant')
+             order by s.start_line desc, s.end_line, s.symbol_id
+             limit 1),
+           (select s.qualified_name from code.symbols s where s.file_id = c.file_id and s.key = c.symbol_key)),
+         x.snippet,
+         b.score,
+         d.name
+    from best b
+    join code.chunks c on c.file_id = b.file_id and c.ordinal = b.ordinal
+    join code.files f on f.file_id = c.file_id
+    join code.codebases d on d.codebase_id = c.codebase_id
+   cross join lateral (
+           -- The line that says most of the query, two before it and five after.
+           select min(w.line) as first,
+                  max(w.line) as last,
+                  min(h.line) as hit,
+                  string_agg(left(rtrim(w.text, E'\r'), 200), E'\n' order by w.line) as snippet
+             from (select c.start_line + t.n::integer - 1 as line
+                     from string_to_table(c.content, E'\n') with ordinality as t (text, n)
+                    order by strpos(lower(t.text), lower(v_query)) > 0 desc,
+                             (select sum(length(u.word)) from unnest(v_words) as u (word)
+                               where strpos(lower(t.text), u.word) > 0) desc nulls last,
+                             t.n
+                    limit 1) h
+             join (select c.start_line + t.n::integer - 1 as line, t.text
+                     from string_to_table(c.content, E'\n') with ordinality as t (text, n)) w
+               on w.line between greatest(h.line - 2, c.start_line) and least(h.line + 5, c.end_line)) x
+   order by b.score desc, c.file_id, c.ordinal;
+end;
+$_$;
+
+COMMENT ON FUNCTION code.fused_search(p_query text, p_codebase_ids integer[], p_limit integer, p_model_id smallint, p_dimensions smallint[], p_weights real[], p_signature bit varying) IS 'The work of code.search and code.search_with_vector, on checked arguments.';
 
 CREATE FUNCTION code.is_callable(p_kind text, p_parent_key text) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -670,6 +907,74 @@ end;
 $$;
 
 COMMENT ON FUNCTION code.mark_stale(p_codebase_id integer, p_file_ids bigint[], p_names text[], p_provided text[], p_roots boolean[]) IS 'Note that files are to be resolved and which names they gained or lost; p_names and p_provided hold one text array per file, written as text.';
+
+CREATE VIEW code.matching_lines AS
+ SELECT f.path,
+    c.start_line AS line,
+    c.content AS text,
+    b.name AS codebase
+   FROM ((code.chunks c
+     JOIN code.files f ON ((f.file_id = c.file_id)))
+     JOIN code.codebases b ON ((b.codebase_id = c.codebase_id)));
+
+COMMENT ON VIEW code.matching_lines IS 'A line that holds what was searched for.';
+
+CREATE FUNCTION code.matches_of(p_regex text, p_codebase text, p_limit integer) RETURNS SETOF code.matching_lines
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    SET plan_cache_mode TO 'force_custom_plan'
+    AS $$
+declare
+  v_ids   constant integer[] := code.codebase_ids(p_codebase);
+  v_limit integer := least(coalesce(p_limit, 50), 10000);
+  v_rows  integer;
+  v_chunk record;
+begin
+  if v_limit < 1 then
+    raise exception using
+      errcode = 'HT006',
+      message = format('max_results is %s', p_limit),
+      hint    = 'Ask for at least one result.';
+  end if;
+  -- A loop, so that no more chunks are taken apart than are needed.
+  for v_chunk in
+    select c.file_id, c.ordinal, c.start_line, f.path, b.name
+      from (select m.file_id, m.ordinal, m.start_line, m.codebase_id
+              from code.chunks m
+             where m.content ~ p_regex
+               and m.codebase_id = any (v_ids)
+             limit 20000) c
+      join code.files f on f.file_id = c.file_id
+      join code.codebases b on b.codebase_id = c.codebase_id
+     where f.status in ('pending', 'ingested', 'partial')
+     order by b.name, f.path, c.start_line, c.ordinal
+  loop
+    return query
+    select v_chunk.path,
+           v_chunk.start_line + l.n::integer - 1,
+           -- Of a very long line, the part around the match.
+           case
+             when length(l.text) <= 400 then rtrim(l.text, E'\r')
+             else substr(l.text, greatest(strpos(l.text, substring(l.text from p_regex)) - 100, 1), 400)
+           end,
+           v_chunk.name
+      from code.chunks c
+     cross join string_to_table(
+             case when right(c.content, 1) = E'\n' then left(c.content, -1) else c.content end, E'\n')
+             with ordinality as l (text, n)
+     where c.file_id = v_chunk.file_id
+       and c.ordinal = v_chunk.ordinal
+       and l.text ~ p_regex
+     order by l.n
+     limit v_limit;
+    get diagnostics v_rows = row_count;
+    v_limit := v_limit - v_rows;
+    exit when v_limit = 0;
+  end loop;
+end;
+$$;
+
+COMMENT ON FUNCTION code.matches_of(p_regex text, p_codebase text, p_limit integer) IS 'The work of code.substring_search and code.regex_search: lines that match a regular expression, by codebase, path and line.';
 
 CREATE FUNCTION code.matching_symbols(p_symbol text, p_codebase text) RETURNS SETOF bigint
     LANGUAGE plpgsql STABLE
@@ -730,6 +1035,87 @@ $$;
 
 COMMENT ON FUNCTION code.notify(p_event text, p_codebase text, p_path text, p_run_id bigint, p_details jsonb) IS 'Send an event to the PGMQ queue code_events, in the caller''s transaction: code_ingestion_complete, code_ingestion_failed, codebase_ready or progress_update. Returns the message id.';
 
+CREATE FUNCTION code.query_words(p_text text) RETURNS text[]
+    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path TO ''
+    AS $_$
+declare
+  -- Letters by code point, since what [[:alpha:]] means depends on the collation.
+  v_upper constant text := 'A-Z\u00C0-\u00D6\u00D8-\u00DE\u0391-\u03A1\u03A3-\u03A9\u0400-\u042F';
+  v_lower constant text := 'a-z\u00AA\u00B5\u00BA\u00DF-\u00F6\u00F8-\u0390\u03A2\u03AA-\u03FF\u0430-\u1FFF\u2C00-\u2DFF'
+    || '\u3040-\uD7FF\uF900-\uFDCF\uFE70-\uFEFC\uFF21-\uFF3A\uFF41-\uFF5A\uFF66-\uFFDC\U00010000-\U0001EFFF\U00020000-\U0003FFFF';
+  v_run   constant text := '[' || v_upper || v_lower || '0-9_]*';
+  v_start constant text := '[' || v_upper || v_lower || ']' || v_run;
+  v_words text[];
+begin
+  with compounds as (
+    select m[1] as compound, n
+      from regexp_matches(p_text collate "C", '(' || v_start || '(?:-' || v_start || ')*|[0-9_]' || v_run || ')', 'g')
+        with ordinality as t (m, n)
+  ),
+  runs as (
+    select c.n, r.n as run_n, r.run, r.run ~ '^[0-9]' as is_number, btrim(r.run, '_') as identifier
+      from compounds c
+     cross join string_to_table(c.compound, '-') with ordinality as r (run, n)
+  ),
+  parts as (
+    select r.n, r.run_n, p.n as part_n, p.m[1] as part, count(*) over (partition by r.n, r.run_n) as parts
+      from runs r
+     cross join regexp_matches(
+             r.identifier collate "C",
+             '([' || v_upper || ']+(?![' || v_lower || '])|[' || v_upper || ']?[' || v_lower || ']+|[0-9]+)', 'g')
+        with ordinality as p (m, n)
+     where not r.is_number
+       and octet_length(r.identifier) <= 128
+  ),
+  found as (
+    select c.n, 0::bigint as run_n, 0::bigint as part_n, rtrim(c.compound, '_') as word
+      from compounds c
+     where c.compound like '%-%'
+    union all
+    select r.n, r.run_n, 0, r.run
+      from runs r
+     where r.is_number
+    union all
+    select p.n, p.run_n, 0, r.identifier
+      from parts p
+      join runs r on r.n = p.n and r.run_n = p.run_n
+     where p.part_n = 1
+       and p.part <> r.identifier
+    union all
+    select p.n, p.run_n, p.part_n, p.part
+      from parts p
+  )
+  select array_agg(coalesce(substring(e.word, '^([a-z]{3,})[ey]$'), e.word) order by f.n, f.run_n, f.part_n)
+    into v_words
+    from found f
+   cross join lateral (
+           select translate(
+             lower(f.word collate "C"),
+             'ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÐÑÒÓÔÕÖØÙÚÛÜÝÞΑΒΓΔΕΖΗΘΙΚΛΜΝΞΟΠΡΣΤΥΦΧΨΩ'
+             || 'ЀЁЂЃЄЅІЇЈЉЊЋЌЍЎЏАБВГДЕЖЗИЙКЛМНОПРСТУФХЦЧШЩЪЫЬЭЮЯ',
+             'àáâãäåæçèéêëìíîïðñòóôõöøùúûüýþαβγδεζηθικλμνξοπρστυφχψω'
+             || 'ѐёђѓєѕіїјљњћќѝўџабвгдежзийклмнопрстуфхцчшщъыьэюя') as word) g
+   -- Plurals, then -ed and -ing; a final e or y goes in the select list.
+   cross join lateral (
+           select coalesce(
+             substring(g.word, '^([a-z]{3,})ies$'),
+             substring(g.word, '^([a-z]{3,})es$'),
+             substring(g.word, '^([a-z]{2,}[a-rt-z])s$'),
+             g.word) as word) h
+   cross join lateral (
+           select coalesce(
+             substring(h.word, '^([a-z]{3,})ied$'),
+             regexp_replace(substring(h.word, '^([a-z]{3,})ing$'), '^(..+([b-df-hj-kmnp-rtv-y]))\2$', '\1'),
+             regexp_replace(substring(h.word, '^([a-z]{2,}[a-df-z])ed$'), '^(..+([b-df-hj-kmnp-rtv-y]))\2$', '\1'),
+             h.word) as word) e
+   where octet_length(f.word) <= 128;
+  return coalesce(v_words, '{}');
+end;
+$_$;
+
+COMMENT ON FUNCTION code.query_words(p_text text) IS 'The words of a text in order, repetitions included, as they are in code.chunks.words: identifiers and their parts, lower case, English endings cut.';
+
 CREATE VIEW code.recorded_changes AS
  SELECT f.path,
     f.file_id,
@@ -747,7 +1133,7 @@ declare
   v_codebase_id constant integer := code.codebase_id(p_codebase);
   v_due         bigint[];
   v_waiting     bigint[];
-  v_started     bigint[] := '{}';
+  v_started     bigint[] := '{}'::bigint[];
   v_scan        bigint;
   v_runs        bigint[];
 begin
@@ -915,6 +1301,37 @@ $$;
 
 COMMENT ON FUNCTION code.record_files(p_codebase_id integer, p_version integer, p_paths text[], p_bytes bigint[], p_modified_ns bigint[], p_modes integer[], p_inodes bigint[], p_owners text[], p_sha256s bytea[], p_reasons text[], p_seen_at timestamp with time zone[]) IS 'Record what was seen on disk, unless something newer is recorded already. A null hash means unreadable, for the reason given. p_version is the extractor version that due is measured against.';
 
+CREATE FUNCTION code.regex_search(pattern text, codebase text DEFAULT NULL::text, max_results integer DEFAULT 50) RETURNS SETOF code.matching_lines
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  -- Newline-sensitive, so that what matches a line matches the chunk around it,
+  -- which the index knows. The pattern's own options, (?i) say, stay in front.
+  v_options constant text := coalesce(substring(pattern, '^\(\?([a-z]+)\)'), '');
+  v_regex   constant text := '(?' || v_options || 'n)' || regexp_replace(pattern, '^\(\?[a-z]+\)', '');
+begin
+  if coalesce(pattern, '') = '' then
+    return;
+  end if;
+  begin
+    if pattern like '***%' then
+      raise invalid_regular_expression using message = 'a director (***) is not supported';
+    end if;
+    perform regexp_match('', v_regex);
+  exception
+    when invalid_regular_expression then
+      raise exception using
+        errcode = 'HT006',
+        message = format('the pattern %L is no regular expression: %s', pattern, sqlerrm),
+        hint    = 'Escape characters that are meant literally with a backslash, or use code.substring_search.';
+  end;
+  return query select m.* from code.matches_of(v_regex, codebase, max_results) m;
+end;
+$$;
+
+COMMENT ON FUNCTION code.regex_search(pattern text, codebase text, max_results integer) IS 'Lines that match the regular expression (PostgreSQL''s; (?i) in front ignores case), by codebase, path and line. Three letters in a row make it quick. At most 10,000.';
+
 CREATE FUNCTION code.register_codebase(p_name text, p_root text) RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -943,6 +1360,29 @@ end;
 $$;
 
 COMMENT ON FUNCTION code.register_codebase(p_name text, p_root text) IS 'Get or create a codebase. Roots may overlap or lie inside each other: each codebase then keeps its own rows of the shared files, contents are stored once.';
+
+CREATE FUNCTION code.register_model(p_name text, p_dimensions integer) RETURNS smallint
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_model code.models;
+begin
+  insert into code.models (name, dimensions)
+  values (p_name, p_dimensions)
+      on conflict (name) do nothing;
+  select * into v_model from code.models where name = p_name;
+  if v_model.dimensions <> p_dimensions then
+    raise exception using
+      errcode = 'HT003',
+      message = format('model %L has %s dimensions, not %s', p_name, v_model.dimensions, p_dimensions),
+      hint    = 'Give another model another name, or delete it from code.models and all its vectors with it.';
+  end if;
+  return v_model.model_id;
+end;
+$$;
+
+COMMENT ON FUNCTION code.register_model(p_name text, p_dimensions integer) IS 'Get or create an embedding model.';
 
 CREATE FUNCTION code.request_scan(p_codebase text, p_reason text DEFAULT 'requested'::text) RETURNS bigint
     LANGUAGE plpgsql
@@ -1294,14 +1734,14 @@ begin
        and (p_file_ids is null or l.file_id = any (p_file_ids))
     returning l.file_id, l.names, l.provided, l.roots
   )
-  select coalesce(array_agg(t.file_id), '{}'),
+  select coalesce(array_agg(t.file_id), '{}'::bigint[]),
          array(select distinct n from taken x cross join lateral unnest(x.names) as n),
          array(select distinct n from taken x cross join lateral unnest(x.provided) as n),
          coalesce(bool_or(t.roots), false)
     into v_files, v_names, v_provided, v_roots
     from taken t;
   if v_files = '{}' then
-    return 0;
+    return 0::bigint;
   end if;
 
   -- From about a tenth of the files on, reading everything once is quicker.
@@ -1331,11 +1771,329 @@ begin
     from (select unnest(v_files) union select unnest(v_changed) union select unnest(v_recalled)) as x (file_id)
    order by x.file_id
       on conflict (file_id) do nothing;
-  return cardinality(v_files);
+  return cardinality(v_files)::bigint;
 end;
 $$;
 
 COMMENT ON FUNCTION code.resolve_marked(p_codebase_id integer, p_file_ids bigint[]) IS 'Take the marks of some files (null: of all) and resolve what they touch. Holds the codebase''s lock until the transaction ends. Returns how many files were marked.';
+
+CREATE FUNCTION code.search(query text, codebase text DEFAULT NULL::text, max_results integer DEFAULT 20) RETURNS SETOF code.search_results
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_model_id smallint;
+  v_vector   code.embedded_texts;
+begin
+  if max_results < 1 then
+    raise exception using
+      errcode = 'HT006',
+      message = format('max_results is %s', max_results),
+      hint    = 'Ask for at least one result.';
+  end if;
+  select m.model_id into v_model_id from code.models m where m.name = 'hash-v1' and m.active;
+  if found then
+    select e.* into v_vector from code.embed_hash(left(search.query, 2000)) e;
+  end if;
+  return query
+  select r.*
+    from code.fused_search(
+           search.query,
+           code.codebase_ids(search.codebase),
+           least(coalesce(max_results, 20), 1000),
+           v_model_id,
+           v_vector.dimensions,
+           v_vector.weights,
+           v_vector.signature) r;
+end;
+$$;
+
+COMMENT ON FUNCTION code.search(query text, codebase text, max_results integer) IS 'Where a codebase (all, for null) says what the query asks, best first: by words, exact text, names of symbols and hash-v1 vectors. At most 1,000 results; only the first 2,000 characters of a query count.';
+
+CREATE VIEW code.ranked_chunks AS
+ SELECT c.file_id,
+    c.ordinal,
+    (1)::bigint AS "position"
+   FROM code.chunks c;
+
+COMMENT ON VIEW code.ranked_chunks IS 'A chunk and its place, from 1, in the list that a branch of the search made.';
+
+CREATE FUNCTION code.search_names(p_query text, p_codebase_ids integer[], p_limit integer) RETURNS SETOF code.ranked_chunks
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    SET plan_cache_mode TO 'force_custom_plan'
+    AS $_$
+declare
+  -- The query itself, and words in it that are written like identifiers.
+  v_names constant text[] := array(
+    select p_query
+     union
+    select m[1]
+      from regexp_matches(p_query, '([[:alpha:]_]\w*)', 'g') as m
+     where m[1] ~ '[[:lower:]][[:upper:]]|[[:upper:]]{2}[[:lower:]]|\w_\w|[[:alpha:]]\d'
+        or p_query ~ '^[\w.:#>-]+$'
+     limit 20);
+begin
+  return query
+  with named as (
+    select s.file_id,
+           s.start_line,
+           case
+             when s.qualified_name = p_query then 1
+             when s.name = p_query then 2
+             when right(p_query, length(s.qualified_name)) = s.qualified_name then 3
+             else 4
+           end as closeness,
+           s.kind in ('field', 'variable') as minor,
+           s.exported
+      from code.symbols s
+     where s.codebase_id = any (p_codebase_ids)
+       and s.name = any (v_names || regexp_replace(p_query, '^.*[^\w]', ''))
+     limit 2000
+  ),
+  placed as (
+    select distinct on (c.file_id, c.ordinal) c.file_id, c.ordinal, n.closeness, n.minor, n.exported
+      from named n
+      join code.chunks c on c.file_id = n.file_id and n.start_line between c.start_line and c.end_line
+     order by c.file_id, c.ordinal, n.closeness, n.minor, n.exported desc
+  )
+  select p.file_id,
+         p.ordinal,
+         row_number() over (order by p.closeness, p.minor, p.exported desc, p.file_id, p.ordinal)
+    from placed p
+   order by 3
+   limit p_limit;
+end;
+$_$;
+
+COMMENT ON FUNCTION code.search_names(p_query text, p_codebase_ids integer[], p_limit integer) IS 'Chunks in which symbols are defined that the query, or an identifier in it, names exactly.';
+
+CREATE FUNCTION code.search_text(p_text text, p_codebase_ids integer[], p_limit integer) RETURNS SETOF code.ranked_chunks
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    SET plan_cache_mode TO 'force_custom_plan'
+    AS $$
+declare
+  v_like constant text := '%' || regexp_replace(p_text, '([\\%_])', '\\\1', 'g') || '%';
+begin
+  return query
+  with candidates as materialized (
+    select c.file_id, c.ordinal, c.content
+      from code.chunks c
+     where c.content ilike v_like
+       and c.codebase_id = any (p_codebase_ids)
+     limit 1000
+  )
+  select c.file_id,
+         c.ordinal,
+         row_number() over (order by c.content like v_like desc, length(c.content), c.file_id, c.ordinal)
+    from candidates c
+   order by 3
+   limit p_limit;
+end;
+$$;
+
+COMMENT ON FUNCTION code.search_text(p_text text, p_codebase_ids integer[], p_limit integer) IS 'Chunks that hold the text in any case, those that hold it as written first, then the shorter.';
+
+CREATE FUNCTION code.search_vectors(p_model_id smallint, p_dimensions smallint[], p_weights real[], p_signature bit varying, p_codebase_ids integer[], p_limit integer) RETURNS SETOF code.ranked_chunks
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    SET plan_cache_mode TO 'force_custom_plan'
+    AS $$
+begin
+  return query
+  with near as materialized (
+    select e.text_hash
+      from code.embeddings e
+     where e.model_id = p_model_id
+       and length(e.signature) = length(p_signature)
+       and e.text_hash in (select c.text_hash from code.chunks c where c.codebase_id = any (p_codebase_ids))
+     order by bit_count(e.signature # p_signature), e.text_hash
+     limit 200
+  ),
+  compared as materialized (
+    select n.text_hash, s.similarity
+      from near n
+      join code.vectors v on v.model_id = p_model_id and v.text_hash = n.text_hash
+     cross join lateral (
+             select sum(a.weight * b.weight) as similarity
+               from unnest(v.dimensions, v.weights) with ordinality as a (dimension, weight, n)
+               join unnest(p_dimensions, p_weights) with ordinality as b (dimension, weight, n)
+                 on coalesce(a.dimension, a.n) = coalesce(b.dimension, b.n)) s
+     where s.similarity > 0
+  )
+  select c.file_id, c.ordinal, row_number() over (order by s.similarity desc, c.file_id, c.ordinal)
+    from compared s
+    join code.chunks c on c.text_hash = s.text_hash
+   where c.codebase_id = any (p_codebase_ids)
+   order by 3
+   limit p_limit;
+end;
+$$;
+
+COMMENT ON FUNCTION code.search_vectors(p_model_id smallint, p_dimensions smallint[], p_weights real[], p_signature bit varying, p_codebase_ids integer[], p_limit integer) IS 'Chunks whose vectors point most nearly where the given one does: the nearest 200 by signature, then in exact order.';
+
+CREATE FUNCTION code.search_with_vector(query text, model text, vector real[], codebase text DEFAULT NULL::text, max_results integer DEFAULT 20) RETURNS SETOF code.search_results
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_model code.models;
+begin
+  if max_results < 1 then
+    raise exception using
+      errcode = 'HT006',
+      message = format('max_results is %s', max_results),
+      hint    = 'Ask for at least one result.';
+  end if;
+  select m.* into v_model from code.models m where m.name = search_with_vector.model;
+  if not found then
+    raise exception using
+      errcode = 'HT001',
+      message = format('there is no model %L', model),
+      hint    = 'The models that have vectors are in code.models.';
+  end if;
+  if cardinality(vector) is distinct from v_model.dimensions then
+    raise exception using
+      errcode = 'HT006',
+      message = format('the vector has %s dimensions, those of model %L have %s', cardinality(vector), model, v_model.dimensions),
+      hint    = 'Embed the query with the model that embedded the code.';
+  end if;
+  return query
+  select r.*
+    from code.fused_search(
+           search_with_vector.query,
+           code.codebase_ids(search_with_vector.codebase),
+           least(coalesce(max_results, 20), 1000),
+           v_model.model_id,
+           null,
+           vector,
+           code.signature(null, vector, v_model.dimensions)) r;
+end;
+$$;
+
+COMMENT ON FUNCTION code.search_with_vector(query text, model text, vector real[], codebase text, max_results integer) IS 'As code.search, with a vector of the query that the caller got from one of code.models, which may know what words do not say.';
+
+CREATE FUNCTION code.search_words(p_words text[], p_codebase_ids integer[], p_limit integer) RETURNS SETOF code.ranked_chunks
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    SET plan_cache_mode TO 'force_custom_plan'
+    AS $$
+declare
+  v_candidates constant integer := 3000;
+  v_rows       double precision;
+  v_words      text[];
+  v_shares     double precision[];
+  v_filter     tsquery;
+begin
+  select greatest(c.reltuples, 1)::double precision into v_rows from pg_catalog.pg_class c where c.oid = 'code.chunks'::regclass;
+
+  -- How many chunks hold each word, from the planner's statistics: they name the
+  -- most common words. Any other is rarer than the rarest of those.
+  with common as materialized (
+    select u.word, u.share
+      from pg_catalog.pg_stats s
+     cross join unnest(s.most_common_elems::text::text[], s.most_common_elem_freqs) as u (word, share)
+     where s.schemaname = 'code'
+       and s.tablename = 'chunks'
+       and s.attname = 'words'
+       and u.word is not null
+  ),
+  asked as (
+    select w.word, coalesce(c.share, (select min(c.share) / 2 from common c), 0) as share
+      from (select distinct u.word from unnest(p_words) as u (word)) w
+      left join common c on c.word = w.word
+  )
+  select array_agg(a.word order by a.share, a.word),
+         array_agg(a.share order by a.share, a.word),
+         -- Candidates hold one of the rarest words, as many as keep the candidates
+         -- few, or all of the words.
+         (string_agg(format('%L', a.word), ' | ' order by a.share, a.word)
+            filter (where a.running * v_rows <= v_candidates or a.n = 1)
+          || ' | ' || string_agg(format('%L', a.word), ' & '))::tsquery
+    into v_words, v_shares, v_filter
+    from (select a.word,
+                 a.share,
+                 sum(a.share) over (order by a.share, a.word) as running,
+                 row_number() over (order by a.share, a.word) as n
+            from asked a) a;
+  if v_words is null then
+    return;
+  end if;
+
+  return query
+  with candidates as materialized (
+    select c.file_id, c.ordinal, c.words || '' as words -- fetched and unpacked once
+      from code.chunks c
+     where c.words @@ v_filter
+       and c.codebase_id = any (p_codebase_ids)
+     limit 2 * v_candidates
+  ),
+  hits as materialized (
+    -- ts_rank adds 1/n² for the nth occurrence, which saturates much as BM25 does;
+    -- 16 divides by 1 + ln(unique words). The first occurrence of a word in the name
+    -- of a symbol that is defined there counts 2.5 times.
+    select c.file_id, c.ordinal, w.word, w.share, ts_rank('{0.4, 0.4, 0.4, 1}', c.words, w.query, 16) as rank
+      from candidates c
+     cross join (select u.word, u.share, format('%L', u.word)::tsquery as query
+                   from unnest(v_words, v_shares) as u (word, share)) w
+     where c.words @@ w.query
+  ),
+  counted as (
+    select h.word, greatest(count(*), max(h.share) * v_rows) as chunks from hits h group by h.word
+  ),
+  scored as (
+    select h.file_id,
+           h.ordinal,
+           sum(h.rank * ln(1 + (greatest(v_rows, n.chunks) - n.chunks + 0.5) / (n.chunks + 0.5))) as score
+      from hits h
+      join counted n on n.word = h.word
+     group by h.file_id, h.ordinal
+  )
+  select s.file_id, s.ordinal, row_number() over (order by s.score desc, s.file_id, s.ordinal)
+    from scored s
+   order by s.score desc, s.file_id, s.ordinal
+   limit p_limit;
+end;
+$$;
+
+COMMENT ON FUNCTION code.search_words(p_words text[], p_codebase_ids integer[], p_limit integer) IS 'Chunks that hold the words, best first: rare words, repeated words, short chunks and names of definitions count more.';
+
+CREATE FUNCTION code.signature(p_dimensions smallint[], p_weights real[], p_size integer) RETURNS bit varying
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    AS $$
+declare
+  v_sums integer[];
+  v_half integer := 1;
+  v_sum  integer;
+begin
+  if p_dimensions is null then
+    return (select string_agg(case when w > 0 then '1' else '0' end, '' order by n)::bit varying
+              from unnest(p_weights) with ordinality as u (w, n));
+  end if;
+  -- A Walsh-Hadamard transform, which gives every dimension a share in each bit.
+  -- The loops are its butterflies: each level adds what the one before has added.
+  v_sums := array_fill(0, array[p_size]);
+  for i in 1 .. cardinality(p_dimensions) loop
+    v_sums[p_dimensions[i] + 1] := trunc(p_weights[i]::double precision * 1048576)::integer;
+  end loop;
+  while v_half < p_size loop
+    for i in 1 .. p_size loop
+      if ((i - 1) & v_half) = 0 then
+        v_sum := v_sums[i];
+        v_sums[i] := v_sum + v_sums[i + v_half];
+        v_sums[i + v_half] := v_sum - v_sums[i + v_half];
+      end if;
+    end loop;
+    v_half := v_half * 2;
+  end loop;
+  return (select string_agg(case when s > 0 then '1' else '0' end, '' order by n)::bit varying
+            from unnest(v_sums) with ordinality as u (s, n));
+end;
+$$;
+
+COMMENT ON FUNCTION code.signature(p_dimensions smallint[], p_weights real[], p_size integer) IS 'Bits whose Hamming distance grows with the angle between vectors: the signs of a dense vector, or of a sparse one rotated in p_size (a power of two) dimensions.';
 
 CREATE FUNCTION code.store_blobs(p_sha256s bytea[], p_bytes bigint[], p_contents bytea[]) RETURNS bigint
     LANGUAGE plpgsql
@@ -1758,6 +2516,25 @@ $$;
 
 COMMENT ON FUNCTION code.store_provides(p_codebase_id integer, p_replaced bigint[], p_file_ids bigint[], p_names text[], p_root_files bigint[], p_prefixes text[], p_directories text[]) IS 'Replace the names that the files p_replaced provide and the import roots that they declare, and mark what changed. Call it after store_symbols. Returns how many rows were written.';
 
+CREATE FUNCTION code.store_signatures(p_model_id smallint, p_text_hashes bytea[], p_signatures text[]) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_stored bigint;
+begin
+  insert into code.embeddings (model_id, text_hash, signature)
+  select p_model_id, g.text_hash, g.signature::bit varying
+    from unnest(p_text_hashes, p_signatures) as g (text_hash, signature)
+   order by g.text_hash
+      on conflict (model_id, text_hash) do nothing;
+  get diagnostics v_stored = row_count;
+  return v_stored;
+end;
+$$;
+
+COMMENT ON FUNCTION code.store_signatures(p_model_id smallint, p_text_hashes bytea[], p_signatures text[]) IS 'Add vectors to the signature index. Returns how many were new.';
+
 CREATE FUNCTION code.store_symbols(p_codebase_id integer, p_replaced bigint[], p_file_ids bigint[], p_keys text[], p_parent_keys text[], p_kinds text[], p_names text[], p_qualified_names text[], p_signatures text[], p_docs text[], p_exporteds boolean[], p_start_lines integer[], p_end_lines integer[], p_start_bytes integer[], p_end_bytes integer[], p_complexities integer[]) RETURNS bigint
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -1854,6 +2631,45 @@ $$;
 
 COMMENT ON FUNCTION code.store_symbols(p_codebase_id integer, p_replaced bigint[], p_file_ids bigint[], p_keys text[], p_parent_keys text[], p_kinds text[], p_names text[], p_qualified_names text[], p_signatures text[], p_docs text[], p_exporteds boolean[], p_start_lines integer[], p_end_lines integer[], p_start_bytes integer[], p_end_bytes integer[], p_complexities integer[]) IS 'Replace the symbols of the files p_replaced by difference on their keys, and mark the names that came or went. Returns how many rows were written.';
 
+CREATE FUNCTION code.store_vectors(p_model_id smallint, p_text_hashes bytea[], p_dimensions text[], p_weights text[]) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_stored bigint;
+begin
+  -- In order of hash, so that two who store the same texts cannot deadlock.
+  insert into code.vectors (model_id, text_hash, dimensions, weights)
+  select p_model_id, g.text_hash, nullif(g.dimensions, '')::smallint[], g.weights::real[]
+    from unnest(p_text_hashes, p_dimensions, p_weights) as g (text_hash, dimensions, weights)
+   order by g.text_hash
+      on conflict (model_id, text_hash) do nothing;
+  get diagnostics v_stored = row_count;
+  return v_stored;
+end;
+$$;
+
+COMMENT ON FUNCTION code.store_vectors(p_model_id smallint, p_text_hashes bytea[], p_dimensions text[], p_weights text[]) IS 'Store vectors of texts that have none. Each is given as the text of an array; dimensions are empty for dense ones. Returns how many were new.';
+
+CREATE FUNCTION code.substring_search(pattern text, codebase text DEFAULT NULL::text, max_results integer DEFAULT 50) RETURNS SETOF code.matching_lines
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+  if pattern ~ '[\n\r]' then
+    raise exception using
+      errcode = 'HT006',
+      message = format('the pattern %L spans lines', pattern),
+      hint    = 'Lines are searched one by one: look for a part that stands on one of them.';
+  end if;
+  if pattern <> '' then
+    return query select m.* from code.matches_of('***=' || pattern, codebase, max_results) m;
+  end if;
+end;
+$$;
+
+COMMENT ON FUNCTION code.substring_search(pattern text, codebase text, max_results integer) IS 'Lines that hold the pattern as it is written, case and all, by codebase, path and line. Three letters in a row make it quick. At most 10,000.';
+
 CREATE FUNCTION code.translated_name(p_seek text, p_prefix text, p_directory text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE WHEN (p_prefix = 'go:std'::text) THEN ('go:'::text || COALESCE(NULLIF(ltrim(((p_directory || '/'::text) || substr(p_seek, 4)), '/'::text), ''::text), '.'::text)) ELSE ((split_part(p_prefix, ':'::text, 1) || ':'::text) || COALESCE(NULLIF(ltrim((p_directory || substr(p_seek, (length(p_prefix) + 1))), '/'::text), ''::text), '.'::text)) END;
@@ -1881,9 +2697,9 @@ begin
                 for update skip locked))
     returning d.file_id
   )
-  select coalesce(array_agg(t.file_id), '{}') into v_files from taken t;
+  select coalesce(array_agg(t.file_id), '{}'::bigint[]) into v_files from taken t;
   if v_files = '{}' then
-    return 0;
+    return 0::bigint;
   end if;
   v_all := cardinality(v_files) > 500;
   if v_all then
@@ -1969,7 +2785,7 @@ CREATE FUNCTION htdag.admit() RETURNS integer
     SET search_path TO ''
     AS $$
 begin
-  return (select coalesce(sum(htdag.admit_flow(flow_id)), 0) from (select distinct flow_id from htdag.run_queue order by flow_id) q);
+  return (select coalesce(sum(htdag.admit_flow(flow_id)), 0)::integer from (select distinct flow_id from htdag.run_queue order by flow_id) q);
 end;
 $$;
 
@@ -1982,7 +2798,8 @@ CREATE FUNCTION htdag.admit_flow(p_flow_id integer) RETURNS integer
 declare
   v_now     constant timestamptz := htdag.clock();
   v_limits  htdag.limits;
-  v_room    bigint := 1000;
+  v_room    bigint := 1000::bigint;
+  v_more    bigint;
   v_reason  text;
   v_due     timestamptz;
   v_spacing interval;
@@ -1996,28 +2813,29 @@ begin
   if v_limits.max_concurrent_runs is not null then
     select v_limits.max_concurrent_runs - count(*) into v_room
       from htdag.runs where flow_id = p_flow_id and finished_at is null and state = 'running';
-    if v_room <= 0 then
-      v_reason := format('%s of %s runs are running', v_limits.max_concurrent_runs - v_room, v_limits.max_concurrent_runs);
-    end if;
+    v_reason := format('%s runs are running, which is the limit', v_limits.max_concurrent_runs);
   end if;
-  if v_reason is null and v_limits.rate_per_minute is not null then
+  if v_limits.rate_per_minute is not null then
     -- Generic cell rate algorithm (ITU-T I.371) with a minute's allowance as its burst.
     v_spacing := interval '1 minute' / v_limits.rate_per_minute;
-    v_room := least(v_room, floor(extract(epoch from v_now + interval '1 minute' - greatest(v_limits.next_start_at, v_now))
-                                  / extract(epoch from v_spacing)));
-    if v_room <= 0 then
-      v_due := v_limits.next_start_at - interval '1 minute' + v_spacing;
-      v_reason := format('%s starts in the last minute', v_limits.rate_per_minute);
+    v_more := floor(extract(epoch from v_now + interval '1 minute' - greatest(v_limits.next_start_at, v_now))
+                    / extract(epoch from v_spacing))::bigint;
+    if v_more < v_room then
+      v_room := v_more;
+      v_due := greatest(v_limits.next_start_at, v_now) + v_spacing * (greatest(v_room, 0) + 1) - interval '1 minute';
+      v_reason := format('%s starts in the last minute, which is the limit', v_limits.rate_per_minute);
     end if;
   end if;
-  if v_reason is null then
+  if v_room > 0 and htdag.load_reason(v_limits) is not null then
+    v_room := 0;
+    v_due := null;
     v_reason := htdag.load_reason(v_limits);
-    if v_limits.gated is distinct from (v_reason is not null) then
-      update htdag.limits set gated = v_reason is not null where flow_id = p_flow_id;
-    end if;
+  end if;
+  if v_limits.gated is distinct from (htdag.load_reason(v_limits) is not null) then
+    update htdag.limits set gated = not gated where flow_id = p_flow_id;
   end if;
 
-  if v_reason is null then
+  if v_room > 0 then
     v_runs := array(select run_id from htdag.run_queue where flow_id = p_flow_id
                      order by priority, run_id limit v_room for update skip locked);
     perform htdag.admit_runs(v_runs);
@@ -2025,17 +2843,16 @@ begin
       update htdag.limits set next_start_at = greatest(next_start_at, v_now) + v_spacing * cardinality(v_runs)
        where flow_id = p_flow_id;
     end if;
-  else
-    with held as (
-      update htdag.run_queue q set reason = v_reason, due_at = v_due
-       where q.run_id = any (array(select run_id from htdag.run_queue
-                                    where flow_id = p_flow_id and reason is distinct from v_reason
-                                    order by run_id for update skip locked))
-      returning q.run_id
-    )
-    insert into htdag.admission_log (run_id, decided_at, decision, reason)
-    select run_id, v_now, 'held', v_reason from held;
   end if;
+  with held as (
+    update htdag.run_queue q set reason = v_reason, due_at = v_due
+     where q.run_id = any (array(select run_id from htdag.run_queue
+                                  where flow_id = p_flow_id and (reason is distinct from v_reason or due_at < v_now)
+                                  order by run_id for update skip locked))
+    returning q.run_id
+  )
+  insert into htdag.admission_log (run_id, decided_at, decision, reason)
+  select run_id, v_now, 'held', v_reason from held;
   return coalesce(cardinality(v_runs), 0);
 end;
 $$;
@@ -2134,7 +2951,7 @@ CREATE FUNCTION htdag.check_steps(p_flow text, p_steps jsonb) RETURNS integer
     AS $_$
 declare
   v_step  jsonb;
-  v_names text[] := '{}';
+  v_names text[] := array[]::text[];
   v_wrong text;
 begin
   for v_step in select jsonb_array_elements(p_steps) loop
@@ -2311,7 +3128,7 @@ CREATE FUNCTION htdag.claim_steps(p_runner integer, p_want integer DEFAULT 1) RE
     AS $$
 declare
   v_lanes constant integer[] := htdag.runner_lanes(p_runner);
-  v_taken bigint[] := '{}';
+  v_taken bigint[] := array[]::bigint[];
 begin
   if p_want > 0 then
     v_taken := htdag.lease_tasks(p_runner, v_lanes, p_want);
@@ -2380,10 +3197,10 @@ declare
   v_now     constant timestamptz := htdag.clock();
   v_lanes   constant integer[] := htdag.runner_lanes(p_runner);
   v_done    htdag.tasks[];
-  v_kept    htdag.tasks[] := '{}';
+  v_kept    htdag.tasks[] := array[]::htdag.tasks[];
   v_changes htdag.run_change[];
   v_settled record;
-  v_taken   bigint[] := '{}';
+  v_taken   bigint[] := array[]::bigint[];
 begin
   -- The fence: a task whose every step succeeded is deleted by its token, here.
   with answers as (
@@ -2461,7 +3278,7 @@ declare
   v_reached htdag.tasks[];
 begin
   if not exists (select from unnest(p_done) t where t.map_index is not null) then
-    return '{}';
+    return array[]::htdag.tasks[];
   end if;
   perform from htdag.map_shards s
    where (s.run_id, s.step_no, s.shard) in (select t.run_id, t.step_no, (t.map_index % 16)::smallint
@@ -2746,7 +3563,7 @@ CREATE FUNCTION htdag.lease_tasks(p_runner integer, p_lanes integer[], p_want in
     AS $$
 declare
   v_now   constant timestamptz := htdag.clock();
-  v_taken bigint[] := '{}';
+  v_taken bigint[] := array[]::bigint[];
   v_lane  integer;
 begin
   for v_lane in
@@ -2824,7 +3641,7 @@ CREATE FUNCTION htdag.load_reason(p_limits htdag.limits) RETURNS text
     AS $$
 declare
   v_now    constant timestamptz := htdag.clock();
-  v_slack  constant double precision := case when p_limits.gated then 0.05 else 0 end;
+  v_slack  constant double precision := case when p_limits.gated then 0.05 else 0 end::double precision;
   v_load   record;
 begin
   if p_limits.cpu_threshold is null and p_limits.memory_threshold is null then
@@ -2885,7 +3702,7 @@ begin
   end if;
   if v_step.on_failure = 'fail' then
     perform htdag.withdraw_tasks(array[p_run_id], 'cancelled', format('step %s failed', v_step.name));
-    select v.regular & ~(v_run.succeeded | v_run.failed | v_step.self) into v_change.skipped
+    select (v.regular & ~(v_run.succeeded | v_run.failed | v_step.self))::bit varying into v_change.skipped
       from htdag.flow_versions v where v.flow_version_id = v_run.flow_version_id;
   elsif v_step.on_failure = 'skip' then
     v_change.skipped := v_step.dooms;
@@ -3202,7 +4019,7 @@ CREATE FUNCTION htdag.retry_or_lose(p_tasks htdag.tasks[], p_step_nos smallint[]
     AS $$
 declare
   v_now     constant timestamptz := htdag.clock();
-  v_changes htdag.run_change[] := '{}';
+  v_changes htdag.run_change[] := array[]::htdag.run_change[];
   v_task    htdag.tasks;
   v_step    htdag.steps;
   v_before  bit varying;
@@ -3212,7 +4029,7 @@ begin
   for i in 1 .. cardinality(p_tasks) loop
     v_task := p_tasks[i];
     select * into v_step from htdag.steps where flow_version_id = v_task.flow_version_id and step_no = p_step_nos[i];
-    select bit_or(self) into v_before from htdag.steps
+    select bit_or(self)::bit varying into v_before from htdag.steps
      where flow_version_id = v_task.flow_version_id and step_no >= v_task.step_no
        and (step_no < v_step.step_no or step_no = v_step.step_no and p_outcomes[i] = 'succeeded');
     if v_before is not null then
@@ -3601,7 +4418,7 @@ CREATE FUNCTION htdag.topological_order(p_flow text, p_steps jsonb) RETURNS text
     SET search_path TO ''
     AS $$
 declare
-  v_order text[] := '{}';
+  v_order text[] := array[]::text[];
   v_unit  text[];
 begin
   loop
@@ -3777,7 +4594,7 @@ begin
       from withdrawn where runner_id is not null
         on conflict do nothing
   )
-  select count(*) into v_done from withdrawn;
+  select count(*)::integer into v_done from withdrawn;
   return v_done;
 end;
 $$;
@@ -3792,7 +4609,6 @@ declare
   v_order constant text[] := htdag.topological_order(p_flow, p_steps);
   v_n     constant integer := cardinality(v_order);
   v_blank constant bit varying := repeat('0', v_n)::bit varying;
-  v_no    integer;
 begin
   delete from htdag.steps where flow_version_id = p_flow_version_id;
 
@@ -3854,23 +4670,6 @@ COMMENT ON TABLE code.blobs IS 'File contents by sha256, stored once whatever th
 
 COMMENT ON COLUMN code.blobs.content IS 'Raw bytes; null for contents over the size limit, which are known but not kept.';
 
-CREATE TABLE code.chunks (
-    file_id bigint NOT NULL,
-    ordinal integer NOT NULL,
-    codebase_id integer NOT NULL,
-    symbol_key text,
-    start_line integer NOT NULL,
-    end_line integer NOT NULL,
-    text_hash bytea NOT NULL,
-    content text NOT NULL,
-    words tsvector NOT NULL,
-    CONSTRAINT chunks_lines_ordered CHECK (((start_line >= 1) AND (end_line >= start_line)))
-);
-
-COMMENT ON TABLE code.chunks IS 'Consecutive pieces of a file, cut along symbol borders; joined in order they are the file''s text.';
-
-COMMENT ON COLUMN code.chunks.words IS 'Lexemes split in Go (camelCase, snake_case); configuration simple.';
-
 ALTER TABLE code.codebases ALTER COLUMN codebase_id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME code.codebases_codebase_id_seq
     START WITH 1
@@ -3879,14 +4678,6 @@ ALTER TABLE code.codebases ALTER COLUMN codebase_id ADD GENERATED ALWAYS AS IDEN
     NO MAXVALUE
     CACHE 1
 );
-
-CREATE TABLE code.embeddings (
-    model_id smallint NOT NULL,
-    text_hash bytea NOT NULL,
-    signature bit varying NOT NULL
-);
-
-COMMENT ON TABLE code.embeddings IS 'Sign bits of chunk vectors, narrow so that a scan by Hamming distance is quick. Shared by equal texts.';
 
 CREATE VIEW code.file_contents AS
  SELECT f.file_id,
@@ -3997,10 +4788,14 @@ CREATE TABLE code.models (
     name text NOT NULL,
     dimensions integer NOT NULL,
     active boolean DEFAULT true NOT NULL,
-    CONSTRAINT models_dimensions_positive CHECK ((dimensions > 0))
+    search_weight real DEFAULT 1 NOT NULL,
+    CONSTRAINT models_dimensions_positive CHECK ((dimensions > 0)),
+    CONSTRAINT models_search_weight_not_negative CHECK ((search_weight >= (0)::double precision))
 );
 
 COMMENT ON TABLE code.models IS 'Embedding models whose vectors are stored. hash-v1 is built in: hashed words, lexical, not neural.';
+
+COMMENT ON COLUMN code.models.search_weight IS 'How much a place in the list of this model''s nearest chunks counts in a search, beside 1 for the lists of words, texts and names.';
 
 ALTER TABLE code.models ALTER COLUMN model_id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME code.models_model_id_seq
@@ -4051,15 +4846,34 @@ ALTER TABLE code.symbols ALTER COLUMN symbol_id ADD GENERATED ALWAYS AS IDENTITY
     CACHE 1
 );
 
-CREATE TABLE code.vectors (
-    model_id smallint NOT NULL,
-    text_hash bytea NOT NULL,
-    dimensions smallint[],
-    weights real[] NOT NULL,
-    CONSTRAINT vectors_sparse_pairs CHECK (((dimensions IS NULL) OR (cardinality(dimensions) = cardinality(weights))))
-);
+CREATE VIEW code.unembedded_texts AS
+ SELECT c.codebase_id,
+    c.file_id,
+    m.model_id,
+    c.text_hash,
+    c.content
+   FROM (code.chunks c
+     CROSS JOIN code.models m)
+  WHERE (NOT (EXISTS ( SELECT
+           FROM code.vectors v
+          WHERE ((v.model_id = m.model_id) AND (v.text_hash = c.text_hash)))));
 
-COMMENT ON TABLE code.vectors IS 'Unit-length chunk vectors for exact reranking: sparse (dimensions, weights) or dense (dimensions null).';
+COMMENT ON VIEW code.unembedded_texts IS 'Chunks without a vector, for each model. Equal texts appear once for each chunk that holds them.';
+
+CREATE VIEW code.unsigned_vectors AS
+ SELECT c.codebase_id,
+    c.file_id,
+    v.model_id,
+    v.text_hash,
+    v.dimensions,
+    v.weights
+   FROM (code.vectors v
+     JOIN code.chunks c ON ((c.text_hash = v.text_hash)))
+  WHERE (NOT (EXISTS ( SELECT
+           FROM code.embeddings e
+          WHERE ((e.model_id = v.model_id) AND (e.text_hash = v.text_hash)))));
+
+COMMENT ON VIEW code.unsigned_vectors IS 'Vectors that the signature index lacks, once for each chunk that they describe.';
 
 CREATE TABLE htdag.admission_log (
     run_id bigint NOT NULL,
@@ -4578,12 +5392,15 @@ CREATE VIEW report.runs AS
     r.finished_at,
     (v.step_count)::integer AS steps_total,
     (bit_count((((r.succeeded)::"bit" | (r.failed)::"bit") | (r.skipped)::"bit")))::integer AS steps_done,
-    COALESCE(r.error, ( SELECT format('step %s: %s'::text, s.name, a.error) AS format
-           FROM (htdag.attempts a
-             JOIN htdag.steps s ON (((s.flow_version_id = r.flow_version_id) AND (s.step_no = a.step_no))))
-          WHERE ((a.run_id = r.run_id) AND (get_bit((r.failed)::"bit", (a.step_no)::integer) = 1) AND (a.error IS NOT NULL))
-          ORDER BY a.finished_at, a.step_no
-         LIMIT 1)) AS error
+        CASE
+            WHEN (r.state <> 'succeeded'::text) THEN COALESCE(r.error, ( SELECT format('step %s: %s'::text, s.name, a.error) AS format
+               FROM (htdag.attempts a
+                 JOIN htdag.steps s ON (((s.flow_version_id = r.flow_version_id) AND (s.step_no = a.step_no))))
+              WHERE ((a.run_id = r.run_id) AND (get_bit((r.failed)::"bit", (a.step_no)::integer) = 1) AND (a.outcome <> ALL (ARRAY['succeeded'::text, 'cancelled'::text])))
+              ORDER BY a.step_no, a.finished_at DESC
+             LIMIT 1))
+            ELSE NULL::text
+        END AS error
    FROM ((htdag.runs r
      JOIN htdag.flow_versions v USING (flow_version_id))
      JOIN htdag.flows f ON ((f.flow_id = r.flow_id)));
@@ -4594,7 +5411,7 @@ COMMENT ON COLUMN report.runs.state IS 'queued, running, succeeded, failed or ca
 
 COMMENT ON COLUMN report.runs.steps_done IS 'Steps that have ended in whatever way.';
 
-COMMENT ON COLUMN report.runs.error IS 'Why the run ended as it did, or the first error of a step that failed for good.';
+COMMENT ON COLUMN report.runs.error IS 'Why the run was cancelled or lost, or the last error of the first step that failed for good; null once succeeded.';
 
 CREATE VIEW report.steps AS
  SELECT r.run_id,
@@ -4618,14 +5435,17 @@ CREATE VIEW report.steps AS
     a.waited,
     a.ran,
     COALESCE(n.name, t.runner) AS runner,
-    a.error
+        CASE
+            WHEN (get_bit((r.succeeded)::"bit", (s.step_no)::integer) = 0) THEN a.error
+            ELSE NULL::text
+        END AS error
    FROM ((((htdag.runs r
      JOIN htdag.steps s USING (flow_version_id))
      LEFT JOIN LATERAL ( SELECT count(*) AS attempts,
             max((a_1.claimed_at - a_1.ready_at)) AS waited,
             sum(a_1.ran) AS ran,
             (array_agg(a_1.runner_id ORDER BY a_1.finished_at DESC))[1] AS runner_id,
-            (array_agg(a_1.error ORDER BY a_1.finished_at DESC) FILTER (WHERE (a_1.error IS NOT NULL)))[1] AS error
+            (array_agg(a_1.error ORDER BY (a_1.outcome = 'cancelled'::text), a_1.finished_at DESC) FILTER (WHERE (a_1.error IS NOT NULL)))[1] AS error
            FROM htdag.attempts a_1
           WHERE ((a_1.run_id = r.run_id) AND (a_1.step_no = s.step_no))) a ON (true))
      LEFT JOIN LATERAL ( SELECT count(*) FILTER (WHERE (t_1.runner_id IS NOT NULL)) AS claimed,
@@ -4649,6 +5469,8 @@ COMMENT ON COLUMN report.steps.attempts IS 'Tries, the present one included; of 
 COMMENT ON COLUMN report.steps.waited IS 'Longest time from ready to claimed.';
 
 COMMENT ON COLUMN report.steps.ran IS 'Time that handlers worked, all tries and elements together.';
+
+COMMENT ON COLUMN report.steps.error IS 'Last error; null once succeeded.';
 
 CREATE VIEW report.symbols AS
  SELECT c.name AS codebase,

@@ -119,6 +119,7 @@ create or replace function code.dependents(p_path text, p_codebase text default 
 returns setof code.file_edges
 language plpgsql
 stable
+security definer
 set search_path = ''
 as $$
 begin
@@ -176,6 +177,7 @@ create or replace function code.callers(p_symbol text, p_codebase text default n
 returns setof code.call_edges
 language plpgsql
 stable
+security definer
 set search_path = ''
 set plan_cache_mode = force_custom_plan
 set jit = off
@@ -197,6 +199,7 @@ create or replace function code.callees(p_symbol text, p_codebase text default n
 returns setof code.call_edges
 language plpgsql
 stable
+security definer
 set search_path = ''
 set plan_cache_mode = force_custom_plan
 set jit = off

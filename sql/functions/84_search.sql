@@ -248,7 +248,7 @@ declare
   v_shares     double precision[];
   v_filter     tsquery;
 begin
-  select greatest(c.reltuples, 1) into v_rows from pg_catalog.pg_class c where c.oid = 'code.chunks'::regclass;
+  select greatest(c.reltuples, 1)::double precision into v_rows from pg_catalog.pg_class c where c.oid = 'code.chunks'::regclass;
 
   -- How many chunks hold each word, from the planner's statistics: they name the
   -- most common words. Any other is rarer than the rarest of those.
@@ -553,6 +553,7 @@ create or replace function code.search(query text, codebase text default null, m
 returns setof code.search_results
 language plpgsql
 stable
+security definer
 set search_path = ''
 as $$
 declare
@@ -594,6 +595,7 @@ create or replace function code.search_with_vector(
 returns setof code.search_results
 language plpgsql
 stable
+security definer
 set search_path = ''
 as $$
 declare
@@ -698,6 +700,7 @@ create or replace function code.substring_search(pattern text, codebase text def
 returns setof code.matching_lines
 language plpgsql
 stable
+security definer
 set search_path = ''
 as $$
 begin
@@ -719,6 +722,7 @@ create or replace function code.regex_search(pattern text, codebase text default
 returns setof code.matching_lines
 language plpgsql
 stable
+security definer
 set search_path = ''
 as $$
 declare

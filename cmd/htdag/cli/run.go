@@ -5,6 +5,7 @@ import (
 
 	"github.com/htdag/htdag/db"
 	"github.com/htdag/htdag/runner"
+	"github.com/htdag/htdag/runner/ingest"
 	"github.com/htdag/htdag/runner/steps"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -41,7 +42,7 @@ func (a *app) runCommand() *cobra.Command {
 // that need one to others.
 func (a *app) runner(pool *pgxpool.Pool, s settings, queues []string, d steps.Disk) *runner.Runner {
 	registry := runner.NewRegistry()
-	steps.Register(registry, steps.Deps{Pool: pool, Disk: d, Log: a.log})
+	steps.Register(registry, steps.Deps{Pool: pool, Disk: d, Embedder: ingest.HashEmbedder{}, Log: a.log})
 	return runner.New(pool, registry, runner.Options{
 		Name: s.name, Queues: queues, Concurrency: s.concurrency, Log: a.log,
 	})
