@@ -1117,11 +1117,12 @@ $_$;
 COMMENT ON FUNCTION code.query_words(p_text text) IS 'The words of a text in order, repetitions included, as they are in code.chunks.words: identifiers and their parts, lower case, English endings cut.';
 
 CREATE VIEW code.recorded_changes AS
- SELECT f.path,
+ SELECT COALESCE(f.path, ''::text) AS path,
     f.file_id,
     'started'::text AS outcome,
     f.run_id
-   FROM code.files f;
+   FROM (code.codebases c
+     LEFT JOIN code.files f USING (codebase_id));
 
 COMMENT ON VIEW code.recorded_changes IS 'What became of a reported change: started (a run), waiting (a run that has not begun will see it), scanning (one scan for the whole burst), unchanged (only facts, if anything) or unknown (gone, and never seen).';
 

@@ -46,7 +46,7 @@ type CodeKnownFile struct {
 // What became of a reported change: started (a run), waiting (a run that has not begun will see it), scanning (one scan for the whole burst), unchanged (only facts, if anything) or unknown (gone, and never seen).
 type CodeRecordedChange struct {
 	Path    string
-	FileID  int64
+	FileID  *int64
 	Outcome string
 	RunID   *int64
 }

@@ -1,11 +1,12 @@
 -- The built-in flows, what starts them, and what they tell the world.
 
 create or replace view code.recorded_changes as
-select f.path,
+select coalesce(f.path, '') as path,
        f.file_id,
        'started'::text as outcome,
        f.run_id
-  from code.files f;
+  from code.codebases c
+  left join code.files f using (codebase_id); -- left, since a path that was never seen has no file
 comment on view code.recorded_changes is 'What became of a reported change: started (a run), waiting (a run that has not begun will see it), scanning (one scan for the whole burst), unchanged (only facts, if anything) or unknown (gone, and never seen).';
 
 create or replace function code.record_changes(
