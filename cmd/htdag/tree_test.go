@@ -161,7 +161,7 @@ var tableQueries = []section{
 		from code.symbols s join code.files r using (file_id) where s.symbol_id in (x.caller_id, x.callee_id))`)},
 	{"code.provides", tableQuery("provides", "'{}'", "null")},
 	{"code.import_roots", tableQuery("import_roots", "'{}'", "null")},
-	{"code.chunks", tableQuery("chunks", "'{}'", "(select count(*) from code.embeddings e where e.text_hash = x.text_hash)")},
+	{"code.chunks", tableQuery("chunks", "'{ordinal}'", "(select count(*) from code.embeddings e where e.text_hash = x.text_hash)")},
 }
 
 func tableQuery(table, without, with string) string {
