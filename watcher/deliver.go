@@ -161,10 +161,11 @@ func (w *Watcher) examine(ctx context.Context, rs *rootState, e *entry) (Change,
 	case !w.wanted(rs, name):
 		return Change{}, false
 	}
-	return Change{Path: e.path, File: seen, Err: reasonOf(err)}, true
+	return Change{Path: e.path, File: seen, Err: Reason(err)}, true
 }
 
-func reasonOf(err error) string {
+// Reason says in a few words, without the path, why a file cannot be read.
+func Reason(err error) string {
 	if errors.Is(err, fs.ErrPermission) {
 		return fmt.Sprintf("user %s may not read it", currentUser())
 	}

@@ -133,7 +133,7 @@ func (k *keeper) scan(ctx context.Context, root Root) {
 		case errors.Is(err, ErrBusy):
 			all[f.Path] = found{} // there, but what it holds is for an event to tell
 		case errors.Is(err, os.ErrPermission):
-			all[f.Path] = found{f.SeenAt, fact{mode: f.Mode, err: reasonOf(err)}}
+			all[f.Path] = found{f.SeenAt, fact{mode: f.Mode, err: Reason(err)}}
 		}
 		return nil
 	})

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"io/fs"
 
 	"github.com/htdag/htdag/runner/steps"
 	"github.com/htdag/htdag/watcher"
@@ -27,11 +28,23 @@ func (d *disk) Scan(ctx context.Context, root string, yield func(steps.File) err
 // Read implements steps.Disk.
 func (d *disk) Read(ctx context.Context, root, path string, limit int64) (steps.Content, error) {
 	c, err := d.reader.ReadFile(ctx, root, path, limit)
-	if errors.Is(err, watcher.ErrNotRegular) {
+	switch {
+	case errors.Is(err, watcher.ErrNotRegular):
 		err = errors.Join(steps.ErrNotRegular, err)
+	case errors.Is(err, fs.ErrPermission):
+		err = forbidden(watcher.Reason(err))
 	}
 	return steps.Content{File: file(c.File), SHA256: c.SHA256, Data: c.Data}, err
 }
+
+// forbidden says that a file may not be read in the words in which the watcher
+// reports it, so that it makes no difference which of the two came first.
+type forbidden string
+
+func (f forbidden) Error() string { return string(f) }
+
+// Is makes it the error that the steps know.
+func (f forbidden) Is(target error) bool { return target == fs.ErrPermission }
 
 func file(f watcher.File) steps.File {
 	return steps.File{Path: f.Path, Bytes: f.Size, ModifiedNs: f.ModTimeNs, Mode: f.Mode, Inode: f.Inode, Owner: f.Owner, SeenAt: f.SeenAt}

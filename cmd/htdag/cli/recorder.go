@@ -34,7 +34,7 @@ func (r *recorder) RecordChanges(ctx context.Context, root watcher.Root, changes
 		p.Inodes = append(p.Inodes, c.File.Inode)
 		p.Owners = append(p.Owners, c.File.Owner)
 		p.Contents = append(p.Contents, c.Content)
-		p.Reasons = append(p.Reasons, c.Err)
+		p.Reasons = append(p.Reasons, unreadable(c.Err))
 		p.SeenAt = append(p.SeenAt, c.File.SeenAt)
 		if c.Gone || c.Err != "" {
 			p.Sha256s = append(p.Sha256s, nil)
@@ -51,6 +51,14 @@ func (r *recorder) RecordChanges(ctx context.Context, root watcher.Root, changes
 		r.log.InfoContext(ctx, "change recorded", "codebase", root.Name, "path", c.Path, "outcome", c.Outcome, "run", value(c.RunID))
 	}
 	return err
+}
+
+// unreadable words the reason as the steps do; empty stays empty.
+func unreadable(reason string) string {
+	if reason == "" {
+		return ""
+	}
+	return "unreadable: " + reason
 }
 
 // RequestScan implements watcher.Recorder.
