@@ -4,11 +4,13 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"flag"
 	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
+	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -220,4 +222,18 @@ func (c *corpus) query(sql string, args ...any) []string {
 		c.t.Fatal(err)
 	}
 	return lines
+}
+
+// The law is checked on fewer trees than rapid would make by default: each costs
+// some tens of transactions. Use -rapid.checks for more.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	chosen := false
+	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "rapid.checks" })
+	if !chosen {
+		if err := flag.Set("rapid.checks", "30"); err != nil {
+			panic(err)
+		}
+	}
+	m.Run()
 }

@@ -65,38 +65,41 @@ type world struct {
 
 var (
 	directories = []string{"a", "b", "b/c"}
-	functions   = []string{"Alpha", "Beta", "Gamma"}
+	functions   = []string{"Alpha", "Beta"}
 	types       = []string{"Tree", "Leaf"}
 )
 
-func pick(t *rapid.T, from []string, label string) string {
-	return rapid.SampledFrom(from).Draw(t, label)
+// roll is fair, which rapid's ranges are not: these prefer small numbers.
+func roll(t *rapid.T, sides int, label string) int {
+	return int(rapid.Uint64().Draw(t, label) % uint64(sides))
 }
+
+func pick(t *rapid.T, from []string, label string) string { return from[roll(t, len(from), label)] }
 
 func (w *world) goFile(t *rapid.T, dir, base string) (string, string) {
 	var b strings.Builder
 	pkg := path.Base(dir)
 	name := path.Join(dir, base+".go")
-	if strings.HasSuffix(base, "_test") && rapid.Bool().Draw(t, "external test") {
+	if strings.HasSuffix(base, "_test") && roll(t, 2, "external test") == 0 {
 		pkg += "_test"
 	}
-	if rapid.IntRange(0, 9).Draw(t, "constraint") == 0 {
-		b.WriteString("//go:build windows\n\n")
+	if roll(t, 10, "constraint") == 0 {
+		b.WriteString(constraint)
 	}
 	fmt.Fprintf(&b, "package %s\n\n", pkg)
 	imported := pick(t, directories, "import")
 	alias := pick(t, []string{"", "", ". ", "other "}, "alias")
-	module := pick(t, []string{"example.com/m/", "example.com/n/"}, "module")
+	module := pick(t, []string{"example.com/m/", "example.com/m/", "example.com/n/", ""}, "module")
 	fmt.Fprintf(&b, "import %s%q\n\n", alias, module+imported)
 	qualifier := path.Base(imported)
 	if alias == "other " {
 		qualifier = "other"
 	}
-	for range rapid.IntRange(0, 3).Draw(t, "definitions") {
+	for range 1 + roll(t, 4, "definitions") {
 		callee := pick(t, functions, "callee")
 		call := pick(t, []string{callee + "()", qualifier + "." + callee + "()", "x." + callee + "()", "new(" + qualifier + ".Tree)." + callee + "()"}, "call")
 		f := pick(t, functions, "function")
-		switch rapid.IntRange(0, 3).Draw(t, "form") {
+		switch roll(t, 4, "form") {
 		case 0:
 			fmt.Fprintf(&b, "func %s(x %s) { %s }\n", f, pick(t, types, "parameter"), call)
 		case 1:
@@ -122,10 +125,10 @@ func (w *world) pythonFile(t *rapid.T, dir, base string) (string, string) {
 		"from " + module + " import *\n",
 		"from . import x\n",
 	}, "import"))
-	for range rapid.IntRange(0, 3).Draw(t, "definitions") {
+	for range 1 + roll(t, 4, "definitions") {
 		callee := pick(t, functions, "callee")
 		call := pick(t, []string{callee + "()", module + "." + callee + "()", "m." + callee + "()", "renamed()", "self." + callee + "()", "x." + callee + "()"}, "call")
-		switch rapid.IntRange(0, 1).Draw(t, "form") {
+		switch roll(t, 2, "form") {
 		case 0:
 			fmt.Fprintf(&b, "def %s():\n    %s\n", pick(t, functions, "function"), call)
 		case 1:
@@ -137,17 +140,37 @@ func (w *world) pythonFile(t *rapid.T, dir, base string) (string, string) {
 
 func (w *world) file(t *rapid.T) (string, string) {
 	dir := pick(t, directories, "directory")
-	switch rapid.IntRange(0, 6).Draw(t, "language") {
-	case 0, 1, 2:
+	switch roll(t, 10, "language") {
+	case 0, 1, 2, 3:
 		return w.goFile(t, dir, pick(t, []string{"x", "y", "doc", path.Base(dir), "x_test", "y_windows"}, "base"))
-	case 3, 4:
+	case 4, 5:
 		return w.pythonFile(t, dir, pick(t, []string{"x", "y", "__init__"}, "base"))
-	case 5:
-		return pick(t, []string{"go.mod", "b/go.mod"}, "manifest"), "module " + pick(t, []string{"example.com/m", "example.com/n", "std"}, "module path") + "\n"
+	case 6, 7, 8:
+		return pick(t, []string{"go.mod", "go.mod", "b/go.mod"}, "manifest"), "module " + pick(t, []string{"example.com/m", "example.com/n", "std"}, "module path") + "\n"
 	default:
 		return path.Join(dir, pick(t, []string{"x.go", "x.py", "z.bin"}, "name")), pick(t, []string{"", "\x00\x01binary", "package broken\nfunc {", "text \xff not utf-8"}, "odd content")
 	}
 }
+
+// headed changes what stands above the definitions of a Go file and leaves these
+// alone: its package, its platform, what its import means.
+func headed(t *rapid.T, text string) string {
+	switch roll(t, 3, "head") {
+	case 0:
+		if rest, ok := strings.CutPrefix(text, constraint); ok {
+			return rest
+		}
+		return constraint + text
+	case 1:
+		return strings.Replace(text, "package ", pick(t, []string{"package x", "package "}, "package"), 1)
+	default:
+		return strings.NewReplacer("example.com/m/", "example.com/n/", "example.com/n/", "example.com/m/").Replace(text)
+	}
+}
+
+func isGo(name string) bool { return strings.HasSuffix(name, ".go") }
+
+const constraint = "//go:build windows\n\n"
 
 // TestIncrementalEqualsFromScratch is the law of ingestion: whatever sequence of
 // edits, renames and deletions led to a tree, ingested file by file or as a whole,
@@ -166,8 +189,8 @@ func TestIncrementalEqualsFromScratch(t *testing.T) {
 		c := newCorpus(t, pool, fmt.Sprintf("law %d", n), root)
 		w := world{files: map[string]string{}}
 		changed := map[string]bool{}
-		for range rapid.IntRange(2, 12).Draw(t, "edits") {
-			switch op := rapid.IntRange(0, 9).Draw(t, "edit"); {
+		for range 2 + roll(t, 16, "edits") {
+			switch op := roll(t, 10, "edit"); {
 			case op == 0 && len(w.files) > 0:
 				gone := pick(t, slices.Sorted(maps.Keys(w.files)), "delete")
 				c.remove(gone)
@@ -182,13 +205,18 @@ func TestIncrementalEqualsFromScratch(t *testing.T) {
 				c.write(map[string]string{to: text})
 				w.files[to] = text
 				changed[from], changed[to] = true, true
+			case op <= 4 && slices.ContainsFunc(slices.Collect(maps.Keys(w.files)), isGo):
+				name := pick(t, slices.DeleteFunc(slices.Sorted(maps.Keys(w.files)), func(n string) bool { return !isGo(n) }), "rehead")
+				w.files[name] = headed(t, w.files[name])
+				c.write(map[string]string{name: w.files[name]})
+				changed[name] = true
 			default:
 				name, text := w.file(t)
 				c.write(map[string]string{name: text})
 				w.files[name] = text
 				changed[name] = true
 			}
-			switch rapid.IntRange(0, 3).Draw(t, "ingest") {
+			switch roll(t, 4, "ingest") {
 			case 0:
 				c.ingestAll()
 				clear(changed)

@@ -115,7 +115,7 @@ func TestOddFiles(t *testing.T) {
 	c.write(map[string]string{
 		"binary.go":  "package x\x00\x01\x02",
 		"broken.go":  "package x\n\nfunc f( {\n",
-		"empty.txt":   "",
+		"empty.txt":  "",
 		"large.txt":  strings.Repeat("a line of text\n", 500),
 		"latin1.txt": "caf\xe9 au lait, s'il vous pla\xeet\n",
 		"locked.go":  "package x\n",
@@ -243,4 +243,27 @@ func (d denying) Read(ctx context.Context, root, path string, limit int64) (Cont
 		return Content{}, &fs.PathError{Op: "open", Path: path, Err: syscall.EACCES}
 	}
 	return d.osDisk.Read(ctx, root, path, limit)
+}
+
+// Which file stands for a package depends on files that the importer does not
+// name: here the first becomes one for another platform, and then comes back.
+func TestProviderFollowsPlatform(t *testing.T) {
+	t.Parallel()
+	c := newCorpus(t, dbtest.New(t), "m", t.TempDir())
+	x := "package b\n\nfunc X() {}\n"
+	c.write(map[string]string{
+		"go.mod": "module example.com/m\n", "a/a.go": "package a\n\nimport _ \"example.com/m/b\"\n", "b/x.go": x, "b/y.go": "package b\n",
+	})
+	c.ingestAll()
+	for _, step := range []struct{ text, want string }{
+		{x, "b/x.go"},
+		{"//go:build windows\n\n" + x, "b/y.go"},
+		{x, "b/x.go"},
+	} {
+		c.write(map[string]string{"b/x.go": step.text})
+		c.ingestFile("b/x.go")
+		if diff := cmp.Diff([]string{step.want}, c.query("select resolved_path from report.imports where path = 'a/a.go'")); diff != "" {
+			t.Errorf("import resolves to (-want +got):\n%s", diff)
+		}
+	}
 }
