@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"os/user"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -271,3 +272,33 @@ func openDir(t testing.TB) string {
 	})
 	return dir
 }
+
+// oneError expects a command to have failed with one line on standard error, in
+// which everything needed is said, and nothing on standard output.
+func oneError(t testing.TB, r result, code int, says ...string) {
+	t.Helper()
+	if r.code != code {
+		t.Errorf("exit status %d, want %d", r.code, code)
+	}
+	var lines []string
+	for _, line := range strings.Split(r.stderr, "\n") {
+		if !ordinaryLine.MatchString(line) {
+			lines = append(lines, line)
+		}
+	}
+	if len(lines) != 1 || !strings.HasPrefix(lines[0], "htdag: ") {
+		t.Errorf("standard error has not one line of what is wrong:\n%s", r.stderr)
+	}
+	for _, s := range says {
+		if !strings.Contains(strings.Join(lines, "\n"), s) {
+			t.Errorf("the message lacks %q:\n%s", s, r.stderr)
+		}
+	}
+	if r.stdout != "" {
+		t.Errorf("standard output is not empty: %q", r.stdout)
+	}
+}
+
+// ordinaryLine matches what standard error may hold besides an error: progress,
+// the answer to an interrupt, and where help is to be found.
+var ordinaryLine = regexp.MustCompile(`^( +\d+s  .*||[a-z]+: finishing what is under way; .*|Run htdag .*--help.*)$`)

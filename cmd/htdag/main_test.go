@@ -18,6 +18,12 @@ var binary string
 
 func TestMain(m *testing.M) {
 	flag.Parse()
+	// The tests wait for processes more than they compute.
+	parallel := true
+	flag.Visit(func(f *flag.Flag) { parallel = parallel && f.Name != "test.parallel" })
+	if parallel {
+		_ = flag.Set("test.parallel", "6") // a flag that exists
+	}
 	os.Exit(testMain(m))
 }
 

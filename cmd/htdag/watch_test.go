@@ -19,9 +19,9 @@ import (
 const tooSlow = 5 * time.Second
 
 // watch starts the command on a tree and waits until it has been ingested.
-func watch(t *testing.T, pool *pgxpool.Pool, root string, args ...string) *process {
+func watch(t *testing.T, pool *pgxpool.Pool, root string, options ...option) *process {
 	t.Helper()
-	p := start(t, at(pool, append(append([]string{"up"}, eager...), append(args, root)...)...))
+	p := start(t, at(pool, append(append([]string{"up"}, eager...), root)...), options...)
 	p.says("Watching " + root)
 	idle(t, pool)
 	return p
@@ -45,9 +45,14 @@ const hasSymbol = "select exists (select from report.symbols where path = $1 and
 func TestWatch(t *testing.T) {
 	t.Parallel()
 	pool := dbtest.Empty(t)
-	root := filepath.Join(openDir(t), "shop")
+	dir := openDir(t)
+	root, home := filepath.Join(dir, "shop"), filepath.Join(dir, "home")
 	unpack(t, "testdata/polyglot.txtar", root)
-	p := watch(t, pool, root)
+	if err := os.Mkdir(home, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	ordinary := ordinaryUser(t, home)
+	p := watch(t, pool, root, ordinary)
 
 	// Each change is waited for, so that its time can be told.
 	step := func(name string, change func(), query string, args ...any) {
@@ -112,6 +117,10 @@ func TestWatch(t *testing.T) {
 		must(os.Remove(path("bin/lib.sh")))
 		must(os.Symlink("deploy.sh", path("bin/lib.sh")))
 	}, "select exists (select from report.files where path = 'bin/lib.sh' and status = 'deleted')")
+	step("odd files", func() { writeOdd(t, path("odd")) }, "select count(*) = 13 and bool_and(status <> 'pending') from code.files where path like 'odd/%'")
+	step("loss of the right to read", func() { must(os.Chmod(path("go/main.go"), 0)) },
+		"select exists (select from report.files where path = 'go/main.go' and status = 'skipped')")
+	step("gain of the right to read", func() { must(os.Chmod(path("go/main.go"), 0o644)) }, hasSymbol, "go/main.go", "main")
 	idle(t, pool)
 
 	t.Run("touch", func(t *testing.T) {
@@ -156,15 +165,15 @@ func TestWatch(t *testing.T) {
 	}
 	dbtest.CheckInvariants(t, pool)
 	fresh := dbtest.New(t)
-	succeed(t, upOnce(fresh, root))
+	succeed(t, upOnce(fresh, root), ordinary)
 	sameCorpus(t, fresh, pool, "shop")
 
 	t.Run("changes while nobody watches", func(t *testing.T) {
 		write(t, root, map[string]string{"go/cart.go": "package main\n\nfunc Offline() {}\n", "later.py": "def later(): pass\n"})
 		must(os.Remove(path("sentinel.go")))
-		succeed(t, upOnce(pool, root))
+		succeed(t, upOnce(pool, root), ordinary)
 		fresh := dbtest.New(t)
-		succeed(t, upOnce(fresh, root))
+		succeed(t, upOnce(fresh, root), ordinary)
 		sameCorpus(t, fresh, pool, "shop")
 	})
 }
