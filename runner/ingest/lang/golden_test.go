@@ -26,7 +26,7 @@ func TestGolden(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range archives {
-		t.Run(strings.TrimSuffix(filepath.ToSlash(strings.TrimPrefix(name, "testdata")), ".txtar"), func(t *testing.T) {
+		t.Run(strings.TrimSuffix(strings.TrimPrefix(filepath.ToSlash(name), "testdata/"), ".txtar"), func(t *testing.T) {
 			data, err := os.ReadFile(name)
 			if err != nil {
 				t.Fatal(err)
