@@ -169,16 +169,14 @@ func (w *treeWalk) elixirModule(node int, macro, kind string) {
 			return
 		}
 	}
-	qualified := name
-	if around.name != "" {
-		qualified = around.name + "." + name
-	}
+	qualified := strings.TrimPrefix(around.self+"."+name, ".") // also where it is inside a function
 	if macro == "defimpl" {
-		owner := around.name
-		if option := w.elixirOption(node, "for"); w.is(option, "alias") {
-			owner = w.elixirExpand(w.nodeText(option))
+		protocol := w.elixirExpand(name)
+		owners := w.elixirOwners(node)
+		for _, owner := range owners {
+			w.Provide("ex:" + strings.TrimSuffix(protocol+"."+owner, "."))
 		}
-		qualified = strings.TrimSuffix(w.elixirExpand(name)+"."+owner, ".")
+		qualified = strings.TrimSuffix(protocol+"."+owners[0], ".")
 		name = qualified
 	}
 	ref := w.add(node, &defineRule{}, Symbol{
@@ -189,14 +187,34 @@ func (w *treeWalk) elixirModule(node int, macro, kind string) {
 	if w.ex.Module == "" {
 		w.Module(qualified, w.At(ref).Doc)
 	}
-	w.Provide("ex:" + qualified)
-	if around.name != "" && macro != "defimpl" {
+	if macro != "defimpl" {
+		w.Provide("ex:" + qualified)
+	}
+	if around.self != "" && macro != "defimpl" {
 		first, _, _ := strings.Cut(name, ".")
-		w.elixir().aliases[first] = around.name + "." + first // a nested module can be called by its short name
+		w.elixir().aliases[first] = around.self + "." + first // a nested module can be called by its short name
 	}
 	w.enter(node, func(f *treeFrame) {
-		f.ref, f.kind, f.name, f.self, f.callable = ref, kind, qualified, qualified, None
+		f.ref, f.kind, f.name, f.self, f.callable, f.owner = ref, kind, w.At(ref).QualifiedName, w.At(ref).QualifiedName, None, 0
 	})
+}
+
+// elixirOwners returns the types that a protocol is implemented for: those of the
+// option, which may be a list, or the module around.
+func (w *treeWalk) elixirOwners(node int) (owners []string) {
+	option := w.elixirOption(node, "for")
+	if w.is(option, "alias") {
+		return []string{w.elixirExpand(w.nodeText(option))}
+	}
+	for c := w.tree.First(option); w.is(option, "list") && c != treesitter.None; c = w.tree.Sibling(c) {
+		if w.is(c, "alias") {
+			owners = append(owners, w.elixirExpand(w.nodeText(c)))
+		}
+	}
+	if len(owners) == 0 {
+		return []string{w.top().self}
+	}
+	return owners
 }
 
 // elixirFunction adds a clause of a function or macro; clauses in a row are one.
@@ -254,50 +272,9 @@ func (w *treeWalk) elixirFunction(node int, d elixirDefinition) {
 		w.At(ref).Exported = d.exported
 	}
 	w.enter(node, func(f *treeFrame) {
-		f.ref, f.kind, f.name, f.callable, f.owner, f.local = ref, s.Kind, s.QualifiedName, ref, s.Complexity > 0, true
+		f.ref, f.kind, f.name = ref, s.Kind, w.At(ref).QualifiedName
 	})
-}
-
-// elixirStruct adds the struct of a module, under the module's name, and its
-// fields: atoms, keywords, or words of a sigil.
-func (w *treeWalk) elixirStruct(node int, macro string) {
-	around := w.top()
-	if around.ref == None {
-		return
-	}
-	n := w.tree.Nodes[node]
-	name := w.At(around.ref).Name
-	ref := w.add(node, &defineRule{}, Symbol{
-		Kind: KindStruct, Name: name, QualifiedName: around.name, Signature: macro + " " + name,
-		StartByte: int(n.Start), EndByte: int(n.End),
-	})
-	field := func(i int, name string) {
-		if name = strings.Trim(name, ": \t\r\n"); name == "" {
-			return
-		}
-		s := Symbol{Kind: KindField, Name: name, QualifiedName: around.name + "." + name, Signature: name,
-			StartByte: int(w.tree.Nodes[i].Start), EndByte: int(w.tree.Nodes[i].End), Exported: true}
-		w.Symbol(ref, s)
-	}
-	keywords := func(c int) {
-		for pair := w.tree.First(c); pair != treesitter.None; pair = w.tree.Sibling(pair) {
-			field(pair, w.nodeText(w.child(pair, "key")))
-		}
-	}
-	fields := w.elixirArguments(node)
-	if first := w.tree.First(fields); w.is(first, "list") {
-		fields = first
-	}
-	for c := w.tree.First(fields); c != treesitter.None; c = w.tree.Sibling(c) {
-		switch {
-		case w.is(c, "atom"):
-			field(c, w.nodeText(c))
-		case w.is(c, "keywords"):
-			keywords(c)
-		case w.is(c, "sigil"):
-			for _, word := range strings.Fields(w.elixirQuoted(c)) {
-				field(c, word)
-			}
-		}
+	if s.Complexity > 0 {
+		w.owns(ref)
 	}
 }

@@ -101,6 +101,50 @@ func elixirDocOf(w *treeWalk, node int) (doc string, ok bool) {
 	return "", false
 }
 
+// elixirStruct adds the struct of a module, under the module's name, and its
+// fields: atoms, keywords, or words of a sigil.
+func (w *treeWalk) elixirStruct(node int, macro string) {
+	around := w.top()
+	if around.ref == None {
+		return
+	}
+	n := w.tree.Nodes[node]
+	name := w.At(around.ref).Name
+	ref := w.add(node, &defineRule{}, Symbol{
+		Kind: KindStruct, Name: name, QualifiedName: around.name, Signature: macro + " " + name,
+		StartByte: int(n.Start), EndByte: int(n.End),
+	})
+	field := func(i int, name string) {
+		if name = strings.Trim(name, ": \t\r\n"); name == "" {
+			return
+		}
+		s := Symbol{Kind: KindField, Name: name, QualifiedName: around.name + "." + name, Signature: name,
+			StartByte: int(w.tree.Nodes[i].Start), EndByte: int(w.tree.Nodes[i].End), Exported: true}
+		w.Symbol(ref, s)
+	}
+	keywords := func(c int) {
+		for pair := w.tree.First(c); pair != treesitter.None; pair = w.tree.Sibling(pair) {
+			field(pair, w.nodeText(w.child(pair, "key")))
+		}
+	}
+	fields := w.elixirArguments(node)
+	if first := w.tree.First(fields); w.is(first, "list") {
+		fields = first
+	}
+	for c := w.tree.First(fields); c != treesitter.None; c = w.tree.Sibling(c) {
+		switch {
+		case w.is(c, "atom"):
+			field(c, w.nodeText(c))
+		case w.is(c, "keywords"):
+			keywords(c)
+		case w.is(c, "sigil"):
+			for _, word := range strings.Fields(w.elixirQuoted(c)) {
+				field(c, word)
+			}
+		}
+	}
+}
+
 // elixirModuleDoc reads the @moduledoc of a module.
 func (w *treeWalk) elixirModuleDoc(module int) string {
 	for c := w.tree.First(module); c != treesitter.None; c = w.tree.Sibling(c) {

@@ -190,7 +190,7 @@ func (w *treeWalk) wrapsFunction(call int) bool {
 // ecmaBound accepts a function in an object literal where the literal itself has a
 // name: const api = {get: () => 1}.
 func ecmaBound(w *treeWalk, node int, _ *Symbol) bool {
-	for {
+	for range maxChain {
 		object := w.tree.Parent(node)
 		if !w.is(object, "object") {
 			return false
@@ -203,6 +203,7 @@ func ecmaBound(w *treeWalk, node int, _ *Symbol) bool {
 			return w.is(node, "variable_declarator", "assignment_expression", "export_statement")
 		}
 	}
+	return false
 }
 
 // ecmaAssigned names what is assigned to a name or a property: exports.f is f,

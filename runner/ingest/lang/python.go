@@ -73,8 +73,12 @@ var pythonRules = &treeRules{
 	begin:   pythonModule,
 }
 
-// pythonConstant tells constants by their spelling, as PEP 8 has it.
-func pythonConstant(w *treeWalk, _ int, s *Symbol) bool {
+// pythonConstant tells constants by their spelling, as PEP 8 has it. An attribute
+// of something else that is assigned to is no variable.
+func pythonConstant(w *treeWalk, node int, s *Symbol) bool {
+	if w.is(w.child(node, "left"), "attribute", "subscript") {
+		return false
+	}
 	if s.Kind == KindVariable && strings.ToUpper(s.Name) == s.Name && strings.ToLower(s.Name) != s.Name {
 		s.Kind = KindConstant
 	}

@@ -148,7 +148,10 @@ func rustPointee(w *treeWalk, node int) int {
 
 // rustEnterImpl gives what is defined in an impl block the name of its type.
 func rustEnterImpl(w *treeWalk, node int) bool {
-	typ := rustPointee(w, w.child(node, "type"))
+	typ := w.child(node, "type")
+	if w.is(typ, "dynamic_type") {
+		typ = w.child(typ, "trait")
+	}
 	name, _ := w.callee(typ)
 	if name == "" {
 		name = strings.Join(strings.Fields(string(clipBytes(w.tree.Text(typ), maxQualifier))), " ")
@@ -200,61 +203,4 @@ func rustVisible(w *treeWalk, node int, _ string) bool {
 		}
 	}
 	return false
-}
-
-// rustTokens finds calls in the arguments of a macro, which the grammar leaves as
-// tokens: a name directly before an opening parenthesis, with what is joined to it.
-func rustTokens(w *treeWalk, tree int) bool {
-	var chain []int // names and argument lists joined by . or ::
-	last := uint32(0)
-	for c := w.tree.First(tree); c != treesitter.None; c = w.tree.Sibling(c) {
-		n := w.tree.Nodes[c]
-		separator := bytes.TrimSpace(w.text[last:n.Start])
-		joined := string(separator) == "." || string(separator) == "::"
-		arguments := w.is(c, "token_tree") && w.text[n.Start] == '(' && len(chain) > 0
-		switch {
-		case arguments && last == n.Start && w.is(chain[len(chain)-1], "identifier"):
-			rustTokenCall(w, chain)
-			chain = append(chain, c)
-		case arguments && string(separator) == "!": // a macro
-			rustTokenCall(w, chain)
-			chain = nil
-		case w.is(c, "identifier", "self", "crate", "super", "type_identifier", "primitive_type"):
-			if !joined || bytes.HasSuffix(separator, []byte("fn")) {
-				chain = nil
-			}
-			if chain = append(chain, c); bytes.HasSuffix(separator, []byte("fn")) {
-				chain = nil // defines the name
-			}
-		default:
-			chain = nil
-		}
-		last = n.End
-	}
-	return true
-}
-
-func rustTokenCall(w *treeWalk, chain []int) {
-	name := chain[len(chain)-1]
-	if !w.is(name, "identifier") {
-		return
-	}
-	qualifier := ""
-	if len(chain) > 1 {
-		var parts strings.Builder
-		for i, c := range chain[:len(chain)-1] {
-			if w.is(c, "token_tree") {
-				parts.WriteString("()")
-				continue
-			}
-			if i > 0 {
-				parts.Write(bytes.TrimSpace(w.text[w.tree.Nodes[chain[i-1]].End:w.tree.Nodes[c].Start]))
-			}
-			parts.Write(w.tree.Text(c))
-		}
-		qualifier = string(clipBytes([]byte(parts.String()), maxQualifier))
-	}
-	if text := w.nodeText(name); qualifier != "" || !slices.Contains([]string{"Some", "Ok", "Err"}, text) {
-		w.called(name, text, qualifier)
-	}
 }

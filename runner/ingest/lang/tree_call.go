@@ -11,6 +11,9 @@ const (
 	maxQualifier = 200
 	// maxChain bounds how far a chain like a.b().c is followed.
 	maxChain = 24
+	// maxFrames bounds how far outwards a name is looked for. Generated code nests
+	// functions thousands deep, and every call would ask them all.
+	maxFrames = 64
 )
 
 // calls records the call that a node makes.
@@ -26,11 +29,14 @@ func (w *treeWalk) calls(node int, c *boundCall) {
 	w.called(callee, name, qualifier)
 }
 
-// called records a call of a name unless the name is a parameter's.
+// called records a call of a name unless the name is a parameter's. A call of
+// one's own type, cls(), is one of the type's name.
 func (w *treeWalk) called(node int, name, qualifier string) {
 	var typ string
 	if qualifier == "" {
-		if w.lookup(name).parameter {
+		if self := w.top().self; self != "" && w.isSelf(name) {
+			name = self[strings.LastIndexByte(self, '.')+1:]
+		} else if w.lookup(name).parameter {
 			return
 		}
 	} else {

@@ -55,6 +55,7 @@ func (w *treeWalk) bindLocal(name string, l localName) {
 			if f.types == nil {
 				f.types = map[string]localName{}
 			}
+			l.parameter = l.parameter || f.types[name].parameter
 			f.types[name] = l
 			return
 		}
@@ -152,12 +153,12 @@ func (w *treeWalk) typeOf(qualifier string) string {
 
 func (w *treeWalk) isSelf(name string) bool { return slices.Contains(w.self, name) }
 
-// lookup finds a local name from the inside out.
+// lookup finds a local name from the inside out, and then the file's.
 func (w *treeWalk) lookup(name string) localName {
-	for i := len(w.frames) - 1; i >= 0; i-- {
+	for i := len(w.frames) - 1; i > max(0, len(w.frames)-maxFrames); i-- {
 		if l, ok := w.frames[i].types[name]; ok {
 			return l
 		}
 	}
-	return localName{}
+	return w.frames[0].types[name]
 }

@@ -22,7 +22,7 @@ var (
 // Limits bound one parse. A zero field means its default.
 type Limits struct {
 	Timeout time.Duration // 5 s
-	Bytes   int           // of the text: 16 MiB; parsing takes up to about 100 times as much memory
+	Bytes   int           // of the text: 8 MiB; parsing takes up to about 100 times as much memory
 	Nodes   int           // of the tree: 5 million, 24 bytes each
 }
 
@@ -37,7 +37,7 @@ func (l Limits) withDefaults() Limits {
 		l.Timeout = 5 * time.Second
 	}
 	if l.Bytes <= 0 {
-		l.Bytes = 16 << 20
+		l.Bytes = 8 << 20
 	}
 	if l.Nodes <= 0 {
 		l.Nodes = 5_000_000
@@ -56,6 +56,7 @@ type Parser struct {
 
 // NewParser allocates a parser.
 func NewParser(limits Limits) (*Parser, error) {
+	useLibcAllocator()
 	c := C.flat_new()
 	if c == nil {
 		return nil, errors.New("allocate parser: out of memory")

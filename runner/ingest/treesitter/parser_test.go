@@ -206,7 +206,7 @@ func TestParseLimits(t *testing.T) {
 
 func TestParseCancel(t *testing.T) {
 	l := javascriptLanguage(t)
-	p := newParser(t, treesitter.Limits{Timeout: time.Minute})
+	p := newParser(t, treesitter.Limits{Timeout: time.Minute, Bytes: 16 << 20})
 	text := []byte(strings.Repeat("f(a, b);\n", 1_000_000))
 	lost := errors.New("lease lost")
 
