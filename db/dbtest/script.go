@@ -11,9 +11,10 @@ import (
 	"testing"
 
 	"github.com/cockroachdb/datadriven"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/htdag/htdag/db"
 )
 
 // RunScripts runs every .test file below dir, each on a database of its own. The
@@ -22,10 +23,14 @@ import (
 //	sql            a statement; answers with its rows, columns apart by two spaces,
 //	               or with "ERROR code: message" and its hint
 //	sql as=NAME    the same in a named session, opened on first use
+//	send as=NAME   a statement that may have to wait: answers "done" once it has run,
+//	               or "waits for" the sessions that hold what it needs
+//	await as=NAME  the answer of what was sent
 //	clock +31s     move the engine's clock forward
 //
-// A name of the form :x in a statement stands for a value kept by an earlier
-// statement with keep=(x,y): the columns of its first row.
+// A name of the form :x: in a statement stands for a value kept by an earlier
+// statement with keep=(x,y): the columns of its first row. A deadlock fails the test
+// whatever the file says.
 func RunScripts(t *testing.T, dir string) {
 	err := filepath.WalkDir(dir, func(path string, entry os.DirEntry, err error) error {
 		if err != nil || entry.IsDir() || filepath.Ext(path) != ".test" {
@@ -34,7 +39,7 @@ func RunScripts(t *testing.T, dir string) {
 		name, _ := filepath.Rel(dir, strings.TrimSuffix(path, ".test"))
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := &script{pool: New(t), sessions: map[string]*pgx.Conn{}, kept: map[string]string{}}
+			s := &script{pool: New(t), sessions: map[string]*session{}, kept: map[string]string{}}
 			defer s.close()
 			datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string { return s.run(t, d) })
 		})
@@ -47,28 +52,36 @@ func RunScripts(t *testing.T, dir string) {
 
 type script struct {
 	pool     *pgxpool.Pool
-	sessions map[string]*pgx.Conn
+	sessions map[string]*session
 	kept     map[string]string
 }
 
 func (s *script) close() {
-	for _, conn := range s.sessions {
-		conn.Close(context.Background())
+	for _, session := range s.sessions {
+		session.conn.Close(context.Background())
 	}
 }
 
 func (s *script) run(t *testing.T, d *datadriven.TestData) string {
+	name := "main"
+	d.MaybeScanArgs(t, "as", &name)
+	var keep []string
+	for _, arg := range d.CmdArgs {
+		if arg.Key == "keep" {
+			keep = arg.Vals
+		}
+	}
 	switch d.Cmd {
 	case "sql":
-		session := "main"
-		d.MaybeScanArgs(t, "as", &session)
-		var keep []string
-		for _, arg := range d.CmdArgs {
-			if arg.Key == "keep" {
-				keep = arg.Vals
-			}
-		}
-		return s.query(t, session, d.Input, keep)
+		session := s.session(t, name)
+		session.send(t, s.fill(d.Input))
+		return s.answer(t, session.await(t), keep)
+	case "send":
+		session := s.session(t, name)
+		session.send(t, s.fill(d.Input))
+		return s.settle(t, session)
+	case "await":
+		return s.answer(t, s.session(t, name).await(t), keep)
 	case "clock":
 		return s.moveClock(t, strings.TrimPrefix(d.CmdArgs[0].String(), "+"))
 	}
@@ -76,25 +89,20 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) string {
 	return ""
 }
 
-func (s *script) session(t *testing.T, name string) *pgx.Conn {
-	conn, ok := s.sessions[name]
-	if !ok {
-		var err error
-		if conn, err = pgx.ConnectConfig(t.Context(), s.pool.Config().ConnConfig); err != nil {
-			t.Fatal(err)
-		}
-		s.sessions[name] = conn
-	}
-	return conn
-}
-
-func (s *script) query(t *testing.T, session, statement string, keep []string) string {
+// fill puts kept values in the place of their names.
+func (s *script) fill(statement string) string {
 	for name, value := range s.kept {
 		statement = strings.ReplaceAll(statement, ":"+name+":", value)
 	}
-	results, err := s.session(t, session).PgConn().Exec(t.Context(), statement).ReadAll()
+	return statement
+}
+
+func (s *script) answer(t *testing.T, reply reply, keep []string) string {
+	if db.Conflict(reply.err) {
+		t.Errorf("a transaction was made to give way: %v", reply.err)
+	}
 	var out strings.Builder
-	for i, result := range results {
+	for i, result := range reply.results {
 		table := make([][]string, 0, len(result.Rows))
 		for _, row := range result.Rows {
 			cells := make([]string, len(row))
@@ -107,7 +115,7 @@ func (s *script) query(t *testing.T, session, statement string, keep []string) s
 			}
 			table = append(table, cells)
 		}
-		if i == len(results)-1 && len(table) > 0 {
+		if i == len(reply.results)-1 && len(table) > 0 {
 			for j, name := range keep {
 				s.kept[name] = table[0][j]
 			}
@@ -116,8 +124,8 @@ func (s *script) query(t *testing.T, session, statement string, keep []string) s
 			writeTable(&out, table)
 		}
 	}
-	if err != nil {
-		out.WriteString(describe(err))
+	if reply.err != nil {
+		out.WriteString(describe(reply.err))
 	}
 	return s.mask(out.String())
 }
