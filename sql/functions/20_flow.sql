@@ -4,6 +4,9 @@
 -- add_step build it up from psql. The newest version of a flow is a draft, edited in
 -- place, until its first run publishes it; after that every change makes a new
 -- version and the old one stays as it was for the runs that began on it.
+--
+-- Lock order: the flow's row, its newest version, then the making of lanes.
+-- Advisory locks: class 1213481298 ('HTDR'), object -1 for making lanes.
 
 -- Fill in every default, so that equal definitions have equal specs.
 create or replace function htdag.normal_step(p_step jsonb)
@@ -27,7 +30,7 @@ return jsonb_build_object(
   'max_retries',   coalesce((p_step ->> 'max_retries')::integer, 3),
   'initial_delay', (coalesce(p_step ->> 'initial_delay', '1 s')::interval)::text,
   'backoff',       coalesce((p_step ->> 'backoff')::double precision, 2),
-  'max_delay',     (coalesce(p_step ->> 'max_delay', '1 h')::interval)::text);
+  'max_delay',     coalesce((p_step ->> 'max_delay')::interval, greatest(interval '1 h', (p_step ->> 'initial_delay')::interval))::text);
 
 comment on function htdag.normal_step(jsonb) is 'A step definition with every default written out.';
 
@@ -49,6 +52,8 @@ begin
         then 'a step has no name'
       when v_step ->> 'name' !~ '^[a-z][a-z0-9_]{0,62}$'
         then format('step name "%s" is not lower case letters, digits and underscores, 1 to 63 of them', v_step ->> 'name')
+      when v_step ->> 'name' = 'input'
+        then 'a step cannot be called "input": maps call the run''s input so'
       when v_step ->> 'name' = any (v_names)
         then format('step "%s" is defined twice', v_step ->> 'name')
       when jsonb_typeof(v_step -> 'needs') <> 'array'
@@ -61,6 +66,16 @@ begin
         then format('step "%s" is in bundle "%s" but is a map step or does not run on success', v_step ->> 'name', v_step ->> 'bundle')
       when v_step ->> 'run_on' <> 'success' and v_step -> 'needs' = '[]'
         then format('step "%s" runs on %s but needs no step', v_step ->> 'name', v_step ->> 'run_on')
+      when not (v_step ->> 'timeout')::interval between interval '1 ms' and interval '1 year'
+        then format('timeout of step "%s" is %s, not between 1 ms and 1 year', v_step ->> 'name', v_step ->> 'timeout')
+      when not (v_step ->> 'max_retries')::integer between 0 and 1000
+        then format('max_retries of step "%s" is %s, not between 0 and 1000', v_step ->> 'name', v_step ->> 'max_retries')
+      when not (v_step ->> 'backoff')::double precision between 1 and 1000
+        then format('backoff of step "%s" is %s, not between 1 and 1000', v_step ->> 'name', v_step ->> 'backoff')
+      when not ((v_step ->> 'initial_delay')::interval between interval '0' and (v_step ->> 'max_delay')::interval
+                and (v_step ->> 'max_delay')::interval <= interval '1 year')
+        then format('delays of step "%s" are %s to %s, not ascending between 0 and 1 year',
+               v_step ->> 'name', v_step ->> 'initial_delay', v_step ->> 'max_delay')
     end;
     if v_wrong is not null then
       raise exception using errcode = 'HT004',
@@ -78,7 +93,13 @@ begin
               from jsonb_array_elements(p_steps) s
              where s ->> 'map' is not null
                and split_part(s ->> 'map', '.', 1) <> 'input'
-               and not s -> 'needs' ? split_part(s ->> 'map', '.', 1) limit 1))
+               and not s -> 'needs' ? split_part(s ->> 'map', '.', 1) limit 1),
+           (select format('bundle "%s" has steps in queues %s: its steps are claimed as one', s ->> 'bundle',
+                          string_agg(distinct s ->> 'queue', ' and '))
+              from jsonb_array_elements(p_steps) s
+             where s ->> 'bundle' is not null
+             group by s ->> 'bundle'
+            having count(distinct s ->> 'queue') > 1 limit 1))
     into v_wrong;
   if v_wrong is not null then
     raise exception using errcode = 'HT004',
@@ -92,78 +113,110 @@ $$;
 comment on function htdag.check_steps(text, jsonb) is
   'Number of steps; raises HT004, naming the step, when names, needs, map sources or options are wrong.';
 
--- Name the steps of one cycle among p_left, as a path that ends where it began.
+-- Follow needs from any of the steps that are left over: each of them needs another.
 create or replace function htdag.cycle_path(p_steps jsonb, p_left text[])
 returns text
-language sql
+language plpgsql
 stable
 set search_path = ''
-return (
-  with recursive edges as (
-    select s ->> 'name' as step, n as need
-      from jsonb_array_elements(p_steps) s, jsonb_array_elements_text(s -> 'needs') n
-     where s ->> 'name' = any (p_left) and n = any (p_left)
-  ), walk as (
-    select e.need as at, array[e.step, e.need] as path, e.step = e.need as closed from edges e
-    union all
-    select e.need, w.path || e.need, e.need = w.path[1]
-      from walk w
-      join edges e on e.step = w.at
-     where not w.closed and (not e.need = any (w.path) or e.need = w.path[1])
-       and cardinality(w.path) <= cardinality(p_left)
-  )
-  select array_to_string(w.path, ' -> ') from walk w where w.closed order by cardinality(w.path), w.path limit 1
-);
+as $$
+declare
+  v_path text[] := p_left[1:1];
+  v_need text;
+begin
+  loop
+    select n into v_need
+      from jsonb_array_elements(p_steps) s, jsonb_array_elements_text(s -> 'needs') with ordinality needs(n, i)
+     where s ->> 'name' = v_path[cardinality(v_path)] and n = any (p_left)
+     order by i limit 1;
+    exit when v_need = any (v_path);
+    v_path := v_path || v_need;
+  end loop;
+  return array_to_string(v_path[array_position(v_path, v_need):] || v_need, ' -> ');
+end;
+$$;
 
-comment on function htdag.cycle_path(jsonb, text[]) is 'A shortest dependency cycle among the named steps, or null.';
+comment on function htdag.cycle_path(jsonb, text[]) is
+  'A dependency cycle among the steps that a topological order left over, as a path that ends where it began.';
 
--- Kahn's algorithm with each bundle as one node, in the order of definition, so
--- that members of a bundle get consecutive numbers.
-create or replace function htdag.topological_order(p_flow text, p_steps jsonb)
+-- Kahn's algorithm (1962): of the nodes whose needs are all placed, the first comes next.
+create or replace function htdag.topological_order(p_nodes integer, p_dependents integer[], p_needs integer[])
+returns integer[]
+language plpgsql
+immutable
+set search_path = ''
+as $$
+declare
+  v_order   integer[] := array[]::integer[];
+  v_missing integer[] := array(select count(d)::integer from generate_series(1, p_nodes) i left join unnest(p_dependents) d on d = i
+                                group by i order by i);
+  v_next    integer;
+begin
+  loop
+    v_next := array_position(v_missing, 0);
+    exit when v_next is null;
+    v_order := v_order || v_next;
+    v_missing[v_next] := -1;
+    for i in 1 .. coalesce(cardinality(p_needs), 0) loop
+      if p_needs[i] = v_next then
+        v_missing[p_dependents[i]] := v_missing[p_dependents[i]] - 1;
+      end if;
+    end loop;
+  end loop;
+  return v_order;
+end;
+$$;
+
+comment on function htdag.topological_order(integer, integer[], integer[]) is
+  'Nodes 1 to p_nodes so that p_dependents[i] comes after p_needs[i]; those on or behind a cycle are left out.';
+
+-- Bundles are ordered as if each were one node; within a bundle the order is that
+-- of all steps, so that its members get consecutive numbers.
+create or replace function htdag.ordered_steps(p_flow text, p_steps jsonb)
 returns text[]
 language plpgsql
 stable
 set search_path = ''
 as $$
 declare
-  v_order text[] := array[]::text[];
-  v_unit  text[];
+  v_names constant text[] := array(select s ->> 'name' from jsonb_array_elements(p_steps) with ordinality t(s, i) order by i);
+  -- The place in v_names of the first step of each step's bundle.
+  v_heads constant integer[] := array(select min(i) over (partition by coalesce('b:' || (s ->> 'bundle'), 's:' || (s ->> 'name')))::integer
+                                        from jsonb_array_elements(p_steps) with ordinality t(s, i) order by i);
+  v_dependents integer[];
+  v_needs      integer[];
+  v_order      integer[];
+  v_head_order integer[];
 begin
-  loop
-    with members as (
-      select s ->> 'name' as name, position,
-             coalesce('b:' || (s ->> 'bundle'), 's:' || (s ->> 'name')) as unit,
-             array(select jsonb_array_elements_text(s -> 'needs')) as needs
-        from jsonb_array_elements(p_steps) with ordinality t(s, position)
-       where not s ->> 'name' = any (v_order)
-    ), units as (
-      select unit, min(position) as position, array_agg(name order by position) as names
-        from members group by unit
-    )
-    select u.names into v_unit
-      from units u
-     where not exists (select from members m, unnest(m.needs) n
-                        where m.unit = u.unit and not n = any (v_order) and not n = any (u.names))
-     order by u.position
-     limit 1;
-    exit when not found;
-    v_order := v_order || v_unit;
-  end loop;
-
-  if cardinality(v_order) < jsonb_array_length(p_steps) then
-    v_unit := array(select s ->> 'name' from jsonb_array_elements(p_steps) s where not s ->> 'name' = any (v_order));
+  select array_agg(i::integer), array_agg(array_position(v_names, n)) into v_dependents, v_needs
+    from jsonb_array_elements(p_steps) with ordinality t(s, i), jsonb_array_elements_text(s -> 'needs') n;
+  v_order := htdag.topological_order(cardinality(v_names), v_dependents, v_needs);
+  if cardinality(v_order) < cardinality(v_names) then
     raise exception using errcode = 'HT004',
-      message = format('flow "%s" has a cycle: %s', p_flow,
-        coalesce(htdag.cycle_path(p_steps, v_unit), 'through the bundles of ' || array_to_string(v_unit, ', '))),
-      hint = 'Remove one of the needs on the path; a bundle counts as one step.';
+      message = format('flow "%s" has a cycle: %s', p_flow, htdag.cycle_path(p_steps,
+        array(select n from unnest(v_names) with ordinality t(n, i) where not i = any (v_order) order by i))),
+      hint = 'Remove one of the needs on the path.';
   end if;
-  return v_order;
+
+  select htdag.topological_order(cardinality(v_names), array_agg(v_heads[d]), array_agg(v_heads[n])) into v_head_order
+    from unnest(v_dependents, v_needs) e(d, n)
+   where v_heads[d] <> v_heads[n];
+  if cardinality(v_head_order) < cardinality(v_names) then
+    raise exception using errcode = 'HT004',
+      message = format('flow "%s" has a cycle through the bundles of %s', p_flow, (select string_agg(n, ', ' order by i)
+        from unnest(v_names) with ordinality t(n, i) where not v_heads[i] = any (v_head_order))),
+      hint = 'A bundle counts as one step: what one of its steps needs must not need another of its steps.';
+  end if;
+  return array(select v_names[i] from unnest(v_order) with ordinality o(i, place)
+                order by array_position(v_head_order, v_heads[i]), place);
 end;
 $$;
 
-comment on function htdag.topological_order(text, jsonb) is
+comment on function htdag.ordered_steps(text, jsonb) is
   'Step names so that each comes after what it needs and bundles stay together; raises HT004 with the path of a cycle.';
 
+-- Lanes are made one at a time: two transactions that each made several, in
+-- different orders, would wait for each other's.
 create or replace function htdag.lane(p_queue text, p_kind text)
 returns integer
 language plpgsql
@@ -177,6 +230,7 @@ begin
   if found then
     return v_lane_id;
   end if;
+  perform pg_advisory_xact_lock(1213481298, -1);
   insert into htdag.lanes (queue, kind) values (p_queue, p_kind)
       on conflict (queue, kind) do nothing
   returning lane_id into v_lane_id;
@@ -197,7 +251,7 @@ volatile
 set search_path = ''
 as $$
 declare
-  v_order constant text[] := htdag.topological_order(p_flow, p_steps);
+  v_order constant text[] := htdag.ordered_steps(p_flow, p_steps);
   v_n     constant integer := cardinality(v_order);
   v_blank constant bit varying := repeat('0', v_n)::bit varying;
 begin
@@ -277,6 +331,9 @@ set search_path = ''
 as $$
 declare
   v_flow    constant text := p_spec ->> 'flow';
+  v_steps   jsonb := '[]'::jsonb;
+  v_step    jsonb;
+  v_timeout interval;
   v_spec    jsonb;
   v_flow_id integer;
   v_current htdag.flow_versions;
@@ -292,10 +349,26 @@ begin
       message = format('flow "%s": steps is not an array', v_flow), hint = 'Give "steps" as an array of objects.';
   end if;
 
-  v_spec := jsonb_build_object('flow', v_flow, 'description', p_spec ->> 'description',
-    'timeout', ((p_spec ->> 'timeout')::interval)::text,
-    'steps', coalesce((select jsonb_agg(htdag.normal_step(s) order by i)
-                         from jsonb_array_elements(p_spec -> 'steps') with ordinality t(s, i)), '[]'));
+  begin
+    v_timeout := (p_spec ->> 'timeout')::interval;
+    for v_step in select jsonb_array_elements(p_spec -> 'steps') loop
+      v_steps := v_steps || htdag.normal_step(v_step);
+    end loop;
+  exception when data_exception then
+    raise exception using errcode = 'HT004',
+      message = format('flow "%s"%s: %s', v_flow, ', step "' || (v_step ->> 'name') || '"', sqlerrm),
+      hint = 'Correct the definition; nothing was stored.';
+  end;
+  if jsonb_array_length(v_steps) > 1000 then
+    raise exception using errcode = 'HT005',
+      message = format('flow "%s" has %s steps; 1000 is the most', v_flow, jsonb_array_length(v_steps)),
+      hint = 'Use a map step for work that repeats.';
+  elsif not v_timeout between interval '1 ms' and interval '1 year' then
+    raise exception using errcode = 'HT004',
+      message = format('timeout of flow "%s" is %s, not between 1 ms and 1 year', v_flow, v_timeout),
+      hint = 'Leave the timeout out where runs may last as long as they do.';
+  end if;
+  v_spec := jsonb_build_object('flow', v_flow, 'description', p_spec ->> 'description', 'timeout', v_timeout::text, 'steps', v_steps);
   perform htdag.check_steps(v_flow, v_spec -> 'steps');
 
   insert into htdag.flows (name, description) values (v_flow, p_spec ->> 'description')
@@ -336,13 +409,23 @@ create or replace function htdag.create_flow(
   p_timeout     interval default null
 )
 returns integer
-language sql
+language plpgsql
 volatile
+security definer
 set search_path = ''
-return htdag.define_flow(jsonb_build_object('flow', p_flow, 'description', p_description, 'timeout', p_timeout::text));
+as $$
+begin
+  if exists (select from htdag.flows where name = p_flow) then
+    raise exception using errcode = 'HT003',
+      message = format('flow "%s" exists already', p_flow),
+      hint = 'Add steps with htdag.add_step, or replace the whole definition with htdag.define_flow.';
+  end if;
+  return htdag.define_flow(jsonb_build_object('flow', p_flow, 'description', p_description, 'timeout', p_timeout::text));
+end;
+$$;
 
 comment on function htdag.create_flow(text, text, interval) is
-  'Begin a flow without steps; add them with add_step. p_timeout bounds each run from its start.';
+  'Begin a flow without steps; add them with add_step. p_timeout bounds each run from its start. Raises HT003 when the flow exists.';
 
 create or replace function htdag.add_step(
   p_flow          text,
@@ -371,6 +454,8 @@ as $$
 declare
   v_spec jsonb;
 begin
+  -- Two sessions that each add a step take turns, so that both are added.
+  perform from htdag.flows where name = p_flow for no key update;
   select v.spec into v_spec
     from htdag.flows f
     join htdag.flow_versions v using (flow_id)
