@@ -227,7 +227,15 @@ var watchCases = []watchCase{
 	}, nil},
 	{"16 hard links", func(t *testing.T, dir string) {
 		must(t, os.Link(in(dir, "old.go"), in(dir, "sub/hard.go")))
-	}, onlyPaths("sub/hard.go")},
+	}, func(t *testing.T, facts []Change, scans []string) {
+		if !slices.Contains(pathsOf(facts), "sub/hard.go") {
+			t.Errorf("facts %q", pathsOf(facts))
+		}
+	}},
+	{"16 a write through one of two hard links", func(t *testing.T, dir string) {
+		must(t, os.Link(in(dir, "old.go"), in(dir, "sub/hard.go")))
+		write(t, dir, "old.go", "package both")
+	}, onlyPaths("old.go", "sub/hard.go")},
 	{"19 names with spaces, newlines, broken UTF-8, backslashes", func(t *testing.T, dir string) {
 		for _, n := range []string{"a b.go", "new\nline.go", "bad\xff\xfe.go", `back\x41slash.go`, "日本.go", "-flag", "dir \xfe/x.go", "...", "tab\t"} {
 			write(t, dir, n, n)
@@ -420,17 +428,26 @@ func TestConstantWriter(t *testing.T) {
 // TestOneRecordPerQuietPeriod is case 3 for a set of files.
 func TestOneRecordPerQuietPeriod(t *testing.T) {
 	dir := oldTree(t)
-	w := watch(t, dir, Options{DebounceDelay: 400 * time.Millisecond})
-	w.changes()
-	for i := range 20 {
-		write(t, dir, fmt.Sprintf("f%d.go", i), "x")
-	}
-	w.agrees()
-	w.set(func() {
-		if len(w.calls) != 1 || len(w.calls[0]) != 20 {
-			t.Errorf("%d calls, want one with 20 changes", len(w.calls))
+	const delay = 400 * time.Millisecond
+	w := watch(t, dir, Options{DebounceDelay: delay})
+	for try := 0; ; try++ {
+		w.changes()
+		start := time.Now()
+		for i := range 20 {
+			write(t, dir, fmt.Sprintf("f%d.go", i), fmt.Sprint(try))
 		}
-	})
+		took := time.Since(start)
+		w.agrees()
+		if took > delay/2 && try < 10 {
+			continue // the machine was busy elsewhere
+		}
+		w.set(func() {
+			if len(w.calls) != 1 || len(w.calls[0]) != 20 {
+				t.Errorf("%d calls, want one with 20 changes", len(w.calls))
+			}
+		})
+		return
+	}
 }
 
 // TestGitCheckout is case 11: a switch of branches is one scan, not a thousand

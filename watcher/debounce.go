@@ -34,6 +34,7 @@ type dirtySet struct {
 type entry struct {
 	path        string // escaped; "" is the root itself and means only that its rules want a look
 	first, last time.Time
+	linked      bool      // only because another name of the file was touched
 	failures    int       // times it could not be recorded
 	retryAt     time.Time // not before; zero when it never failed
 }
@@ -57,7 +58,12 @@ func newDirtySet(delay, maxWait, retry time.Duration, burst int) *dirtySet {
 }
 
 // mark adds a path or notes that it was touched again.
-func (d *dirtySet) mark(path string, now time.Time) {
+func (d *dirtySet) mark(path string, now time.Time) { d.add(path, now, false) }
+
+// markLinked marks a path because another name of its file was touched.
+func (d *dirtySet) markLinked(path string, now time.Time) { d.add(path, now, true) }
+
+func (d *dirtySet) add(path string, now time.Time, linked bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.scan.reason != "" {
@@ -66,9 +72,10 @@ func (d *dirtySet) mark(path string, now time.Time) {
 	}
 	if e, ok := d.paths[path]; ok {
 		e.last = now
+		e.linked = e.linked && linked
 		return
 	}
-	d.paths[path] = &entry{path: path, first: now, last: now}
+	d.paths[path] = &entry{path: path, first: now, last: now, linked: linked}
 	d.newAt = now
 	if len(d.paths) == 1 {
 		d.signal()
@@ -237,7 +244,7 @@ func (d *dirtySet) back(e *entry, at time.Time, failures int) {
 	e.retryAt = at
 	e.failures += failures
 	if newer, ok := d.paths[e.path]; ok { // touched meanwhile
-		e.last = newer.last
+		e.last, e.linked = newer.last, e.linked && newer.linked
 	}
 	d.paths[e.path] = e
 	d.signal()

@@ -127,6 +127,9 @@ func (w *Watcher) examine(ctx context.Context, rs *rootState, e *entry) (Change,
 	seen := File{Path: e.path, SeenAt: now}
 	if fi, err := os.Lstat(filepath.Join(rs.path, name)); err == nil && fi.Mode().IsRegular() {
 		seen = w.reader.owners.file(name, fi, now)
+		if !e.linked {
+			w.markOthers(rs, e.path, fi)
+		}
 		// Not every write makes an event (through a memory map, on a polled
 		// directory); a file written a moment ago is not settled either way.
 		if age := now.Sub(fi.ModTime()); !overdue && age >= 0 && age < w.opts.DebounceDelay {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -54,6 +53,11 @@ func (w *Watcher) handle(ev fsnotify.Event) {
 			w.sync(child, true, false) // it may have become readable
 		}
 	default:
+		if ev.Has(fsnotify.Chmod) { // also when it has got another name
+			if fi, err := os.Lstat(path); err == nil && fi.Mode().IsRegular() {
+				w.links.note(rs, EscapePath(rel), fi)
+			}
+		}
 		w.touched(parent, name)
 	}
 }
@@ -98,6 +102,9 @@ func (w *Watcher) appeared(parent *node, name, path string) {
 	if err == nil && !fi.Mode().IsRegular() && !parent.files[name] {
 		return // a link or a FIFO, and no file was there before
 	}
+	if err == nil && fi.Mode().IsRegular() {
+		w.links.note(parent.rs, EscapePath(filepath.Join(parent.rel, name)), fi)
+	}
 	w.touched(parent, name)
 }
 
@@ -121,9 +128,6 @@ func (w *Watcher) trouble(ctx context.Context, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	reason := "events were lost: " + err.Error()
-	if errors.Is(err, syscall.EINVAL) {
-		return // fsnotify let go of a directory that the kernel had let go of already
-	}
 	if errors.Is(err, fsnotify.ErrEventOverflow) {
 		reason = "too many events at once, some were lost"
 	}

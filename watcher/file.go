@@ -101,7 +101,8 @@ type sysInfo struct {
 	id       fileID
 	uid      uint32
 	hasOwner bool
-	changed  int64 // time of the last change of content or attributes, ns; 0 where unknown
+	links    uint64 // names of the file; 0 where unknown
+	changed  int64  // time of the last change of content or attributes, ns; 0 where unknown
 }
 
 // stamp is what two looks at a file are compared by.
@@ -114,6 +115,15 @@ type stamp struct {
 func stampOf(fi fs.FileInfo) stamp {
 	sys := sysOf(fi)
 	return stamp{fi.Size(), fi.ModTime().UnixNano(), sys.changed, fi.Mode(), sys.id}
+}
+
+// lastChange is when content or attributes last changed; where the system does
+// not say that, when the content did, which anyone can set to any time.
+func lastChange(fi fs.FileInfo) time.Time {
+	if at := sysOf(fi).changed; at != 0 {
+		return time.Unix(0, at)
+	}
+	return fi.ModTime()
 }
 
 // owners remembers user names; looking one up reads /etc/passwd or worse.

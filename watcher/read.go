@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
 )
 
@@ -37,6 +38,7 @@ type Reader struct{ owners owners }
 func (r *Reader) ReadFile(ctx context.Context, root, path string, limit int64) (Content, error) {
 	c, err := r.owners.read(ctx, root, path, limit, false)
 	if err == errChanged {
+		pause(ctx, young)
 		c, err = r.owners.read(ctx, root, path, limit, false)
 	}
 	if err == errChanged {
@@ -48,6 +50,10 @@ func (r *Reader) ReadFile(ctx context.Context, root, path string, limit int64) (
 	return c, nil
 }
 
+// young is how long after a change two stats cannot be told apart by their times:
+// kernels stamp files from a clock that ticks every 1 to 10 ms.
+const young = 20 * time.Millisecond
+
 var errChanged = fmt.Errorf("%w just now", ErrBusy)
 
 // read is one try. Where torn is set, a file that keeps changing is taken as far
@@ -58,29 +64,30 @@ func (o *owners) read(ctx context.Context, root, path string, limit int64, torn 
 		return Content{}, err
 	}
 	seen := time.Now()
-	dir, err := os.OpenRoot(root)
-	if err != nil {
-		return Content{}, err
-	}
-	defer dir.Close()
-	// os.Root follows links that stay inside it, so each element is looked at.
+	// os.Root keeps the open inside the root whatever happens meanwhile, but it
+	// follows links that stay inside, so each element is looked at first.
 	for i := 0; i < len(name); i++ {
 		if !os.IsPathSeparator(name[i]) {
 			continue
 		}
-		if fi, err := dir.Lstat(name[:i]); err != nil {
+		if fi, err := os.Lstat(filepath.Join(root, name[:i])); err != nil {
 			return Content{}, notThere(err)
 		} else if !fi.IsDir() {
 			return Content{}, fmt.Errorf("%s is no longer a directory: %w", EscapePath(name[:i]), fs.ErrNotExist)
 		}
 	}
-	found, err := dir.Lstat(name)
+	found, err := os.Lstat(filepath.Join(root, name))
 	if err != nil {
 		return Content{}, notThere(err)
 	}
 	if !found.Mode().IsRegular() {
 		return Content{}, ErrNotRegular
 	}
+	dir, err := os.OpenRoot(root)
+	if err != nil {
+		return Content{}, err
+	}
+	defer dir.Close()
 	f, err := dir.OpenFile(name, os.O_RDONLY|openFlags, 0)
 	if err != nil {
 		return Content{}, notThere(err)
@@ -92,6 +99,9 @@ func (o *owners) read(ctx context.Context, root, path string, limit int64, torn 
 	}
 	if !os.SameFile(found, before) || !before.Mode().IsRegular() {
 		return Content{}, errChanged // something else took the name in between
+	}
+	if age := time.Since(lastChange(before)); !torn && age >= 0 && age < young {
+		return Content{}, errChanged
 	}
 	c := Content{File: o.file(name, before, seen)}
 	n, err := c.fill(ctx, f, before.Size(), limit, torn)

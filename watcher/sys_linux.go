@@ -15,6 +15,7 @@ func sysOf(fi fs.FileInfo) sysInfo {
 		id:       fileID{dev: uint64(st.Dev), inode: st.Ino},
 		uid:      st.Uid,
 		hasOwner: true,
+		links:    uint64(st.Nlink),
 		changed:  st.Ctim.Nano(),
 	}
 }

@@ -17,5 +17,6 @@ func sysOf(fi fs.FileInfo) sysInfo {
 		id:       fileID{dev: uint64(st.Dev), inode: uint64(st.Ino)},
 		uid:      st.Uid,
 		hasOwner: true,
+		links:    uint64(st.Nlink),
 	}
 }

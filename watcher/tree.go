@@ -114,6 +114,7 @@ func (w *Watcher) lose(rs *rootState) {
 	}
 	rs.stale = false
 	clear(rs.rules)
+	w.links.forget(rs)
 	rs.dirty.clear()
 }
 
@@ -226,8 +227,9 @@ func (w *Watcher) sync(n *node, report, deep bool) {
 func (w *Watcher) compare(n *node, e fs.DirEntry, stamps map[string]stamp, report bool) {
 	name := e.Name()
 	known := n.files[name]
-	if stamps != nil {
-		if fi, err := e.Info(); err == nil {
+	if fi, err := e.Info(); err == nil {
+		w.links.note(n.rs, EscapePath(filepath.Join(n.rel, name)), fi)
+		if stamps != nil {
 			s, had := n.stamps[name]
 			stamps[name] = stampOf(fi)
 			known = known && had && s == stamps[name]

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -25,7 +26,9 @@ type Recorder interface {
 	RecordChanges(ctx context.Context, root Root, changes []Change) error
 	// RequestScan asks for a whole scan of the root: at start, after an overflow,
 	// for a burst of more than BurstSize changes, and now and then. A scan that is
-	// under way does not answer the request: one must begin after it.
+	// under way does not answer the request: one must begin after it has ended.
+	// What a scan finds must give way to facts that were seen later, File.SeenAt
+	// says when; what it does not find was last seen before it began.
 	RequestScan(ctx context.Context, root Root, reason string) error
 }
 
@@ -106,7 +109,8 @@ type Watcher struct {
 
 	mu      sync.Mutex
 	roots   map[int32]*rootState
-	ids     map[fileID]*node           // watched directories, to notice that one has moved
+	ids     map[fileID]*node // watched directories, to notice that one has moved
+	links   hardLinks
 	infos   map[string][]*node         // directories of exclude files -> work trees they rule
 	notify  *notifier                  // nil where the system has none to give
 	short   bool                       // the system ran out of watches, and that was said
@@ -121,6 +125,7 @@ func New(opts Options, rec Recorder, log *slog.Logger) *Watcher {
 		log:   log,
 		roots: map[int32]*rootState{},
 		ids:   map[fileID]*node{},
+		links: hardLinks{},
 		infos: map[string][]*node{},
 	}
 }
@@ -161,12 +166,16 @@ func (w *Watcher) Run(ctx context.Context, roots ...Root) error {
 	w.mu.Unlock()
 	defer w.shutdown()
 	for _, r := range roots {
-		if err := w.Add(r); err != nil {
+		if err := w.Add(r); ctx.Err() != nil {
+			return nil
+		} else if err != nil {
 			return err
 		}
 	}
 	wg.Go(func() { w.upkeep(ctx) })
-	w.listen(ctx, n)
+	lost := make(chan error, 1)
+	wg.Go(func() { relay(ctx, n.errors, lost) })
+	w.listen(ctx, n.events, lost)
 	return nil
 }
 
@@ -181,23 +190,42 @@ func (w *Watcher) shutdown() {
 }
 
 // listen turns events into marks until ctx ends.
-func (w *Watcher) listen(ctx context.Context, n *notifier) {
+func (w *Watcher) listen(ctx context.Context, events <-chan fsnotify.Event, lost <-chan error) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case ev, ok := <-n.events:
+		case ev, ok := <-events:
 			if !ok {
-				n.events = nil
+				events = nil
 				continue
 			}
 			w.handle(ev)
-		case err, ok := <-n.errors:
-			if !ok {
-				n.errors = nil
-				continue
-			}
+		case err := <-lost:
 			w.trouble(ctx, err)
+		}
+	}
+}
+
+// relay takes errors from fsnotify and keeps one for the listener. It must not
+// wait for anything: fsnotify may hold its own lock while it hands over an error,
+// and the listener, while it handles an event, may want that lock.
+func relay(ctx context.Context, errs <-chan error, lost chan<- error) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case err, ok := <-errs:
+			if !ok {
+				return
+			}
+			if errors.Is(err, syscall.EINVAL) {
+				continue // it let go of a directory that the kernel had let go of already
+			}
+			select {
+			case lost <- err:
+			default: // one is enough: it leads to a scan of everything
+			}
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -48,6 +49,7 @@ type keeper struct {
 	running int
 	wg      sync.WaitGroup
 	gate    func() // called before changes are accepted
+	oneScan sync.Mutex
 }
 
 func (k *keeper) RecordChanges(ctx context.Context, root Root, changes []Change) error {
@@ -119,6 +121,8 @@ func (k *keeper) RequestScan(ctx context.Context, root Root, reason string) erro
 }
 
 func (k *keeper) scan(ctx context.Context, root Root) {
+	k.oneScan.Lock()
+	defer k.oneScan.Unlock()
 	start := time.Now()
 	type found struct {
 		seen time.Time
@@ -313,13 +317,15 @@ func (w *watched) agrees() {
 	w.t.Helper()
 	want := w.onDisk()
 	var diff string
-	w.until(func() string { return "recorded (-) differs from disk (+):\n" + diff }, func() bool {
+	w.until(func() string {
+		return "recorded (-) differs from disk (+):\n" + diff + cmp.Diff(w.snapshot(), want, cmp.AllowUnexported(fact{}))
+	}, func() bool {
 		if !w.idle() {
 			diff = "not idle: " + fmt.Sprintf("%+v", w.w.Status())
 			return false
 		}
-		diff = cmp.Diff(w.snapshot(), want, cmp.AllowUnexported(fact{}))
-		return diff == ""
+		diff = ""
+		return maps.Equal(w.snapshot(), want)
 	})
 }
 
