@@ -10,8 +10,8 @@ import (
 // names one the grammar lacks is reported by every extraction, so a typing
 // mistake cannot hide.
 //
-// python.go is the shortest complete example. To see the tree of a snippet, put it
-// in a test and log treesitter.Tree, or read the grammar's src/node-types.json.
+// python.go is a complete example. To see the tree of a snippet, print the
+// treesitter.Tree of it in a test.
 type treeRules struct {
 	language string // name of the language, for errors
 	grammar  func() unsafe.Pointer
@@ -37,18 +37,25 @@ type treeRules struct {
 	decisions map[string]int
 	operators []string // boolean operators, where they fill a field
 
-	// Comments and scopes.
-	comments   []string                                              // node types of comments
-	attached   []string                                              // node types that may stand between a comment and its definition, and belong to it
-	wrappers   []string                                              // node types that belong to the definition inside them: export, decorated
-	local      []string                                              // node types inside which variables are nobody else's business
-	signature  []string                                              // like local, but the names bound inside are the function's: parameter lists
-	skip       []string                                              // node types nothing is taken out of
-	isDoc      func(comment []byte) bool                             // whether a comment before a definition documents it
-	joinDocs   bool                                                  // whether several comments in a row are one documentation
-	docInside  func(w *treeWalk, body int) string                    // documentation at the start of a body, for languages that keep it there
-	docOf      func(w *treeWalk, attached int) (doc string, ok bool) // documentation in an attached node, which is no part of the definition then; not ok ends the search
-	docLoosely bool                                                  // whether blank lines may come between documentation and definition
+	// Scopes.
+	wrappers  []string // node types that belong to the definition inside them: export, decorated
+	local     []string // node types inside which variables are nobody else's business
+	signature []string // like local, but the names bound inside are the function's: parameter lists
+	skip      []string // node types nothing is taken out of
+
+	// Documentation. Comments and attached nodes count where they stand directly
+	// before a definition.
+	comments   []string                  // node types of comments
+	attached   []string                  // node types that may stand among them and belong to the definition: attributes
+	isDoc      func(comment []byte) bool // whether a comment is documentation
+	joinDocs   bool                      // whether several comments in a row are one documentation
+	docLoosely bool                      // whether blank lines may come between documentation and definition
+	// docOf reads documentation in an attached node, which is no part of the
+	// definition then; not ok ends the search.
+	docOf func(w *treeWalk, attached int) (doc string, ok bool)
+	// docInside reads documentation at the start of a body, for languages that keep
+	// it there.
+	docInside func(w *treeWalk, body int) string
 
 	// What the table cannot say. A visit function handles all nodes of a type, before
 	// the rules do, and says whether to go on inside; imports are found this way.
@@ -62,15 +69,14 @@ type treeRules struct {
 type defineRule struct {
 	node   string              // node type
 	where  map[string][]string // the rule holds only where these fields have one of these node types
-	kind   string              // of the symbol
-	inside map[string]string   // other kinds, by the kind of the symbol around; "" where it defines nothing
+	kind   string              // of the symbol; "" where it defines nothing
+	inside map[string]string   // the kind where it is another, by the kind of the symbol around
 	name   string              // path of fields to the name, "declarator.name"
 	body   string              // path of fields to the body; the signature ends before it
 
 	callable bool // calls and decisions inside are its own
 	scope    bool // definitions inside are its members
 	data     bool // a variable or constant: local inside functions, and only its first definition counts
-
 	overload bool // belongs to a neighbour of the same name before it that has no body
 
 	// refine looks closer: it may change the symbol, or return false where the node
@@ -89,8 +95,8 @@ type memberRule struct {
 type callRule struct {
 	node   string
 	callee string
-	ignore []string // names that are no calls: keywords that look like functions
-	accept func(w *treeWalk, node int) bool
+	ignore []string                         // names that are no calls: keywords that look like functions
+	accept func(w *treeWalk, node int) bool // whether it is a call at all; nil for yes
 }
 
 // bindRule says that a node gives a name a meaning, and where its type can be read:

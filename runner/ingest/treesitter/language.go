@@ -48,6 +48,7 @@ type Language struct {
 	named  map[string][]Kind
 	tokens map[string][]Kind
 	fields map[string]Field
+	names  []string // by Field
 }
 
 // NewLanguage resolves the names of a grammar, given as the pointer that the
@@ -64,7 +65,7 @@ func NewLanguage(name string, grammar unsafe.Pointer) (*Language, error) {
 	if !C.ts_parser_set_language(p, ts) {
 		return nil, fmt.Errorf("grammar of %s has a format that the tree-sitter runtime does not know; pin another version of it", name)
 	}
-	l := &Language{name: name, ts: ts, named: map[string][]Kind{}, tokens: map[string][]Kind{}, fields: map[string]Field{}}
+	l := &Language{name: name, ts: ts, named: map[string][]Kind{}, tokens: map[string][]Kind{}, fields: map[string]Field{}, names: []string{""}}
 	for k := C.TSSymbol(0); k < C.TSSymbol(C.ts_language_symbol_count(ts)); k++ {
 		kind := C.GoString(C.ts_language_symbol_name(ts, k))
 		l.kinds = append(l.kinds, kind)
@@ -76,7 +77,9 @@ func NewLanguage(name string, grammar unsafe.Pointer) (*Language, error) {
 		}
 	}
 	for f := C.TSFieldId(1); f <= C.TSFieldId(C.ts_language_field_count(ts)); f++ {
-		l.fields[C.GoString(C.ts_language_field_name_for_id(ts, f))] = Field(f)
+		field := C.GoString(C.ts_language_field_name_for_id(ts, f))
+		l.fields[field] = Field(f)
+		l.names = append(l.names, field)
 	}
 	return l, nil
 }

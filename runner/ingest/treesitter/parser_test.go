@@ -3,7 +3,6 @@ package treesitter_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -43,29 +42,6 @@ func newParser(t testing.TB, limits treesitter.Limits) *treesitter.Parser {
 	return p
 }
 
-// outline writes a tree with one node a line: indentation, field, kind, row, text.
-func outline(tree *treesitter.Tree, fields ...string) string {
-	var w strings.Builder
-	depth := make([]int, len(tree.Nodes))
-	for i, n := range tree.Nodes {
-		if p := tree.Parent(i); p != treesitter.None {
-			depth[i] = depth[p] + 1
-		}
-		fmt.Fprintf(&w, "%s", strings.Repeat(" ", depth[i]))
-		for _, name := range fields {
-			if f, ok := tree.Language.Field(name); ok && n.Field == f {
-				fmt.Fprintf(&w, "%s: ", name)
-			}
-		}
-		fmt.Fprintf(&w, "%s %d", tree.Language.KindName(n.Kind), n.Row)
-		if tree.First(i) == treesitter.None {
-			fmt.Fprintf(&w, " %s", tree.Text(i))
-		}
-		w.WriteByte('\n')
-	}
-	return w.String()
-}
-
 func TestParse(t *testing.T) {
 	p := newParser(t, treesitter.Limits{})
 	tree, err := p.Parse(context.Background(), javascriptLanguage(t), []byte("f(a)\nif (x && y) z()\n"))
@@ -84,12 +60,12 @@ func TestParse(t *testing.T) {
     left: identifier 1 x
     operator: && 1 &&
     right: identifier 1 y
-  expression_statement 1
+  consequence: expression_statement 1
    call_expression 1
     function: identifier 1 z
     arguments: arguments 1 ()
 `
-	got := outline(tree, "function", "arguments", "condition", "left", "operator", "right")
+	got := tree.String()
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("tree (-want +got):\n%s", diff)
 	}
@@ -192,7 +168,7 @@ func TestParseLimits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := outline(tree), "program 0\n expression_statement 0\n  identifier 0 x\n"; got != want {
+	if got, want := tree.String(), "program 0\n expression_statement 0\n  identifier 0 x\n"; got != want {
 		t.Errorf("after a timeout: got\n%swant\n%s", got, want)
 	}
 

@@ -24,7 +24,7 @@ func TestPoolConcurrent(t *testing.T) {
 	}
 	shape := func(i int) (shape string, err error) {
 		err = pool.Parse(context.Background(), languages[i%2], []byte(texts[i]), func(tree *treesitter.Tree) error {
-			shape = outline(tree)
+			shape = tree.String()
 			return nil
 		})
 		return shape, err

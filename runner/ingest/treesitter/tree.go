@@ -1,5 +1,10 @@
 package treesitter
 
+import (
+	"fmt"
+	"strings"
+)
+
 // None is the index of no node: the parent of the root, a child that is missing.
 const None = -1
 
@@ -68,4 +73,27 @@ func (t *Tree) Child(i int, f Field) int {
 		}
 	}
 	return None
+}
+
+// String writes the tree for people who write rules for it, one node a line: its
+// field, its kind, the 0-based line it begins on, and its text where it has no
+// children.
+func (t *Tree) String() string {
+	var w strings.Builder
+	depth := make([]int, len(t.Nodes))
+	for i, n := range t.Nodes {
+		if p := t.Parent(i); p != None {
+			depth[i] = depth[p] + 1
+		}
+		w.WriteString(strings.Repeat(" ", depth[i]))
+		if n.Field != 0 {
+			w.WriteString(t.Language.names[n.Field] + ": ")
+		}
+		fmt.Fprintf(&w, "%s %d", t.Language.KindName(n.Kind), n.Row)
+		if t.First(i) == None {
+			fmt.Fprintf(&w, " %s", t.Text(i))
+		}
+		w.WriteByte('\n')
+	}
+	return w.String()
 }
