@@ -39,13 +39,8 @@ type Status struct {
 // when both are current. Processes that call it at once wait for one another.
 func Up(ctx context.Context, pool *pgxpool.Pool) error {
 	return locked(ctx, pool, func(conn *pgx.Conn) error {
-		status, err := statusOf(ctx, conn)
-		if err != nil {
+		if _, err := understood(ctx, conn); err != nil {
 			return err
-		}
-		if status.Migration > status.LatestMigration {
-			return fmt.Errorf("%w: it is at migration %d, this binary knows %d; use the newer binary, or another database",
-				ErrNewerDatabase, status.Migration, status.LatestMigration)
 		}
 		if err := withMigrate(pool, func(m *migrate.Migrate) error { return m.Up() }); err != nil {
 			return fmt.Errorf("migrate the database: %w", err)
@@ -57,15 +52,32 @@ func Up(ctx context.Context, pool *pgxpool.Pool) error {
 	})
 }
 
-// Down takes back n migrations (all when n is 0) after removing the functions.
-// It destroys what those migrations' tables hold.
+// understood returns the status of a database unless a newer binary made it.
+func understood(ctx context.Context, conn *pgx.Conn) (Status, error) {
+	status, err := statusOf(ctx, conn)
+	if err == nil && status.Migration > status.LatestMigration {
+		err = fmt.Errorf("%w: it is at migration %d, this binary knows %d; use the newer binary, or another database",
+			ErrNewerDatabase, status.Migration, status.LatestMigration)
+	}
+	return status, err
+}
+
+// Down takes back n migrations, or all when n is 0 or more than there are, after
+// removing the functions. It destroys what those migrations' tables hold.
 func Down(ctx context.Context, pool *pgxpool.Pool, n int) error {
+	if n < 0 {
+		return fmt.Errorf("migrate down by %d: the number must not be negative", n)
+	}
 	return locked(ctx, pool, func(conn *pgx.Conn) error {
+		status, err := understood(ctx, conn)
+		if err != nil {
+			return err
+		}
 		if err := uninstall(ctx, conn); err != nil {
 			return fmt.Errorf("remove functions: %w", err)
 		}
-		err := withMigrate(pool, func(m *migrate.Migrate) error {
-			if n == 0 {
+		err = withMigrate(pool, func(m *migrate.Migrate) error {
+			if n == 0 || n >= status.Migration { // they are numbered without gaps
 				return m.Down()
 			}
 			return m.Steps(-n)

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/url"
+	"regexp"
 	"strings"
 	"time"
 
@@ -29,7 +29,7 @@ type Options struct {
 func Open(ctx context.Context, databaseURL string, opts Options) (*pgxpool.Pool, error) {
 	config, err := pgxpool.ParseConfig(databaseURL)
 	if err != nil {
-		return nil, fmt.Errorf("database URL %s: %w", Redact(databaseURL), err)
+		return nil, unusable(databaseURL, err)
 	}
 	if opts.ApplicationName == "" {
 		opts.ApplicationName = "htdag"
@@ -65,31 +65,50 @@ func checkServer(ctx context.Context, pool *pgxpool.Pool) error {
 	return nil
 }
 
-// explain adds what to do about the usual reasons for which a connection fails.
+// unusable says what is wrong with a URL. The parser's message quotes the URL, with
+// the password hidden where it finds one; it is left out in favour of ours.
+func unusable(databaseURL string, err error) error {
+	text := err.Error()
+	if i := strings.LastIndex(text, "`: "); i >= 0 {
+		text = text[i+len("`: "):]
+	}
+	return fmt.Errorf("database URL %s: %s (write it as postgres://USER:PASSWORD@HOST:PORT/DATABASE)", Redact(databaseURL), text)
+}
+
+// explain reduces the tree of errors of a connection that failed, one branch for
+// each address and way that was tried, to the one that says most, and adds what
+// to do about the usual ones.
 func explain(err error) error {
 	var pgErr *pgconn.PgError
+	var dnsErr *net.DNSError
 	var opErr *net.OpError
 	switch {
-	case errors.As(err, &pgErr) && pgErr.Code == "28P01":
-		return fmt.Errorf("%w (check the password in the URL or in ~/.pgpass)", err)
-	case errors.As(err, &pgErr) && pgErr.Code == "3D000":
-		return fmt.Errorf("%w (create it first: createdb NAME)", err)
+	case errors.As(err, &pgErr):
+		hint := map[string]string{
+			"28P01": " (check the password in the URL or in ~/.pgpass)",
+			"28000": " (check the user in the URL, and the server's pg_hba.conf)",
+			"3D000": " (create it first: createdb NAME)",
+			"53300": " (close other connections, or raise max_connections)",
+		}[pgErr.Code]
+		return fmt.Errorf("%w%s", pgErr, hint)
+	case errors.As(err, &dnsErr):
+		return fmt.Errorf("%w (check the host in the URL)", dnsErr)
 	case errors.As(err, &opErr):
-		return fmt.Errorf("%w (is the server running, and reachable from here?)", err)
+		return fmt.Errorf("%w (is the server running, and reachable from here?)", opErr)
 	}
 	return err
 }
 
-// Redact returns a database URL without its password, for messages and logs.
+var passwords = regexp.MustCompile(`(?i)(://[^:/?#@]*:).*@|\b((?:ssl)?password\s*=\s*)(?:'(?:[^'\\]|\\.)*'|[^\s&]*)`)
+
+// Redact returns a database URL (or keyword/value string) without its passwords,
+// for messages and logs. It may be malformed.
 func Redact(databaseURL string) string {
-	if u, err := url.Parse(databaseURL); err == nil && u.Scheme != "" {
-		return u.Redacted()
-	}
-	fields := strings.Fields(databaseURL)
-	for i, f := range fields {
-		if strings.HasPrefix(strings.ToLower(f), "password=") {
-			fields[i] = "password=xxxxx"
+	return passwords.ReplaceAllStringFunc(databaseURL, func(match string) string {
+		parts := passwords.FindStringSubmatch(match)
+		if parts[1] != "" {
+			return parts[1] + "xxxxx@"
 		}
-	}
-	return strings.Join(fields, " ")
+		return parts[2] + "xxxxx"
+	})
 }
