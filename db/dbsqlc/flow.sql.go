@@ -10,6 +10,40 @@ import (
 	"encoding/json"
 )
 
+const changeLimits = `-- name: ChangeLimits :one
+select htdag.set_limits(
+         p_flow                => f.name,
+         p_max_concurrent_runs => coalesce($1::integer, l.max_concurrent_runs),
+         p_rate_per_minute     => coalesce($2::integer, l.rate_per_minute),
+         p_cpu_threshold       => coalesce($3::double precision, l.cpu_threshold),
+         p_memory_threshold    => coalesce($4::double precision, l.memory_threshold))::boolean as is_set
+  from htdag.flows f
+  left join htdag.limits l using (flow_id)
+ where f.name = $5
+`
+
+type ChangeLimitsParams struct {
+	MaxConcurrentRuns *int32
+	RatePerMinute     *int32
+	CpuThreshold      *float64
+	MemoryThreshold   *float64
+	Flow              string
+}
+
+// Limits that are null here stay as they are.
+func (q *Queries) ChangeLimits(ctx context.Context, arg ChangeLimitsParams) (bool, error) {
+	row := q.db.QueryRow(ctx, changeLimits,
+		arg.MaxConcurrentRuns,
+		arg.RatePerMinute,
+		arg.CpuThreshold,
+		arg.MemoryThreshold,
+		arg.Flow,
+	)
+	var is_set bool
+	err := row.Scan(&is_set)
+	return is_set, err
+}
+
 const defineFlow = `-- name: DefineFlow :one
 select htdag.define_flow(p_spec => $1)::integer as version
 `

@@ -7,3 +7,15 @@ select htdag.define_flow(p_spec => @spec)::integer as version;
 -- name: SetLimits :one
 select htdag.set_limits(p_flow => @flow, p_max_concurrent_runs => sqlc.narg(max_concurrent_runs), p_rate_per_minute => sqlc.narg(rate_per_minute),
   p_cpu_threshold => sqlc.narg(cpu_threshold), p_memory_threshold => sqlc.narg(memory_threshold), p_only_if_unset => @only_if_unset)::boolean as is_set;
+
+-- name: ChangeLimits :one
+-- Limits that are null here stay as they are.
+select htdag.set_limits(
+         p_flow                => f.name,
+         p_max_concurrent_runs => coalesce(sqlc.narg(max_concurrent_runs)::integer, l.max_concurrent_runs),
+         p_rate_per_minute     => coalesce(sqlc.narg(rate_per_minute)::integer, l.rate_per_minute),
+         p_cpu_threshold       => coalesce(sqlc.narg(cpu_threshold)::double precision, l.cpu_threshold),
+         p_memory_threshold    => coalesce(sqlc.narg(memory_threshold)::double precision, l.memory_threshold))::boolean as is_set
+  from htdag.flows f
+  left join htdag.limits l using (flow_id)
+ where f.name = @flow;

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -83,6 +84,9 @@ func (a *app) migrate() *cobra.Command {
 	var yes bool
 	down := &cobra.Command{Use: "down", Short: "Take migrations back, with everything in their tables", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if steps < 0 {
+				return usagef("--steps is %d; it must not be negative", steps)
+			}
 			if !yes {
 				return usagef("migrate down destroys what is stored; say --yes if that is meant")
 			}
@@ -96,7 +100,7 @@ func (a *app) migrate() *cobra.Command {
 			}
 			return a.printMigration(cmd.Context(), pool)
 		}}
-	down.Flags().IntVar(&steps, "steps", 0, "number of migrations to take back; 0 means all")
+	down.Flags().IntVar(&steps, "steps", 0, "number of migrations to take back; 0, or more than there are, means all")
 	down.Flags().BoolVar(&yes, "yes", false, "destroy what the migrations' tables hold")
 	status := &cobra.Command{Use: "status", Short: "Say which migration a database is at", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -204,7 +208,8 @@ func (a *app) printServer(s localpg.Status) {
 	w.Flush()
 }
 
-// psql runs the client as a child, with the terminal's files, on the database.
+// psql runs the client as a child, with the terminal's files, on the database. An
+// interrupt reaches it as well, and is its own affair: it cancels a statement.
 func (a *app) psql(ctx context.Context, args []string) error {
 	url, err := a.url(ctx)
 	if err != nil {
@@ -220,10 +225,18 @@ func (a *app) psql(ctx context.Context, args []string) error {
 	}
 	// The URL travels in the environment: an argument would show the password in
 	// the list of processes.
-	cmd := exec.CommandContext(ctx, program, args...)
+	a.letGo()
+	cmd := exec.Command(program, args...)
 	cmd.Env = append(os.Environ(), libpqEnv(url)...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = a.stdin, a.stdout, a.stderr
-	return cmd.Run()
+	err = cmd.Run()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.ExitCode() > 0 {
+		return exitStatus(exit.ExitCode())
+	} else if err != nil {
+		return fmt.Errorf("run %s: %w", program, err)
+	}
+	return nil
 }
 
 // libpqEnv says in libpq's environment variables what a URL says.

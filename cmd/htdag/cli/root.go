@@ -6,7 +6,7 @@
 // given wins over its variable. The database is also taken from DATABASE_URL.
 //
 // Exit status: 0 when the verb did what it says, 1 when it failed, 2 when it was
-// called wrongly. Results go to standard output, messages and logs to standard error.
+// called wrongly; that of db psql is psql's. Results go to standard output, messages and logs to standard error.
 package cli
 
 import (
@@ -18,6 +18,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -30,6 +31,8 @@ type app struct {
 	stdout, stderr io.Writer
 	getenv         func(string) string
 	log            *slog.Logger
+	letGo          func()            // leaves interrupts to a child that has the terminal
+	variables      map[string]string // environment variables that set flags, by flag
 
 	databaseURL string
 	dataDir     string
@@ -45,22 +48,34 @@ func usagef(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{errUsage}, args...)...)
 }
 
+// exitStatus is the failure of a child that has told the user itself.
+type exitStatus int
+
+func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
+
 // Main runs the command and returns its exit status.
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer, getenv func(string) string) int {
-	ctx, stop := interruptible(stderr)
+	ctx, letGo, stop := interruptible(stderr)
 	defer stop()
-	a := &app{stdin: stdin, stdout: stdout, stderr: stderr, getenv: getenv}
+	a := &app{stdin: stdin, stdout: stdout, stderr: stderr, getenv: getenv, letGo: letGo, variables: map[string]string{}}
 	root := a.root()
 	root.SetArgs(args)
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
+	var child exitStatus
 	switch {
 	case err == nil:
 		return 0
+	case errors.As(err, &child):
+		return int(child)
 	case errors.Is(err, errUsage):
-		fmt.Fprintf(stderr, "htdag: %s\n", strings.TrimPrefix(err.Error(), errUsage.Error()+": "))
+		message := strings.TrimPrefix(err.Error(), errUsage.Error()+": ")
+		for flag, variable := range a.variables {
+			message = strings.Replace(message, "--"+flag+" is ", variable+" is ", 1)
+		}
+		fmt.Fprintf(stderr, "htdag: %s\n", message)
 		fmt.Fprintln(stderr, "Run htdag --help, or the verb with --help, to see how it is used.")
 		return 2
 	}
@@ -69,23 +84,25 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer, getenv func(
 }
 
 // interruptible returns a context that ends with the first interrupt; the second
-// ends the process at once.
-func interruptible(stderr io.Writer) (context.Context, func()) {
+// ends the process at once. After letGo interrupts do nothing here.
+func interruptible(stderr io.Writer) (ctx context.Context, letGo, stop func()) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	var free atomic.Bool
 	go func() {
-		s, ok := <-signals
-		if !ok {
-			return
-		}
-		fmt.Fprintf(stderr, "\n%s: finishing what is under way; once more to quit at once\n", s)
-		cancel(errInterrupted)
-		if _, ok := <-signals; ok {
-			os.Exit(130)
+		for s := range signals {
+			switch {
+			case free.Load():
+			case ctx.Err() == nil:
+				fmt.Fprintf(stderr, "\n%s: finishing what is under way; once more to quit at once\n", s)
+				cancel(errInterrupted)
+			default:
+				os.Exit(130)
+			}
 		}
 	}()
-	return ctx, func() { signal.Stop(signals); close(signals); cancel(nil) }
+	return ctx, func() { free.Store(true) }, func() { signal.Stop(signals); close(signals); cancel(nil) }
 }
 
 var errInterrupted = errors.New("interrupted")
@@ -145,6 +162,7 @@ func (a *app) fromEnvironment(flags *pflag.FlagSet) error {
 		if err := flags.Set(f.Name, value); err != nil {
 			wrong = usagef("environment variable %s=%q: %s", name, value, err)
 		}
+		a.variables[f.Name] = name
 	})
 	if a.databaseURL == "" {
 		a.databaseURL = a.getenv("DATABASE_URL")

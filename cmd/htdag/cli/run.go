@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"slices"
+
 	"github.com/spf13/cobra"
 
 	"github.com/htdag/htdag/db"
@@ -24,6 +26,12 @@ func (a *app) runCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
+			if err := s.checkRunner(); err != nil {
+				return err
+			}
+			if len(s.queues) == 0 || slices.Contains(s.queues, "") {
+				return usagef("--queues names no queue; leave it out to read queue default")
+			}
 			pool, err := a.open(ctx, db.Options{ApplicationName: "htdag run", MaxConns: int32(s.concurrency) + spareConns}, true)
 			if err != nil {
 				return err

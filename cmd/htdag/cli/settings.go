@@ -1,11 +1,15 @@
 package cli
 
 import (
+	"cmp"
+	"math"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/htdag/htdag/db/dbsqlc"
 	"github.com/htdag/htdag/watcher"
 )
 
@@ -46,31 +50,60 @@ func (s *settings) watchFlags(cmd *cobra.Command) {
 	f.Float64Var(&s.memoryThreshold, "memory-threshold", 0.8, "share of memory in use above which they wait")
 }
 
-// limitsGiven says whether any of the limits was set by flag or environment. They
-// live in the database; what nobody sets stays as it is there.
-func limitsGiven(cmd *cobra.Command) bool {
-	for _, name := range []string{"max-concurrent-dags", "rate-limit-per-minute", "cpu-threshold", "memory-threshold"} {
-		if cmd.Flags().Changed(name) {
-			return true
-		}
+// limits are those that were set by flag or environment. They live in the
+// database; what nobody sets stays as it is there.
+func (s *settings) limits(cmd *cobra.Command) dbsqlc.ChangeLimitsParams {
+	p := dbsqlc.ChangeLimitsParams{Flow: "ingest_file"}
+	given := cmd.Flags().Changed
+	if dags := int32(s.maxConcurrentDags); given("max-concurrent-dags") {
+		p.MaxConcurrentRuns = &dags
 	}
-	return false
+	if rate := int32(s.rateLimitPerMinute); given("rate-limit-per-minute") {
+		p.RatePerMinute = &rate
+	}
+	if given("cpu-threshold") {
+		p.CpuThreshold = &s.cpuThreshold
+	}
+	if given("memory-threshold") {
+		p.MemoryThreshold = &s.memoryThreshold
+	}
+	return p
+}
+
+// mostConcurrent bounds the handlers of one runner; each may take a connection.
+const mostConcurrent = 1000
+
+func (s *settings) checkRunner() error {
+	return within("concurrency", s.concurrency, mostConcurrent)
 }
 
 func (s *settings) check() error {
-	switch {
-	case s.debounceMs <= 0:
-		return usagef("--debounce-delay-ms is %d; it must be more than 0", s.debounceMs)
-	case s.concurrency <= 0:
-		return usagef("--concurrency is %d; it must be more than 0", s.concurrency)
-	case s.maxConcurrentDags <= 0:
-		return usagef("--max-concurrent-dags is %d; it must be more than 0", s.maxConcurrentDags)
-	case s.rateLimitPerMinute <= 0:
-		return usagef("--rate-limit-per-minute is %d; it must be more than 0", s.rateLimitPerMinute)
-	case s.cpuThreshold <= 0 || s.cpuThreshold > 1:
-		return usagef("--cpu-threshold is %g; it must be above 0 and at most 1", s.cpuThreshold)
-	case s.memoryThreshold <= 0 || s.memoryThreshold > 1:
-		return usagef("--memory-threshold is %g; it must be above 0 and at most 1", s.memoryThreshold)
+	if s.codebase != strings.TrimSpace(s.codebase) {
+		return usagef("--codebase is %q; it must not begin or end with a blank", s.codebase)
+	}
+	const hour = 3_600_000
+	return cmp.Or(
+		s.checkRunner(),
+		within("debounce-delay-ms", s.debounceMs, hour),
+		within("max-concurrent-dags", s.maxConcurrentDags, math.MaxInt32),
+		within("rate-limit-per-minute", s.rateLimitPerMinute, math.MaxInt32),
+		share("cpu-threshold", s.cpuThreshold),
+		share("memory-threshold", s.memoryThreshold),
+	)
+}
+
+// within checks a number that must be from 1 to most.
+func within(flag string, n, most int) error {
+	if n < 1 || n > most {
+		return usagef("--%s is %d; it must be from 1 to %d", flag, n, most)
+	}
+	return nil
+}
+
+// share checks a number that must be above 0 and at most 1, which NaN is not.
+func share(flag string, x float64) error {
+	if !(x > 0 && x <= 1) {
+		return usagef("--%s is %g; it must be above 0 and at most 1", flag, x)
 	}
 	return nil
 }

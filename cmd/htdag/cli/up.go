@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -23,7 +26,12 @@ func (a *app) up() *cobra.Command {
 		Use:   "up [flags] DIR...",
 		Short: "Ingest source trees and keep them current",
 		Long:  "Starts what is needed (a local PostgreSQL when no database is named), brings the\ndatabase to this version, ingests the directories, and then watches them. Ctrl-C stops.",
-		Args:  cobra.MinimumNArgs(1),
+		Args: func(_ *cobra.Command, dirs []string) error {
+			if len(dirs) == 0 || slices.Contains(dirs, "") {
+				return errors.New("name the directory to ingest, as in: htdag up path/to/source")
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, dirs []string) error {
 			if err := s.check(); err != nil {
 				return err
@@ -40,10 +48,8 @@ func (a *app) up() *cobra.Command {
 				return err
 			}
 			defer pool.Close()
-			if limitsGiven(cmd) {
-				if err := s.setLimits(cmd.Context(), pool); err != nil {
-					return err
-				}
+			if err := register(cmd.Context(), pool, roots, s.limits(cmd)); err != nil {
+				return err
 			}
 			return a.serve(cmd.Context(), pool, s, roots)
 		},
@@ -62,6 +68,9 @@ func checkRoots(ctx context.Context, dirs []string, s settings) ([]watcher.Root,
 		path, err := watcher.CheckRoot(dir)
 		if err != nil {
 			return nil, err
+		}
+		if !utf8.ValidString(path) {
+			return nil, fmt.Errorf("%q is not UTF-8, so the database cannot hold its name: rename it", path)
 		}
 		found := errors.New("found")
 		_, err = watcher.Scan(ctx, path, s.filter(), func(watcher.File) error { return found })
@@ -86,27 +95,36 @@ func checkRoots(ctx context.Context, dirs []string, s settings) ([]watcher.Root,
 	return roots, nil
 }
 
-func (s settings) setLimits(ctx context.Context, pool *pgxpool.Pool) error {
-	dags, rate := int32(s.maxConcurrentDags), int32(s.rateLimitPerMinute)
-	_, err := dbsqlc.New(pool).SetLimits(ctx, dbsqlc.SetLimitsParams{
-		Flow: "ingest_file", MaxConcurrentRuns: &dags, RatePerMinute: &rate,
-		CpuThreshold: &s.cpuThreshold, MemoryThreshold: &s.memoryThreshold,
+// register makes the roots known and sets the limits that were given: all of it or,
+// if a name is taken, nothing.
+func register(ctx context.Context, pool *pgxpool.Pool, roots []watcher.Root, limits dbsqlc.ChangeLimitsParams) error {
+	err := db.InTx(ctx, pool, func(tx pgx.Tx) error {
+		queries := dbsqlc.New(tx)
+		for i, r := range roots {
+			id, err := queries.RegisterCodebase(ctx, r.Name, r.Path)
+			if err != nil {
+				return err
+			}
+			roots[i].CodebaseID = id
+		}
+		if limits == (dbsqlc.ChangeLimitsParams{Flow: limits.Flow}) {
+			return nil
+		}
+		_, err := queries.ChangeLimits(ctx, limits)
+		return err
 	})
-	return db.Error(err)
+	if errors.Is(err, db.ErrState) {
+		return fmt.Errorf("%w; --codebase NAME gives it another name", err)
+	}
+	return err
 }
 
 // serve runs a runner and a watcher for the roots until the ingestion is done or,
 // when watching, until ctx ends.
 func (a *app) serve(ctx context.Context, pool *pgxpool.Pool, s settings, roots []watcher.Root) error {
-	queries := dbsqlc.New(pool)
 	queues := []string{"default"}
 	d := &disk{filters: map[string]watcher.Filter{}}
-	for i, r := range roots {
-		id, err := queries.RegisterCodebase(ctx, r.Name, r.Path)
-		if err != nil {
-			return db.Error(err)
-		}
-		roots[i].CodebaseID = id
+	for _, r := range roots {
 		queues = append(queues, "root:"+r.Name)
 		d.filters[r.Path] = s.filterFor(r, roots)
 	}
