@@ -39,6 +39,7 @@ type process struct {
 	cmd            *exec.Cmd
 	stdout, stderr buffer
 	done           chan struct{} // closed when it has ended
+	waited         bool          // for its result, so that the test has seen what it said
 }
 
 // buffer is filled by one goroutine and read by others.
@@ -131,7 +132,7 @@ func start(t testing.TB, args []string, options ...option) *process {
 		default:
 			p.kill()
 		}
-		if t.Failed() {
+		if t.Failed() && !p.waited {
 			t.Logf("htdag %s\nstdout:\n%s\nstderr:\n%s", strings.Join(args, " "), p.stdout.String(), p.stderr.String())
 		}
 	})
@@ -160,6 +161,7 @@ func (p *process) wait() result {
 	case <-time.After(patience):
 		p.t.Fatalf("%s still runs after %s", p.cmd.Args, patience)
 	}
+	p.waited = p.cmd.ProcessState.Exited()
 	r := result{stdout: p.stdout.String(), stderr: p.stderr.String(), code: p.cmd.ProcessState.ExitCode()}
 	for _, bad := range []string{"panic:", "fatal error:", "DATA RACE", "goroutine "} {
 		if strings.Contains(r.stderr, bad) {

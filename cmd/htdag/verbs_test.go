@@ -1,0 +1,150 @@
+package main_test
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/htdag/htdag/db/dbtest"
+)
+
+func TestMigrate(t *testing.T) {
+	t.Parallel()
+	pool := dbtest.Empty(t)
+	const (
+		none    = "migration  0 of 2\nfunctions  not as in this binary; htdag migrate up installs them\n"
+		half    = "migration  1 of 2\nfunctions  not as in this binary; htdag migrate up installs them\n"
+		current = "migration  2 of 2\nfunctions  as in this binary\n"
+	)
+	schemas := func() string {
+		return strings.Join(dbtest.Column[string](t, pool, "select nspname::text from pg_namespace where nspname in ('htdag', 'code', 'report') order by 1"), " ")
+	}
+	for _, step := range []struct {
+		args    []string
+		code    int
+		stdout  string
+		stderr  string
+		schemas string
+	}{
+		{args: []string{"migrate", "status"}, stdout: none},
+		{args: []string{"migrate", "up"}, stdout: current, schemas: "code htdag report"},
+		{args: []string{"migrate", "up"}, stdout: current, schemas: "code htdag report"},
+		{args: []string{"migrate", "down"}, code: 2, stderr: "say --yes", schemas: "code htdag report"},
+		{args: []string{"migrate", "down", "--yes", "--steps", "-1"}, code: 2, stderr: "--steps is -1", schemas: "code htdag report"},
+		{args: []string{"migrate", "down", "--yes", "--steps", "1"}, stdout: half, schemas: "htdag report"},
+		{args: []string{"migrate", "status"}, stdout: half, schemas: "htdag report"},
+		{args: []string{"migrate", "up"}, stdout: current, schemas: "code htdag report"},
+		{args: []string{"migrate", "down", "--yes", "--steps", "99"}, stdout: none},
+		{args: []string{"migrate", "down", "--yes"}, stdout: none},
+		{args: []string{"migrate", "up"}, stdout: current, schemas: "code htdag report"},
+		{args: []string{"migrate", "down", "--yes"}, stdout: none},
+	} {
+		r := run(t, at(pool, step.args...))
+		if step.code != 0 {
+			oneError(t, r, step.code, step.stderr)
+		} else if r.code != 0 || r.stdout != step.stdout || r.stderr != "" {
+			t.Errorf("%s: exit status %d, said\n%s%swant\n%s", step.args, r.code, r.stdout, r.stderr, step.stdout)
+		}
+		if got := schemas(); got != step.schemas {
+			t.Errorf("after %s there are the schemas %q, want %q", step.args, got, step.schemas)
+		}
+	}
+	root := filepath.Join(openDir(t), "small")
+	write(t, root, map[string]string{"a.py": "def a(): pass\n"})
+	succeed(t, upOnce(pool, root))
+}
+
+// A database of a newer version is left alone by every verb.
+func TestNewerDatabase(t *testing.T) {
+	t.Parallel()
+	pool := dbtest.New(t)
+	dbtest.Exec(t, pool, "update public.htdag_migrations set version = 99")
+	routines := func() int {
+		return dbtest.Value[int](t, pool, "select count(*) from pg_proc p join pg_namespace n on n.oid = p.pronamespace where nspname in ('htdag', 'code')")
+	}
+	before := routines()
+	root := filepath.Join(openDir(t), "small")
+	write(t, root, map[string]string{"a.py": "def a(): pass\n"})
+	for _, args := range [][]string{{"up", "--once", root}, {"run"}, {"migrate", "up"}, {"migrate", "down", "--yes"}, {"migrate", "down", "--yes", "--steps", "1"}} {
+		oneError(t, run(t, at(pool, args...)), 1, "newer htdag", "migration 99", "use the newer binary")
+	}
+	if r := run(t, at(pool, "migrate", "status")); r.code != 0 || !strings.HasPrefix(r.stdout, "migration  99 of 2\n") {
+		t.Errorf("exit status %d, said %q", r.code, r.stdout)
+	}
+	if after := routines(); after != before {
+		t.Errorf("%d of %d routines are left", after, before)
+	}
+	if n := dbtest.Value[int](t, pool, "select count(*) from code.codebases"); n != 0 {
+		t.Error("a codebase was registered")
+	}
+}
+
+func TestPsql(t *testing.T) {
+	t.Parallel()
+	pool := dbtest.New(t)
+	if r := succeed(t, at(pool, "db", "url")); r.stdout != dbtest.URL(pool)+"\n" {
+		t.Errorf("db url says %q", r.stdout)
+	}
+	r := succeed(t, append(at(pool, "db", "psql"), "--", "-Atc", "select current_database()"))
+	if want := dbtest.Value[string](t, pool, "select current_database()::text"); r.stdout != want+"\n" {
+		t.Errorf("psql is on %q, want %q", r.stdout, want)
+	}
+	if r := succeed(t, at(pool, "db", "psql"), input("\\pset format unaligned\n\\t on\nselect 6 * 7;\n")); !strings.Contains(r.stdout, "42\n") {
+		t.Errorf("psql does not read standard input: %q", r.stdout)
+	}
+	if r := run(t, append(at(pool, "db", "psql"), "--", "-c", "select 1 / 0")); r.code != 1 || !strings.Contains(r.stderr, "division by zero") {
+		t.Errorf("exit status %d, said %q", r.code, r.stderr)
+	}
+	if r := run(t, append(at(pool, "db", "psql"), "--", "-v", "ON_ERROR_STOP=1", "-f", "-"), input("select 1 / 0;\n")); r.code != 3 {
+		t.Errorf("exit status %d, want psql's own 3", r.code)
+	}
+	// The password is in nobody's list of processes.
+	secret := pool.Config().ConnConfig.Password
+	p := start(t, append(at(pool, "db", "psql"), "--", "-c", "select pg_sleep(60)"))
+	sleeping := "select exists (select from pg_stat_activity where datname = current_database() and query like 'select pg_sleep(60)%' and state = 'active')"
+	holds(t, pool, sleeping)
+	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range lines {
+		text, _ := os.ReadFile(line) // the process may be gone
+		if strings.Contains(string(text), secret) && strings.HasPrefix(string(text), "psql") {
+			t.Errorf("the password can be seen: %q", text)
+		}
+	}
+	p.signal(syscall.SIGINT)
+	p.wait()
+
+	// An interrupt is for the statement, not for the client.
+	p = start(t, append(at(pool, "db", "psql"), "--", "-At"), input("select pg_sleep(60);\nselect 'still ' || 'here';\n"))
+	holds(t, pool, sleeping)
+	p.signal(syscall.SIGINT)
+	if r := p.wait(); r.code != 0 || !strings.Contains(r.stdout, "still here") {
+		t.Errorf("exit status %d, said %q and %q", r.code, r.stdout, r.stderr)
+	}
+}
+
+func TestHelp(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{}, {"--help"}, {"help"}, {"up", "--help"}, {"run", "-h"}, {"migrate"}, {"db"}, {"help", "db", "psql"}} {
+		r := run(t, args)
+		if r.code != 0 || r.stderr != "" || !strings.Contains(r.stdout, "Usage:\n  htdag") {
+			t.Errorf("htdag %s: exit status %d, said\n%s%s", args, r.code, r.stdout, r.stderr)
+		}
+	}
+	// Every setting of the documented interface is there with its default.
+	help := run(t, []string{"up", "--help"}).stdout
+	for flag, fallback := range map[string]string{
+		"--enabled": "(default true)", "--debounce-delay-ms": "(default 500)", "--max-concurrent-dags": "(default 10)",
+		"--rate-limit-per-minute": "(default 30)", "--cpu-threshold": "(default 0.7)", "--memory-threshold": "(default 0.8)",
+		"--include-extensions": "(default all)", "--ignore-patterns": "", "--codebase": "(default the directory's)", "--once": "",
+	} {
+		if !regexp.MustCompile(regexp.QuoteMeta(flag) + `\b.*` + regexp.QuoteMeta(fallback)).MatchString(help) {
+			t.Errorf("help of up lacks %s %s", flag, fallback)
+		}
+	}
+}
