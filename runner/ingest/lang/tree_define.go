@@ -153,7 +153,8 @@ func (w *treeWalk) eachName(pattern int, visit func(node int)) {
 	for i := pattern + 1; i < int(w.tree.Nodes[pattern].Next); i++ {
 		a, p := w.action(i), w.action(w.tree.Parent(i))
 		field := w.tree.Nodes[i].Field
-		if a != nil && a.isName && p != nil && p.isPattern && (field == 0 || !w.notBound[field]) {
+		missing := w.tree.Nodes[i].Start == w.tree.Nodes[i].End // made up by the parser
+		if a != nil && a.isName && !missing && p != nil && p.isPattern && (field == 0 || !w.notBound[field]) {
 			visit(i)
 		}
 	}
