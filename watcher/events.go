@@ -44,10 +44,15 @@ func (w *Watcher) handle(ev fsnotify.Event) {
 	case ev.Has(fsnotify.Remove), ev.Has(fsnotify.Rename):
 		if child != nil {
 			w.detach(child, true)
-			return
 		}
-		w.touched(parent, name)
-		delete(parent.files, name)
+		// The event may speak of what was here before: a directory that moved away
+		// keeps sending events under its old name for a while.
+		if fi, err := os.Lstat(path); err == nil && fi.IsDir() {
+			w.appeared(parent, name, path)
+		} else if child == nil {
+			w.touched(parent, name)
+			delete(parent.files, name)
+		}
 	case child != nil:
 		if ev.Has(fsnotify.Chmod) {
 			w.sync(child, true, false) // it may have become readable
