@@ -245,10 +245,9 @@ func (w *Watcher) reconcile(now time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, rs := range w.roots {
-		if rs.present && !now.Before(rs.next) {
+		if !now.Before(rs.next) {
 			rs.next = w.nextReconcile()
-			rs.stale = true
-			rs.dirty.markScan("periodic reconcile", now, true)
+			w.rescan(rs, "periodic reconcile")
 		}
 	}
 }

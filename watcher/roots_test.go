@@ -1,3 +1,5 @@
+//go:build linux
+
 package watcher
 
 import (
@@ -6,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"runtime"
 	"slices"
@@ -395,7 +398,36 @@ func TestReconcile(t *testing.T) {
 	write(t, dir, "old.go", "package silent")
 	write(t, dir, "new/x.go", "package silent")
 	must(t, os.RemoveAll(in(dir, "sub")))
-	w.until(func() string { return fmt.Sprint(w.snapshot()) }, func() bool { return cmp.Equal(w.snapshot(), w.onDisk(), cmp.AllowUnexported(fact{})) })
+	w.until(func() string { return fmt.Sprint(w.snapshot()) }, func() bool { return maps.Equal(w.snapshot(), w.onDisk()) })
+
+	w = watch(t, dir, Options{newNotifier: deaf})
+	write(t, dir, "old.go", "package asked")
+	w.w.Rescan("asked to")
+	w.agrees()
+	if _, scans := w.changes(); !slices.Contains(scans, "asked to") {
+		t.Errorf("scans %q", scans)
+	}
+}
+
+// BenchmarkEdit measures from the end of a write to the call of the Recorder,
+// less the delay.
+func BenchmarkEdit(b *testing.B) {
+	dir := bigTree(b, 20_000)
+	const delay = 50 * time.Millisecond
+	w := prepare(b, dir, Options{DebounceDelay: delay})
+	w.run()
+	recorded := make(chan time.Time, 1)
+	w.until(func() string { return "never idle" }, func() bool { return len(w.snapshot()) > 20_000 && w.idle() })
+	w.set(func() { w.gate = func() { recorded <- time.Now() } })
+	var took []time.Duration
+	for i := 0; b.Loop(); i++ {
+		write(b, dir, "p03/q070/file03500.go", fmt.Sprint(i))
+		start := time.Now()
+		took = append(took, (<-recorded).Sub(start)-delay)
+	}
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)/2].Microseconds()), "p50-us")
+	b.ReportMetric(float64(took[len(took)*95/100].Microseconds()), "p95-us")
 }
 
 // TestManyDirectories is case 30: 10,000 directories start quickly and take

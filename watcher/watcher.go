@@ -292,6 +292,23 @@ func (w *Watcher) drop(rs *rootState) {
 	delete(w.roots, rs.CodebaseID)
 }
 
+// Rescan walks every root again and asks for its scan, as the periodic reconcile
+// does.
+func (w *Watcher) Rescan(reason string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, rs := range w.roots {
+		w.rescan(rs, reason)
+	}
+}
+
+func (w *Watcher) rescan(rs *rootState, reason string) {
+	if rs.present {
+		rs.stale = true
+		rs.dirty.markScan(reason, time.Now(), true)
+	}
+}
+
 // borders lets the roots around path know that it became, or ceased to be, a root
 // of its own: a file belongs to the innermost root that holds it.
 func (w *Watcher) borders(path, reason string) {
@@ -302,8 +319,7 @@ func (w *Watcher) borders(path, reason string) {
 					w.detach(n, false)
 				}
 			}
-			rs.stale = true
-			rs.dirty.markScan(reason, time.Now(), true)
+			w.rescan(rs, reason)
 		}
 	}
 }
