@@ -85,8 +85,10 @@ type ImportRule struct {
 	Seeks func(src Source, module string) []string // nil for none
 }
 
-// maxScan is the most that the scanner reads of one file, in bytes.
-const maxScan = 2 << 20
+const (
+	maxScan      = 2 << 20 // bytes that are read of one file
+	maxStatement = 8 << 10 // bytes within which a statement's semicolon is looked for, bodies in braces not counted
+)
 
 func (s *Scan) prepare() {
 	s.once.Do(func() {
@@ -384,14 +386,18 @@ func (f *finding) body(code []byte, from int, braces map[int]int) bool {
 		f.end = f.head
 	case BodyStatement:
 		at := from
-		for at < min(len(code), from+64<<10) && code[at] != ';' {
+		limit := min(len(code), from+maxStatement)
+		for at < limit && code[at] != ';' {
 			if closing, ok := braces[at]; ok && closing > at {
 				at = closing
 			}
 			at++
 		}
 		f.head = lineEnd(from)
-		f.end = min(at+1, len(code))
+		f.end = at + 1
+		if at >= limit {
+			f.end = f.head
+		}
 	case BodyIndent:
 		f.head = lineEnd(from)
 		f.end = indentedEnd(code, f.start, f.head)

@@ -27,6 +27,7 @@ var _ = register(Language{
 const (
 	maxYAML        = 1 << 20
 	maxYAMLNesting = 200
+	maxYAMLTokens  = 2000 // on one line
 )
 
 // extractYAML reads the keys of the first two levels of every document.
@@ -36,8 +37,10 @@ func extractYAML(_ context.Context, src Source) (Extraction, error) {
 		return tooMuchData(src), nil
 	}
 	text := blankMark(src.Text)
-	if deepYAML(text) {
-		return Lines(src, fmt.Sprintf("nested deeper than %d levels", maxYAMLNesting)), nil
+	if reason := unreadableYAML(text); reason != "" {
+		f.yamlLines(text)
+		f.Partial(reason)
+		return f.Extraction(), nil
 	}
 	file, err := parser.ParseBytes(text, 0)
 	if err != nil {
@@ -63,21 +66,31 @@ func extractYAML(_ context.Context, src Source) (Extraction, error) {
 	return f.Extraction(), nil
 }
 
-// deepYAML says whether indentation or flow brackets nest too deeply.
-func deepYAML(text []byte) bool {
+// unreadableYAML says why a text must not be given to the parser: for its nesting,
+// or because the time it takes grows with the square of the tokens on a line.
+func unreadableYAML(text []byte) string {
 	for line := range bytes.Lines(text) {
 		openers := 0
-		for _, c := range line {
-			if c != ' ' && c != '-' && c != '?' && c != '\t' {
-				break
-			}
+		for openers < len(line) && bytes.IndexByte([]byte(" -?\t"), line[openers]) >= 0 {
 			openers++
 		}
 		if openers > 2*maxYAMLNesting && len(bytes.TrimSpace(line)) > 0 {
-			return true
+			return fmt.Sprintf("nested deeper than %d levels", maxYAMLNesting)
+		}
+		tokens := 0
+		for _, c := range line {
+			if strings.IndexByte("\"'`*&!:,[]{}#|>?%@", c) >= 0 {
+				tokens++
+			}
+		}
+		if tokens > maxYAMLTokens {
+			return fmt.Sprintf("a line of more than %d tokens", maxYAMLTokens)
 		}
 	}
-	return nesting(text) > maxYAMLNesting
+	if nesting(text) > maxYAMLNesting {
+		return fmt.Sprintf("nested deeper than %d levels", maxYAMLNesting)
+	}
+	return ""
 }
 
 // yaml adds the keys of a mapping that ends at an offset.
