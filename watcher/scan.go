@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -40,7 +42,7 @@ func Scan(ctx context.Context, root string, filter Filter, yield func(File) erro
 	}
 	s.root = canonical
 	r := newRules(canonical, filter, s.problem)
-	entries, err := os.ReadDir(canonical)
+	entries, err := readDir(canonical)
 	if err != nil {
 		return s.sum, rootError(canonical, err)
 	}
@@ -86,9 +88,9 @@ func (s *scan) dir(l *level, abs, rel string, entries []fs.DirEntry) error {
 		}
 		path, below := filepath.Join(abs, name), filepath.Join(rel, name)
 		if isDir {
-			inside, err := os.ReadDir(path)
-			if errors.Is(err, fs.ErrNotExist) {
-				continue
+			inside, err := readDir(path)
+			if isNoPath(err) {
+				continue // gone or something else since its parent was read
 			} else if err != nil {
 				s.problem(path, err)
 				continue
@@ -99,7 +101,7 @@ func (s *scan) dir(l *level, abs, rel string, entries []fs.DirEntry) error {
 			continue
 		}
 		fi, err := e.Info()
-		if errors.Is(err, fs.ErrNotExist) {
+		if isNoPath(err) {
 			continue // gone since the directory was read
 		} else if err != nil {
 			s.problem(path, err)
@@ -117,6 +119,22 @@ func (s *scan) dir(l *level, abs, rel string, entries []fs.DirEntry) error {
 		}
 	}
 	return nil
+}
+
+// readDir returns the entries of a directory in order of their names. Unlike
+// os.ReadDir it does not follow a link in place of the directory.
+func readDir(path string) ([]fs.DirEntry, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|dirFlags, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	entries, err := f.ReadDir(-1)
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
+	return entries, nil
 }
 
 // String names the rule that decided: ".gitignore:3: *.log".
@@ -139,7 +157,7 @@ func Explain(root, path string, isDir bool, filter Filter) (Verdict, error) {
 	if err != nil {
 		return Verdict{}, err
 	}
-	entries, err := os.ReadDir(canonical)
+	entries, err := readDir(canonical)
 	if err != nil {
 		return Verdict{}, rootError(canonical, err)
 	}
@@ -152,8 +170,8 @@ func Explain(root, path string, isDir bool, filter Filter) (Verdict, error) {
 			return v, nil
 		}
 		dir = filepath.Join(dir, first)
-		entries, err := os.ReadDir(dir)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		entries, err := readDir(dir)
+		if err != nil && !isNoPath(err) {
 			return Verdict{}, fmt.Errorf("explain %s: %w", path, err)
 		}
 		l, name = l.enter(first, entries), rest

@@ -96,6 +96,32 @@ func TestScanEnds(t *testing.T) {
 	}
 }
 
+// TestScanOfMovingTree changes directories after their parent was read: what is
+// no directory any more is neither entered nor a problem.
+func TestScanOfMovingTree(t *testing.T) {
+	dir := t.TempDir()
+	for _, p := range []string{"a.go", "b/x.go", "c/x.go", "d/x.go", "e.go", "f.go"} {
+		write(t, dir, p, "")
+	}
+	elsewhere := filepath.Dir(outside(t, "x.go", "secret"))
+	var paths []string
+	sum, err := Scan(t.Context(), dir, Filter{}, func(f File) error {
+		paths = append(paths, f.Path)
+		if f.Path == "a.go" {
+			for _, p := range []string{"b", "c", "d", "e.go"} {
+				must(t, os.RemoveAll(in(dir, p)))
+			}
+			must(t, os.WriteFile(in(dir, "b"), nil, 0o644))
+			must(t, os.Symlink(elsewhere, in(dir, "c")))
+		}
+		return nil
+	})
+	must(t, err)
+	if diff := cmp.Diff([]string{"a.go", "f.go"}, paths); diff != "" || len(sum.Problems) > 0 {
+		t.Errorf("%s; problems %v", diff, sum.Problems)
+	}
+}
+
 func TestBadRoots(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "file", "")

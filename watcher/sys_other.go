@@ -7,5 +7,8 @@ import "io/fs"
 // openFlags has nothing to add where there are no FIFOs in the tree to block on.
 const openFlags = 0
 
+// dirFlags likewise.
+const dirFlags = 0
+
 // sysOf knows nothing where files have no inode and no numeric owner.
 func sysOf(fs.FileInfo) sysInfo { return sysInfo{} }

@@ -149,13 +149,7 @@ func (w *Watcher) checkRoot(rs *rootState) {
 // report, files that appeared, went or (where polled) changed are marked.
 func (w *Watcher) sync(n *node, report, deep bool) {
 	w.watch(n)
-	entries, err := os.ReadDir(n.path)
-	if err == nil && n.parent != nil {
-		// A link may have taken the place of the directory.
-		if fi, e := os.Lstat(n.path); e != nil || !fi.IsDir() {
-			err = fs.ErrNotExist
-		}
-	}
+	entries, err := readDir(n.path)
 	if isNoPath(err) {
 		if n.parent != nil {
 			w.detach(n, report)
