@@ -39,9 +39,15 @@ func extract(ctx context.Context, src lang.Source) (Extraction, error) {
 	if !utf8.Valid(src.Text) {
 		return lang.Lines(src, "not valid UTF-8"), nil
 	}
+	l, _ := lang.ByName(src.Language)
+	return extractWith(ctx, l.Extract, src)
+}
+
+// extractWith tries the parser, if there is one, then the lexer.
+func extractWith(ctx context.Context, parser lang.ExtractFunc, src lang.Source) (Extraction, error) {
 	why := ""
-	if l, ok := lang.ByName(src.Language); ok && l.Extract != nil {
-		ex, err := attempt(ctx, l.Extract, src, parseTime)
+	if parser != nil {
+		ex, err := attempt(ctx, parser, src, parseTime)
 		if err == nil {
 			return ex, nil
 		}
