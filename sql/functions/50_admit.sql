@@ -5,6 +5,7 @@
 -- not kept, under the flow's advisory lock; so there is no counter to drift and
 -- nothing to give back when a run ends.
 --
+-- Locks are only tried: whoever holds one of these is admitting, or about to.
 -- Advisory locks: class 1213481298 ('HTDR'), object flow_id.
 
 create or replace function htdag.set_limits(
@@ -42,7 +43,8 @@ $$;
 comment on function htdag.set_limits(text, integer, integer, double precision, double precision, boolean) is
   'Set the admission limits of a flow, at once and for runs already waiting; null lifts a limit. Thresholds are shares (0 to 1) of a runner''s processors and memory in use. With p_only_if_unset, keeps limits that exist and returns false.';
 
--- The least loaded live runner decides: while one has room, runs may start.
+-- The least loaded live runner decides: while one has room, runs may start. The
+-- reason does not give the figures of the moment, so that it changes rarely.
 create or replace function htdag.load_reason(p_limits htdag.limits)
 returns text
 language plpgsql
@@ -62,9 +64,9 @@ begin
    where stopped_at is null and seen_at > v_now - interval '15 s';
   return case
     when v_load.cpu > p_limits.cpu_threshold - v_slack
-      then format('cpu at %s of the least loaded runner is over %s', round(v_load.cpu::numeric, 2), p_limits.cpu_threshold)
+      then format('no runner has its cpu load under %s', p_limits.cpu_threshold - v_slack)
     when v_load.memory > p_limits.memory_threshold - v_slack
-      then format('memory at %s of the least loaded runner is over %s', round(v_load.memory::numeric, 2), p_limits.memory_threshold)
+      then format('no runner has its memory use under %s', p_limits.memory_threshold - v_slack)
   end;
 end;
 $$;
@@ -72,8 +74,8 @@ $$;
 comment on function htdag.load_reason(htdag.limits) is
   'Why load holds back new runs of a flow, or null. Reports older than 15 s do not count; no report means no objection.';
 
--- Admit what the limits of one flow allow, and tell the others why they wait.
--- Returns how many runs started.
+-- Admit what the limits of one flow allow, and tell the first of the others why
+-- they wait: all of them would be too many rows to write each time the reason changes.
 create or replace function htdag.admit_flow(p_flow_id integer)
 returns integer
 language plpgsql
@@ -88,21 +90,25 @@ declare
   v_reason  text;
   v_due     timestamptz;
   v_spacing interval;
-  v_runs    bigint[];
+  v_done    integer := 0;
 begin
   if not pg_try_advisory_xact_lock(1213481298, p_flow_id) then
     return 0;
   end if;
-  select * into v_limits from htdag.limits where flow_id = p_flow_id for update;
+  select * into v_limits from htdag.limits where flow_id = p_flow_id for update skip locked;
+  if not found and exists (select from htdag.limits where flow_id = p_flow_id) then
+    return 0;
+  end if;
 
   if v_limits.max_concurrent_runs is not null then
     select v_limits.max_concurrent_runs - count(*) into v_room
-      from htdag.runs where flow_id = p_flow_id and finished_at is null and state = 'running';
+      from htdag.runs where flow_id = p_flow_id and state = 'running';
     v_reason := format('%s runs are running, which is the limit', v_limits.max_concurrent_runs);
   end if;
   if v_limits.rate_per_minute is not null then
     -- Generic cell rate algorithm (ITU-T I.371) with a minute's allowance as its burst.
-    v_spacing := interval '1 minute' / v_limits.rate_per_minute;
+    -- The spacing is rounded down, so that a minute holds the full allowance.
+    v_spacing := interval '1 us' * greatest(60000000 / v_limits.rate_per_minute, 1);
     v_more := floor(extract(epoch from v_now + interval '1 minute' - greatest(v_limits.next_start_at, v_now))
                     / extract(epoch from v_spacing))::bigint;
     if v_more < v_room then
@@ -121,29 +127,30 @@ begin
   end if;
 
   if v_room > 0 then
-    v_runs := array(select run_id from htdag.run_queue where flow_id = p_flow_id
-                     order by priority, run_id limit v_room for update skip locked);
-    perform htdag.admit_runs(v_runs);
-    if v_limits.rate_per_minute is not null and cardinality(v_runs) > 0 then
-      update htdag.limits set next_start_at = greatest(next_start_at, v_now) + v_spacing * cardinality(v_runs)
+    v_done := htdag.admit_runs(array(select run_id from htdag.run_queue where flow_id = p_flow_id
+                                      order by priority, run_id limit v_room for update skip locked));
+    if v_limits.rate_per_minute is not null and v_done > 0 then
+      update htdag.limits set next_start_at = greatest(next_start_at, v_now) + v_spacing * v_done
        where flow_id = p_flow_id;
     end if;
   end if;
-  with held as (
+  with head as (
+    select run_id, reason, due_at from htdag.run_queue where flow_id = p_flow_id
+     order by priority, run_id limit 100 for update skip locked
+  ), held as (
     update htdag.run_queue q set reason = v_reason, due_at = v_due
-     where q.run_id = any (array(select run_id from htdag.run_queue
-                                  where flow_id = p_flow_id and (reason is distinct from v_reason or due_at < v_now)
-                                  order by run_id for update skip locked))
-    returning q.run_id
+      from head h
+     where q.run_id = h.run_id and (h.reason is distinct from v_reason or h.due_at is distinct from v_due)
+    returning q.run_id, h.reason is distinct from v_reason as is_news
   )
   insert into htdag.admission_log (run_id, decided_at, decision, reason)
-  select run_id, v_now, 'held', v_reason from held;
-  return coalesce(cardinality(v_runs), 0);
+  select run_id, v_now, 'held', v_reason from held where is_news;
+  return v_done;
 end;
 $$;
 
 comment on function htdag.admit_flow(integer) is
-  'Admit the oldest queued runs of one flow as far as its limits allow; the others are told the reason. Returns how many runs started.';
+  'Admit the oldest queued runs of one flow as far as its limits allow; the next hundred are told the reason. Returns how many runs started.';
 
 create or replace function htdag.admit_runs(p_run_ids bigint[])
 returns integer
@@ -181,9 +188,26 @@ security definer
 set search_path = ''
 as $$
 begin
-  return (select coalesce(sum(htdag.admit_flow(flow_id)), 0)::integer from (select distinct flow_id from htdag.run_queue order by flow_id) q);
+  -- One probe per flow: the queue itself may be long.
+  return (select coalesce(sum(htdag.admit_flow(flow_id)), 0)::integer
+            from (select f.flow_id from htdag.flows f
+                   where exists (select from htdag.run_queue q where q.flow_id = f.flow_id)
+                   order by f.flow_id) q);
 end;
 $$;
 
 comment on function htdag.admit() is
-  'Admit queued runs of every flow as far as limits allow; returns how many started. Called whenever work is looked for; calling it by hand does no harm.';
+  'Admit queued runs of every flow as far as limits allow; returns how many started. Called whenever work is looked for or a run has ended; calling it by hand does no harm.';
+
+create or replace function htdag.fill_slots()
+returns integer
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+  return case when exists (select from htdag.run_queue) then htdag.admit() else 0 end;
+end;
+$$;
+
+comment on function htdag.fill_slots() is 'admit, where anything is queued at all.';

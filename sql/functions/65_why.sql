@@ -40,6 +40,11 @@ begin
     return next coalesce(
       (select format('queued for %s: %s', date_trunc('second', v_now - v_run.queued_at), reason)
               || coalesce('; next look at ' || due_at, '') from htdag.run_queue where run_id = p_run_id),
+      (select format('queued behind %s others; the first of them: %s', count(*), (array_agg(q.reason order by q.priority, q.run_id))[1])
+         from htdag.run_queue own
+         join htdag.run_queue q on q.flow_id = own.flow_id and (q.priority, q.run_id) < (own.priority, own.run_id)
+        where own.run_id = p_run_id
+       having count(q.reason) > 0),
       'queued; nobody has looked at it yet: is a runner running?');
     return;
   end if;

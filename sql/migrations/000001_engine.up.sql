@@ -162,7 +162,7 @@ create table htdag.runs (
   constraint runs_finished_iff_terminal check ((state in ('succeeded', 'failed', 'cancelled')) = (finished_at is not null)),
   constraint runs_queued_not_started check (state <> 'queued' or started_at is null)
 ) with (fillfactor = 70);
-create index runs_live_idx on htdag.runs (flow_id, run_id) where finished_at is null;
+create index runs_running_idx on htdag.runs (flow_id) where state = 'running';
 create index runs_deadline_idx on htdag.runs (deadline_at) where finished_at is null and deadline_at is not null;
 comment on table htdag.runs is 'Executions of flow versions. The masks are the state of every step; see report.steps.';
 comment on column htdag.runs.epoch is 'Raised when finished steps are taken back; tasks of an older epoch are void.';
