@@ -2,7 +2,8 @@
 --
 -- Lock order: what starts from a run takes the run's row first and touches tasks
 -- only with SKIP LOCKED. A row skipped belongs to a completion that waits for the
--- run and will then find it ended.
+-- run and will then find it ended, or to a claim, whose runner is not given the task
+-- or is told to drop it at its next heartbeat.
 
 -- Publish the newest version of a flow, if that is not done, and return it.
 create or replace function htdag.current_version(p_flow text)
@@ -59,7 +60,7 @@ begin
   with started as (
     insert into htdag.runs (flow_id, flow_version_id, state, priority, scheduled, succeeded, failed, skipped, queued_at, started_at, deadline_at)
     select v_version.flow_id, v_version.flow_version_id, case when v_limited then 'queued' else 'running' end,
-           p_priority, v_blank, v_blank, v_blank, v_blank, v_now,
+           coalesce(p_priority, 0::smallint), v_blank, v_blank, v_blank, v_blank, v_now,
            case when not v_limited then v_now end, case when not v_limited then v_now + v_version.run_timeout end
       from generate_series(1, cardinality(p_inputs))
     returning run_id
@@ -69,7 +70,7 @@ begin
     insert into htdag.run_io (run_id, input) select run_id, p_inputs[i] from numbered
   ), held as (
     insert into htdag.run_queue (run_id, flow_id, priority)
-    select run_id, v_version.flow_id, p_priority from numbered where v_limited
+    select run_id, v_version.flow_id, coalesce(p_priority, 0::smallint) from numbered where v_limited
   )
   select array_agg(run_id order by run_id) into v_runs from numbered;
 
@@ -120,11 +121,12 @@ begin
   elsif v_run.finished_at is not null then
     return false;
   end if;
-  perform htdag.withdraw_tasks(array[p_run_id], 'cancelled', p_reason);
+  perform htdag.withdraw_tasks(array[p_run_id], 'cancelled', coalesce(p_reason, 'cancelled'));
   delete from htdag.run_queue where run_id = p_run_id;
   update htdag.runs
-     set state = 'cancelled', finished_at = v_now, error = p_reason, skipped = ~(succeeded | failed)
+     set state = 'cancelled', finished_at = v_now, error = coalesce(p_reason, 'cancelled'), skipped = ~(succeeded | failed)
    where run_id = p_run_id;
+  perform htdag.fill_slots();
   return true;
 end;
 $$;
@@ -134,7 +136,13 @@ comment on function htdag.cancel_run(bigint, text) is
 
 -- Take back the tasks of runs whose rows the caller has locked. Claimed ones are
 -- logged as attempts with the outcome given.
-create or replace function htdag.withdraw_tasks(p_run_ids bigint[], p_outcome text, p_error text, p_step_no smallint default null)
+create or replace function htdag.withdraw_tasks(
+  p_run_ids  bigint[],
+  p_outcome  text,
+  p_error    text,
+  p_step_no  smallint default null,
+  p_handlers boolean default true
+)
 returns integer
 language plpgsql
 volatile
@@ -146,9 +154,14 @@ declare
 begin
   with withdrawn as (
     delete from htdag.tasks t
-     where t.task_id = any (array(select task_id from htdag.tasks
-                                   where run_id = any (p_run_ids) and (p_step_no is null or step_no = p_step_no)
-                                   order by task_id for update skip locked))
+     where t.task_id = any (array(select w.task_id
+                                    from htdag.tasks w
+                                    join htdag.steps s using (flow_version_id, step_no)
+                                   where w.run_id = any (p_run_ids)
+                                     and (p_step_no is null or w.step_no = p_step_no)
+                                     and (p_handlers or s.run_on = 'success')
+                                   order by w.task_id
+                                     for update of w skip locked))
     returning t.*
   ), logged as (
     -- A task of the caller's own batch may have its try in the log already.
@@ -162,8 +175,8 @@ begin
 end;
 $$;
 
-comment on function htdag.withdraw_tasks(bigint[], text, text, smallint) is
-  'Delete the live tasks of locked runs, of one step or of all; returns how many.';
+comment on function htdag.withdraw_tasks(bigint[], text, text, smallint, boolean) is
+  'Delete the live tasks of locked runs, of one step or of all, with or without those of handlers of failure; returns how many.';
 
 create or replace function htdag.run_untouched(p_run_id bigint)
 returns boolean

@@ -267,7 +267,8 @@ begin
     perform htdag.withdraw_tasks(array[p_run_id], 'cancelled', format('step %s failed', v_step.name), p_step_no);
   end if;
   if v_step.on_failure = 'fail' then
-    perform htdag.withdraw_tasks(array[p_run_id], 'cancelled', format('step %s failed', v_step.name));
+    -- Handlers of failure stay: they are what is left to do.
+    perform htdag.withdraw_tasks(array[p_run_id], 'cancelled', format('step %s failed', v_step.name), p_handlers => false);
     select (v.regular & ~(v_run.succeeded | v_run.failed | v_step.self))::bit varying into v_change.skipped
       from htdag.flow_versions v where v.flow_version_id = v_run.flow_version_id;
   elsif v_step.on_failure = 'skip' then
@@ -310,14 +311,20 @@ language plpgsql
 stable
 set search_path = ''
 as $$
+declare
+  v_is_map boolean;
 begin
-  if exists (select from htdag.runs r join htdag.steps s using (flow_version_id)
-              where r.run_id = p_run_id and s.step_no = p_step_no and s.is_map) then
-    return (select coalesce(jsonb_agg(a.output order by a.map_index), '[]') from htdag.attempts a
-             where a.run_id = p_run_id and a.step_no = p_step_no and a.outcome = 'succeeded');
-  end if;
-  return (select a.output from htdag.attempts a
-           where a.run_id = p_run_id and a.step_no = p_step_no and a.outcome = 'succeeded');
+  select s.is_map into v_is_map
+    from htdag.runs r
+    join htdag.steps s using (flow_version_id)
+   where r.run_id = p_run_id and s.step_no = p_step_no and get_bit(r.succeeded, s.step_no) = 1;
+  return case when v_is_map
+    then (select coalesce(jsonb_agg(a.output order by a.map_index), '[]') from htdag.attempts a
+           where a.run_id = p_run_id and a.step_no = p_step_no and a.outcome = 'succeeded')
+    when not v_is_map
+    then (select a.output from htdag.attempts a
+           where a.run_id = p_run_id and a.step_no = p_step_no and a.outcome = 'succeeded')
+  end;
 end;
 $$;
 

@@ -1,8 +1,9 @@
 -- Leases: runners, their heartbeats, and what happens when they fall silent.
 --
 -- A lease belongs to a runner, not to a task: one heartbeat renews them all. What
--- looks for expired ones runs inside the heartbeats of others and takes only rows
--- that nobody holds, so that it never waits and never makes anyone wait.
+-- looks for expired ones runs inside the heartbeats of others and takes only tasks
+-- and runs that nobody holds, so that it never waits; what it passes over, it finds
+-- again at its next turn.
 --
 -- Advisory locks: class 1213481298 ('HTDR'), object 0 for upkeep.
 
@@ -56,7 +57,13 @@ begin
   if not found then
     perform htdag.runner_lanes(p_runner);
   end if;
-  perform htdag.upkeep();
+  begin
+    perform htdag.upkeep();
+  exception when others then
+    -- Whatever is wrong with some run must not cost every runner its leases.
+    raise warning using errcode = sqlstate, message = format('upkeep failed: %s', sqlerrm),
+      hint = 'Leases go on, but lost tasks stay lost until "select htdag.upkeep()" works again.';
+  end;
   return query
   select a.task_id, a.token
     from unnest(p_task_ids, p_tokens) a(task_id, token)
@@ -81,7 +88,11 @@ begin
   return (select min(due_at) - v_now
             from ((select due_at from htdag.tasks where parked is not null order by due_at limit 1)
                   union all
-                  (select min(due_at) from htdag.run_queue)) d);
+                  -- The runs of a flow wait for the same moment.
+                  select q.due_at
+                    from htdag.flows f
+                   cross join lateral (select due_at from htdag.run_queue q
+                                        where q.flow_id = f.flow_id order by q.priority, q.run_id limit 1) q) d);
 end;
 $$;
 
@@ -165,6 +176,25 @@ $$;
 comment on function htdag.wake_idle(integer[]) is
   'Wake idle runners of the lanes, or of all when null; silent when none is idle. Returns how many queues were notified.';
 
+-- Tasks of runs that somebody else holds are left for the next time.
+create or replace function htdag.try_runs(p_tasks htdag.tasks[])
+returns htdag.tasks[]
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_runs constant bigint[] := array(select run_id from htdag.runs
+                                     where run_id = any (array(select t.run_id from unnest(p_tasks) t))
+                                     order by run_id for no key update skip locked);
+begin
+  return htdag.live_tasks(array(select t from unnest(p_tasks) t where t.run_id = any (v_runs)));
+end;
+$$;
+
+comment on function htdag.try_runs(htdag.tasks[]) is
+  'Those of the tasks whose runs could be locked at once and still want them; those that are not wanted are deleted.';
+
 create or replace function htdag.promote()
 returns integer
 language plpgsql
@@ -173,23 +203,26 @@ set search_path = ''
 as $$
 declare
   v_now  constant timestamptz := htdag.clock();
+  v_due  htdag.tasks[];
   v_done integer := 0;
 begin
-  update htdag.tasks set parked = null, due_at = null
-   where task_id = any (array(select task_id from htdag.tasks where parked is not null and due_at <= v_now
-                               order by due_at limit 1000 for update skip locked));
-  get diagnostics v_done = row_count;
-  if exists (select from htdag.run_queue) then
-    v_done := v_done + htdag.admit();
+  v_due := array(select t from htdag.tasks t where t.parked is not null and t.due_at <= v_now
+                  order by t.due_at limit 1000 for update skip locked);
+  if cardinality(v_due) > 0 then
+    v_due := htdag.try_runs(v_due);
+    update htdag.tasks set parked = null, due_at = null
+     where task_id = any (array(select t.task_id from unnest(v_due) t));
+    v_done := cardinality(v_due);
   end if;
-  return v_done;
+  return v_done + htdag.fill_slots();
 end;
 $$;
 
 comment on function htdag.promote() is
   'Make claimable what waited for a time that has come, and admit queued runs; returns how many moved.';
 
--- Take back the tasks of silent runners and those over their time.
+-- Take back the tasks of silent runners, those over their time, and those that a
+-- runner claimed in the moment in which their step was ended by something else.
 create or replace function htdag.reap()
 returns integer
 language plpgsql
@@ -205,21 +238,19 @@ begin
    where runner_id = any (array(select runner_id from htdag.runners
                                  where stopped_at is null and lease_expires_at < v_now
                                  order by runner_id for update skip locked));
-  with lost as (
-    select t as task
-      from htdag.tasks t
-      join htdag.runners r on r.runner_id = t.runner_id
-     where t.runner_id is not null and (r.stopped_at is not null or t.timeout_at < v_now)
-     order by t.task_id
-       for update of t skip locked
-  )
-  select array_agg(task order by (task).task_id) into v_lost from lost;
-  if v_lost is null then
+  v_lost := array(select t
+                    from htdag.tasks t
+                    join htdag.runners r on r.runner_id = t.runner_id
+                   where t.runner_id is not null
+                     and (r.stopped_at is not null or t.timeout_at < v_now
+                          or not exists (select from htdag.runs u where u.run_id = t.run_id and htdag.is_live(u, t)))
+                   order by t.task_id
+                     for update of t skip locked);
+  if cardinality(v_lost) = 0 then
     return 0;
   end if;
 
-  perform htdag.lock_runs(v_lost, '{}');
-  v_lost := htdag.live_tasks(v_lost);
+  v_lost := htdag.try_runs(v_lost);
   insert into htdag.attempts (run_id, step_no, map_index, attempt, outcome, ready_at, claimed_at, finished_at, runner_id, error)
   select t.run_id, t.step_no, coalesce(t.map_index, 0), t.attempt,
          case when r.stopped_at is null then 'timed_out' else 'lost' end, t.ready_at, t.claimed_at, v_now, t.runner_id,
@@ -255,11 +286,11 @@ begin
   if cardinality(v_runs) = 0 then
     return 0;
   end if;
-  perform htdag.withdraw_tasks(v_runs, 'timed_out', 'the run is over its deadline');
+  perform htdag.withdraw_tasks(v_runs, 'timed_out', 'the run is over its deadline', p_handlers => false);
   update htdag.runs set deadline_at = null, error = format('over its deadline of %s', deadline_at) where run_id = any (v_runs);
   -- What was under way has failed; what had not begun is skipped.
   select * into v_settled from htdag.settle(array(
-    select (r.run_id, r.failed & ~r.failed, r.scheduled & ~(r.succeeded | r.failed | r.skipped),
+    select (r.run_id, r.failed & ~r.failed, v.regular & r.scheduled & ~(r.succeeded | r.failed | r.skipped),
             v.regular & ~(r.scheduled | r.succeeded | r.failed), r.failed & ~r.failed)::htdag.run_change
       from htdag.runs r join htdag.flow_versions v using (flow_version_id)
      where r.run_id = any (v_runs) order by r.run_id));

@@ -140,6 +140,7 @@ declare
 begin
   perform code.lock_codebase(v_codebase_id);
   delete from code.calls where codebase_id = v_codebase_id;
+  delete from code.symbols where codebase_id = v_codebase_id;
   select count(*) into v_files from code.files where codebase_id = v_codebase_id;
   delete from code.codebases where codebase_id = v_codebase_id;
   return v_files;
@@ -376,8 +377,14 @@ begin
     from unnest(p_file_ids, p_names, p_provided, p_roots) as g (file_id, names, provided, roots)
    order by g.file_id
       on conflict (file_id) do update
-     set names    = array(select unnest(l.names) union select unnest(excluded.names)),
-         provided = array(select unnest(l.provided) union select unnest(excluded.provided)),
+     set names    = case
+                      when l.names is not null and excluded.names is not null
+                        then array(select unnest(l.names) union select unnest(excluded.names))
+                    end,
+         provided = case
+                      when l.provided is not null and excluded.provided is not null
+                        then array(select unnest(l.provided) union select unnest(excluded.provided))
+                    end,
          roots    = l.roots or excluded.roots;
   get diagnostics v_marked = row_count;
   return v_marked;
@@ -442,6 +449,55 @@ return p_kind in ('function', 'method', 'macro', 'class', 'struct')
     or (p_kind = 'field' and p_parent_key like 'interface %');
 comment on function code.is_callable(text, text) is
   'Whether a call can mean a symbol: what has a body, what is constructed by its name, and methods that an interface declares.';
+
+create or replace function code.reserve_symbol_ids(p_count integer)
+returns setof bigint
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+begin
+  return query
+  select nextval('code.symbols_symbol_id_seq')
+    from generate_series(1, p_count);
+end;
+$$;
+comment on function code.reserve_symbol_ids(integer) is
+  'Ids for symbols that a client is about to COPY, so that it can name them in its calls.';
+
+create or replace function code.mark_copied(p_codebase_id integer, p_file_ids bigint[])
+returns bigint
+language plpgsql
+volatile
+set search_path = ''
+set plan_cache_mode = force_custom_plan
+set jit = off
+as $$
+declare
+  v_marked bigint;
+begin
+  -- Before a codebase is ready everything in it is resolved at once, so there is
+  -- no use in noting names.
+  insert into code.stale_links (file_id, codebase_id, names, provided, roots)
+  select f.file_id,
+         p_codebase_id,
+         case when c.ready_at is not null then array(select distinct s.name from code.symbols s where s.file_id = f.file_id) end,
+         case when c.ready_at is not null then array(select p.name from code.provides p where p.file_id = f.file_id) end,
+         exists (select from code.import_roots r where r.file_id = f.file_id)
+    from unnest(p_file_ids) as f (file_id)
+    join code.codebases c on c.codebase_id = p_codebase_id
+   order by f.file_id
+      on conflict (file_id) do update
+     set names    = excluded.names,
+         provided = excluded.provided,
+         roots    = excluded.roots;
+  get diagnostics v_marked = row_count;
+  return v_marked;
+end;
+$$;
+comment on function code.mark_copied(integer, bigint[]) is
+  'Mark files that had nothing derived before and whose rows a client has copied in. Returns their number.';
 
 create or replace function code.store_symbols(
   p_codebase_id     integer,
@@ -709,11 +765,12 @@ begin
     select file_id from added_roots
   ),
   -- Calls find symbols through what their files provide: where that changes, all
-  -- of a file's names count as touched.
+  -- of a file's names count as touched. Those of a new file do already.
   symbols as (
     select s.file_id, array_agg(distinct s.name) as names
       from code.symbols s
      where s.file_id in (select n.file_id from names n)
+       and s.file_id in (select f.file_id from code.files f where f.file_id = any (p_replaced) and f.ingested_sha256 is not null)
      group by s.file_id
   )
   select (select count(*) from gone) + (select count(*) from added) + (select count(*) from roots)
@@ -761,7 +818,12 @@ as $$
 declare
   v_written bigint;
 begin
-  with given as materialized (
+  with local as materialized (
+    select s.file_id, s.key, s.symbol_id
+      from code.symbols s
+     where s.file_id = any (p_replaced)
+  ),
+  given as materialized (
     select g.file_id, g.ordinal, caller.symbol_id as caller_id, g.name, nullif(g.qualifier, '') as qualifier,
            g.line, g.reach, g.target,
            callee.symbol_id as callee_id,
@@ -771,8 +833,8 @@ begin
                   p_callee_keys, p_confidences, p_import_ordinals)
         as g (file_id, ordinal, caller_key, name, qualifier, line, reach, target,
               callee_key, confidence, import_ordinal)
-      left join code.symbols caller on caller.file_id = g.file_id and caller.key = g.caller_key
-      left join code.symbols callee on callee.file_id = g.file_id and callee.key = g.callee_key
+      left join local caller on caller.file_id = g.file_id and caller.key = g.caller_key
+      left join local callee on callee.file_id = g.file_id and callee.key = g.callee_key
   ),
   known as materialized (
     select c.*
@@ -922,7 +984,9 @@ create or replace function code.store_files(
   p_parse_errors integer[],
   p_families     text[],
   p_scopes       text[],
-  p_precedences  smallint[]
+  p_precedences  smallint[],
+  p_symbols      integer[],
+  p_complexities integer[]
 )
 returns bigint
 language plpgsql
@@ -938,11 +1002,13 @@ begin
     select g.file_id, g.sha256, g.status, nullif(g.reason, '') as reason, nullif(g.language, '') as language,
            nullif(g.lines, -1) as lines, nullif(g.encoding, '') as encoding, g.generated, g.minified,
            nullif(g.module, '') as module, nullif(g.doc, '') as doc, nullif(g.parser, '') as parser,
-           g.parse_errors, nullif(g.family, '') as family, nullif(g.scope, '') as scope, g.precedence
+           g.parse_errors, nullif(g.family, '') as family, nullif(g.scope, '') as scope, g.precedence,
+           g.symbols, g.complexity
       from unnest(p_file_ids, p_sha256s, p_statuses, p_reasons, p_languages, p_lines, p_encodings, p_generated,
-                  p_minified, p_modules, p_docs, p_parsers, p_parse_errors, p_families, p_scopes, p_precedences)
+                  p_minified, p_modules, p_docs, p_parsers, p_parse_errors, p_families, p_scopes, p_precedences,
+                  p_symbols, p_complexities)
         as g (file_id, sha256, status, reason, language, lines, encoding, generated,
-              minified, module, doc, parser, parse_errors, family, scope, precedence)
+              minified, module, doc, parser, parse_errors, family, scope, precedence, symbols, complexity)
   ),
   known as materialized (
     select f.* from code.files f where f.file_id = any (p_file_ids)
@@ -974,6 +1040,8 @@ begin
               f.bytes,
               g.sha256,
               g.lines,
+              g.symbols,
+              g.complexity,
               k.ingested_sha256,
               (k.family, k.scope, k.precedence, k.module) is distinct from (f.family, f.scope, f.precedence, f.module) as moved
   ),
@@ -986,7 +1054,7 @@ begin
              when v.gone then 'restored'
              else 'modified'
            end,
-           w.sha256, w.bytes, w.lines, s.symbols, s.complexity
+           w.sha256, w.bytes, w.lines, w.symbols, w.complexity
       from written w
      cross join lateral (
              select max(v.ordinal) as last,
@@ -994,10 +1062,6 @@ begin
                     (array_agg(v.sha256 order by v.ordinal desc))[1] as sha256
                from code.file_versions v
               where v.file_id = w.file_id) v
-     cross join lateral (
-             select count(*) as symbols, coalesce(sum(s.complexity), 0) as complexity
-               from code.symbols s
-              where s.file_id = w.file_id) s
      where w.sha256 is distinct from v.sha256
         or v.last is null
   ),
@@ -1026,7 +1090,7 @@ begin
 end;
 $$;
 comment on function code.store_files(integer, integer, bigint[], bytea[], text[], text[], text[], integer[], text[], boolean[],
-  boolean[], text[], text[], text[], integer[], text[], text[], smallint[]) is
+  boolean[], text[], text[], text[], integer[], text[], text[], smallint[], integer[], integer[]) is
   'Set what ingestion found out about files, append a version where the content is new, and mark what moved to another scope. Call it after store_symbols. Returns how many rows were written.';
 
 -- Upkeep ----------------------------------------------------------------------
@@ -1051,7 +1115,9 @@ begin
    where i.indrelid = 'code.chunks'::regclass
      and a.amname = 'gin';
   if p_analyze then
-    analyze code.files, code.symbols, code.imports, code.provides, code.calls, code.chunks;
+    -- Contents are left out: reading them takes longer than all the rest.
+    analyze code.chunks (file_id, ordinal, codebase_id, symbol_key, start_line, text_hash, words),
+            code.vectors (model_id, text_hash), code.embeddings, code.dependencies;
   end if;
   return v_pages;
 end;
@@ -1185,3 +1251,35 @@ begin
 end;
 $$;
 comment on function code.collect_vectors() is 'Remove vectors of texts that no chunk holds any more, and their signatures. Returns how many.';
+
+create or replace view code.invariant_violations as
+select 'symbol without a live file' as invariant, s.file_id, s.symbol_id::text as detail
+  from code.symbols s
+ where not exists (select from code.files f where f.file_id = s.file_id and f.codebase_id = s.codebase_id and f.status <> 'deleted')
+union all
+select 'call without a live file', c.file_id, c.ordinal::text
+  from code.calls c
+ where not exists (select from code.files f where f.file_id = c.file_id and f.codebase_id = c.codebase_id and f.status <> 'deleted')
+union all
+select 'caller is no symbol of the file', c.file_id, c.ordinal::text
+  from code.calls c
+ where c.caller_id is not null
+   and not exists (select from code.symbols s where s.symbol_id = c.caller_id and s.file_id = c.file_id)
+union all
+select 'callee is no symbol of the codebase', c.file_id, c.ordinal::text
+  from code.calls c
+ where c.callee_id is not null
+   and not exists (select from code.symbols s where s.symbol_id = c.callee_id and s.codebase_id = c.codebase_id)
+union all
+select 'deleted file with derived rows', f.file_id, f.path
+  from code.files f
+ where f.status = 'deleted'
+   and (exists (select from code.imports i where i.file_id = f.file_id)
+        or exists (select from code.provides p where p.file_id = f.file_id)
+        or exists (select from code.chunks c where c.file_id = f.file_id))
+union all
+select 'import means a file that does not provide the name', i.file_id, i.ordinal::text
+  from code.imports i
+ where i.resolved_file_id is not null
+   and not exists (select from code.provides p where p.file_id = i.resolved_file_id and p.name = i.resolved_name);
+comment on view code.invariant_violations is 'What the corpus promises and does not hold; empty when all is well. Calls and imports may be listed while their marks in code.stale_links wait.';

@@ -303,6 +303,21 @@ $$;
 comment on function code.resolve_calls(integer, bigint[], text[], boolean) is
   'Resolve the calls of some files and all calls of some names (or all). Confidence: 1 and 0.95 same file (by the caller), 0.95 import or package, 0.9 own or named type, 0.8 star import, 0.7 type unique, 0.6 method unique in sight, 0.5 unique in the codebase.';
 
+create or replace function code.refresh_statistics()
+returns integer
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+begin
+  analyze code.files, code.symbols, code.imports, code.provides, code.calls;
+  return 5;
+end;
+$$;
+comment on function code.refresh_statistics() is
+  'Tell the planner how much there is to resolve. Returns the number of tables.';
+
 create or replace function code.resolve_marked(p_codebase_id integer, p_file_ids bigint[])
 returns bigint
 language plpgsql
@@ -326,18 +341,18 @@ begin
     returning l.file_id, l.names, l.provided, l.roots
   )
   select coalesce(array_agg(t.file_id), '{}'::bigint[]),
+         coalesce(bool_or(t.names is null or t.provided is null), false),
          array(select distinct n from taken x cross join lateral unnest(x.names) as n),
          array(select distinct n from taken x cross join lateral unnest(x.provided) as n),
          coalesce(bool_or(t.roots), false)
-    into v_files, v_names, v_provided, v_roots
+    into v_files, v_all, v_names, v_provided, v_roots
     from taken t;
   if v_files = '{}' then
     return 0::bigint;
   end if;
 
   -- From about a tenth of the files on, reading everything once is quicker.
-  select cardinality(v_files) > 200
-     and cardinality(v_files) * 10 > count(*)
+  select v_all or (cardinality(v_files) > 200 and cardinality(v_files) * 10 > count(*))
     into v_all
     from code.files f
    where f.codebase_id = p_codebase_id
@@ -345,7 +360,7 @@ begin
 
   if v_all then
     -- The planner must know how much there is, and nothing is looked up one by one.
-    analyze code.files, code.symbols, code.imports, code.provides, code.calls;
+    perform code.refresh_statistics();
     perform pg_catalog.set_config('enable_nestloop', 'off', true);
   end if;
   v_changed := array(select code.resolve_imports(p_codebase_id, v_files, v_provided, v_all or v_roots));

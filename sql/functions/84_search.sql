@@ -211,17 +211,20 @@ comment on function code.embed_hash(text) is
 
 -- Branches --------------------------------------------------------------------
 
-create or replace function code.codebase_ids(p_codebase text)
-returns integer[]
+create or replace function code.codebase_named(p_codebase text)
+returns integer
 language plpgsql
 stable
 set search_path = ''
 as $$
 declare
-  v_ids constant integer[] := array(
-    select b.codebase_id from code.codebases b where p_codebase is null or b.name = p_codebase order by b.codebase_id);
+  v_codebase_id integer;
 begin
-  if p_codebase is not null and v_ids = '{}' then
+  if p_codebase is null then
+    return null;
+  end if;
+  select b.codebase_id into v_codebase_id from code.codebases b where b.name = p_codebase;
+  if not found then
     raise exception using
       errcode = 'HT001',
       message = format('there is no codebase %L', p_codebase),
@@ -229,20 +232,21 @@ begin
         'Known codebases are ' || (select string_agg(b.name, ', ' order by b.name) from code.codebases b) || '.',
         'No codebase is registered yet.');
   end if;
-  return v_ids;
+  return v_codebase_id;
 end;
 $$;
-comment on function code.codebase_ids(text) is 'The id of the codebase of that name, or all ids for null. Raises HT001 for an unknown name.';
+comment on function code.codebase_named(text) is 'The id of the codebase of that name; null, which is all of them, for null. Raises HT001 for an unknown name.';
 
-create or replace function code.search_words(p_words text[], p_codebase_ids integer[], p_limit integer)
+create or replace function code.search_words(p_words text[], p_codebase_id integer, p_limit integer)
 returns setof code.ranked_chunks
 language plpgsql
 stable
 set search_path = ''
 set plan_cache_mode = force_custom_plan
+set jit = off
 as $$
 declare
-  v_candidates constant integer := 3000;
+  v_candidates constant integer := 2000;
   v_rows       double precision;
   v_words      text[];
   v_shares     double precision[];
@@ -285,10 +289,10 @@ begin
 
   return query
   with candidates as materialized (
-    select c.file_id, c.ordinal, c.words || '' as words -- fetched and unpacked once
+    select c.file_id, c.ordinal, c.words
       from code.chunks c
      where c.words @@ v_filter
-       and c.codebase_id = any (p_codebase_ids)
+       and (p_codebase_id is null or c.codebase_id = p_codebase_id)
      limit 2 * v_candidates
   ),
   hits as materialized (
@@ -318,15 +322,16 @@ begin
    limit p_limit;
 end;
 $$;
-comment on function code.search_words(text[], integer[], integer) is
+comment on function code.search_words(text[], integer, integer) is
   'Chunks that hold the words, best first: rare words, repeated words, short chunks and names of definitions count more.';
 
-create or replace function code.search_text(p_text text, p_codebase_ids integer[], p_limit integer)
+create or replace function code.search_text(p_text text, p_codebase_id integer, p_limit integer)
 returns setof code.ranked_chunks
 language plpgsql
 stable
 set search_path = ''
 set plan_cache_mode = force_custom_plan
+set jit = off
 as $$
 declare
   v_like constant text := '%' || regexp_replace(p_text, '([\\%_])', '\\\1', 'g') || '%';
@@ -336,7 +341,7 @@ begin
     select c.file_id, c.ordinal, c.content
       from code.chunks c
      where c.content ilike v_like
-       and c.codebase_id = any (p_codebase_ids)
+       and (p_codebase_id is null or c.codebase_id = p_codebase_id)
      limit 1000
   )
   select c.file_id,
@@ -347,25 +352,27 @@ begin
    limit p_limit;
 end;
 $$;
-comment on function code.search_text(text, integer[], integer) is
+comment on function code.search_text(text, integer, integer) is
   'Chunks that hold the text in any case, those that hold it as written first, then the shorter.';
 
-create or replace function code.search_names(p_query text, p_codebase_ids integer[], p_limit integer)
+create or replace function code.search_names(p_query text, p_codebase_id integer, p_limit integer)
 returns setof code.ranked_chunks
 language plpgsql
 stable
 set search_path = ''
 set plan_cache_mode = force_custom_plan
+set jit = off
 as $$
 declare
-  -- The query itself, and words in it that are written like identifiers.
+  -- Of one word, qualified perhaps, all of it and its last part; of several, those
+  -- that are written as only identifiers are.
   v_names constant text[] := array(
-    select p_query
-     union
     select m[1]
       from regexp_matches(p_query, '([[:alpha:]_]\w*)', 'g') as m
-     where m[1] ~ '[[:lower:]][[:upper:]]|[[:upper:]]{2}[[:lower:]]|\w_\w|[[:alpha:]]\d'
-        or p_query ~ '^[\w.:#>-]+$'
+     where case
+             when p_query ~ '\s' then m[1] ~ '[[:lower:]][[:upper:]]|[[:upper:]]{2}[[:lower:]]|\w_\w|[[:alpha:]]\d'
+             else p_query ~ (m[1] || '\W*$')
+           end
      limit 20);
 begin
   return query
@@ -375,14 +382,14 @@ begin
            case
              when s.qualified_name = p_query then 1
              when s.name = p_query then 2
-             when right(p_query, length(s.qualified_name)) = s.qualified_name then 3
+             when p_query like '%' || s.qualified_name then 3
              else 4
            end as closeness,
            s.kind in ('field', 'variable') as minor,
            s.exported
       from code.symbols s
-     where s.codebase_id = any (p_codebase_ids)
-       and s.name = any (v_names || regexp_replace(p_query, '^.*[^\w]', ''))
+     where s.codebase_id in (select b.codebase_id from code.codebases b where p_codebase_id is null or b.codebase_id = p_codebase_id)
+       and s.name = any (v_names)
      limit 2000
   ),
   placed as (
@@ -399,7 +406,7 @@ begin
    limit p_limit;
 end;
 $$;
-comment on function code.search_names(text, integer[], integer) is
+comment on function code.search_names(text, integer, integer) is
   'Chunks in which symbols are defined that the query, or an identifier in it, names exactly.';
 
 create or replace function code.search_vectors(
@@ -407,7 +414,7 @@ create or replace function code.search_vectors(
   p_dimensions   smallint[],
   p_weights      real[],
   p_signature    bit varying,
-  p_codebase_ids integer[],
+  p_codebase_id integer,
   p_limit        integer
 )
 returns setof code.ranked_chunks
@@ -415,6 +422,7 @@ language plpgsql
 stable
 set search_path = ''
 set plan_cache_mode = force_custom_plan
+set jit = off
 as $$
 begin
   return query
@@ -422,8 +430,8 @@ begin
     select e.text_hash
       from code.embeddings e
      where e.model_id = p_model_id
-       and length(e.signature) = length(p_signature)
-       and e.text_hash in (select c.text_hash from code.chunks c where c.codebase_id = any (p_codebase_ids))
+       and (p_codebase_id is null
+            or e.text_hash in (select c.text_hash from code.chunks c where c.codebase_id = p_codebase_id))
      order by bit_count(e.signature # p_signature), e.text_hash
      limit 200
   ),
@@ -441,30 +449,111 @@ begin
   select c.file_id, c.ordinal, row_number() over (order by s.similarity desc, c.file_id, c.ordinal)
     from compared s
     join code.chunks c on c.text_hash = s.text_hash
-   where c.codebase_id = any (p_codebase_ids)
+   where p_codebase_id is null or c.codebase_id = p_codebase_id
    order by 3
    limit p_limit;
 end;
 $$;
-comment on function code.search_vectors(smallint, smallint[], real[], bit varying, integer[], integer) is
+comment on function code.search_vectors(smallint, smallint[], real[], bit varying, integer, integer) is
   'Chunks whose vectors point most nearly where the given one does: the nearest 200 by signature, then in exact order.';
 
 -- Search ----------------------------------------------------------------------
 
+create or replace function code.snippet(p_file_id bigint, p_ordinal integer, p_query text, p_words text[])
+returns setof code.search_results
+language plpgsql
+stable
+set search_path = ''
+set jit = off
+as $$
+begin
+  return query
+  with chunk as materialized (
+    select c.* from code.chunks c where c.file_id = p_file_id and c.ordinal = p_ordinal
+  ),
+  lines as materialized (
+    select c.start_line + t.n::integer - 1 as line, rtrim(t.text, E'\r') as text, lower(t.text) as folded
+      from chunk c
+     cross join string_to_table(c.content, E'\n') with ordinality as t (text, n)
+     where c.start_line + t.n - 1 <= c.end_line
+  ),
+  -- Definitions that begin in the chunk, or that it begins in.
+  symbols as materialized (
+    select s.qualified_name, s.start_line, s.end_line, lower(s.name) as name
+      from chunk c
+      join code.symbols s on s.file_id = c.file_id and s.start_line <= c.end_line and s.end_line >= c.start_line
+     where s.kind not in ('field', 'variable', 'constant')
+  ),
+  sought as (
+    select u.word, 1 as weight from unnest(p_words) as u (word)
+    union all
+    select lower(p_query), 10
+  ),
+  -- A word counts by how few lines have it, and more in the name of a definition.
+  hits as (
+    select l.line,
+           w.word,
+           case
+             when strpos(l.folded, w.word) = 0 then 0
+             when exists (select from symbols s where s.start_line = l.line and strpos(s.name, w.word) > 0) then 2.5 * w.weight
+             else w.weight
+           end as weight
+      from lines l
+     cross join sought w
+  ),
+  counted as (
+    select h.line, h.word, h.weight / greatest(count(*) filter (where h.weight > 0) over (partition by h.word), 1) as weight
+      from hits h
+  ),
+  windows as (
+    select n.line, max(n.weight) over (partition by n.word order by n.line rows between current row and 7 following) as weight
+      from counted n
+  ),
+  best as (
+    -- Of equal windows the last begins with what was sought.
+    select w.line from windows w group by w.line order by sum(w.weight) desc, w.line desc limit 1
+  )
+  select f.path,
+         case when min(l.line) = max(l.line) then min(l.line)::text else format('%s-%s', min(l.line), max(l.line)) end,
+         coalesce(
+           (select s.qualified_name
+              from symbols s
+             where s.end_line >= b.line
+               and s.start_line <= b.line + 7
+             order by b.line between s.start_line and s.end_line desc,
+                      case when s.start_line <= b.line then -s.start_line else s.start_line end,
+                      s.end_line
+             limit 1),
+           (select s.qualified_name from code.symbols s where s.file_id = c.file_id and s.key = c.symbol_key)),
+         string_agg(left(l.text, 200), E'\n' order by l.line),
+         0::double precision,
+         d.name
+    from chunk c
+    join code.files f on f.file_id = c.file_id
+    join code.codebases d on d.codebase_id = c.codebase_id
+   cross join best b
+    join lines l on l.line between b.line and b.line + 7
+   group by f.path, b.line, c.file_id, c.symbol_key, d.name;
+end;
+$$;
+comment on function code.snippet(bigint, integer, text, text[]) is
+  'The eight lines of a chunk that say most of a query, and what they are part of.';
+
 create or replace function code.fused_search(
-  p_query        text,
-  p_codebase_ids integer[],
-  p_limit        integer,
-  p_model_id     smallint,
-  p_dimensions   smallint[],
-  p_weights      real[],
-  p_signature    bit varying
+  p_query       text,
+  p_codebase_id integer,
+  p_limit       integer,
+  p_model_id    smallint,
+  p_dimensions  smallint[],
+  p_weights     real[],
+  p_signature   bit varying
 )
 returns setof code.search_results
 language plpgsql
 stable
 set search_path = ''
 set plan_cache_mode = force_custom_plan
+set jit = off
 as $$
 declare
   v_query constant text := btrim(left(p_query, 2000), E' \t\r\n');
@@ -479,28 +568,28 @@ begin
 
   return query
   with worded as materialized (
-    select r.file_id, r.ordinal, r.position from code.search_words(v_words, p_codebase_ids, v_depth) r
+    select r.file_id, r.ordinal, r.position from code.search_words(v_words, p_codebase_id, v_depth) r
   ),
   lists as (
     select r.file_id, r.ordinal, 1 / (60 + r.position)::double precision as share from worded r
     union all
     select r.file_id, r.ordinal, 1 / (60 + r.position)::double precision
-      from code.search_names(v_query, p_codebase_ids, v_depth) r
+      from code.search_names(v_query, p_codebase_id, v_depth) r
     union all
     -- A lone word was looked up above; as a mere part of words it is sought only
     -- if that found nothing. Fewer than three letters in a row have no trigram.
     select r.file_id, r.ordinal, 1 / (60 + r.position)::double precision
-      from code.search_text(v_query, p_codebase_ids, v_depth) r
+      from code.search_text(v_query, p_codebase_id, v_depth) r
      where v_query ~ '[[:alnum:]]{3}'
        and v_query !~ '\n'
        and (not v_lone or not exists (select from worded))
     union all
     select r.file_id, r.ordinal, m.search_weight / (60 + r.position)::double precision
       from code.models m
-     cross join code.search_vectors(p_model_id, p_dimensions, p_weights, p_signature, p_codebase_ids, v_depth) r
+     cross join code.search_vectors(p_model_id, p_dimensions, p_weights, p_signature, p_codebase_id, v_depth) r
      where m.model_id = p_model_id
   ),
-  best as (
+  best as materialized (
     select l.file_id, l.ordinal, sum(l.share) as score
       from lists l
       join code.files f on f.file_id = l.file_id
@@ -509,44 +598,13 @@ begin
      order by score desc, l.file_id, l.ordinal
      limit p_limit
   )
-  select f.path,
-         case when x.first = x.last then x.first::text else format('%s-%s', x.first, x.last) end,
-         coalesce(
-           (select s.qualified_name
-              from code.symbols s
-             where s.file_id = c.file_id
-               and x.hit between s.start_line and s.end_line
-               and s.kind not in ('field', 'variable', 'constant')
-             order by s.start_line desc, s.end_line, s.symbol_id
-             limit 1),
-           (select s.qualified_name from code.symbols s where s.file_id = c.file_id and s.key = c.symbol_key)),
-         x.snippet,
-         b.score,
-         d.name
+  select s.path, s.lines, s.symbol, s.snippet, b.score, s.codebase
     from best b
-    join code.chunks c on c.file_id = b.file_id and c.ordinal = b.ordinal
-    join code.files f on f.file_id = c.file_id
-    join code.codebases d on d.codebase_id = c.codebase_id
-   cross join lateral (
-           -- The line that says most of the query, two before it and five after.
-           select min(w.line) as first,
-                  max(w.line) as last,
-                  min(h.line) as hit,
-                  string_agg(left(rtrim(w.text, E'\r'), 200), E'\n' order by w.line) as snippet
-             from (select c.start_line + t.n::integer - 1 as line
-                     from string_to_table(c.content, E'\n') with ordinality as t (text, n)
-                    order by strpos(lower(t.text), lower(v_query)) > 0 desc,
-                             (select sum(length(u.word)) from unnest(v_words) as u (word)
-                               where strpos(lower(t.text), u.word) > 0) desc nulls last,
-                             t.n
-                    limit 1) h
-             join (select c.start_line + t.n::integer - 1 as line, t.text
-                     from string_to_table(c.content, E'\n') with ordinality as t (text, n)) w
-               on w.line between greatest(h.line - 2, c.start_line) and least(h.line + 5, c.end_line)) x
-   order by b.score desc, c.file_id, c.ordinal;
+   cross join code.snippet(b.file_id, b.ordinal, v_query, v_words) s
+   order by b.score desc, b.file_id, b.ordinal;
 end;
 $$;
-comment on function code.fused_search(text, integer[], integer, smallint, smallint[], real[], bit varying) is
+comment on function code.fused_search(text, integer, integer, smallint, smallint[], real[], bit varying) is
   'The work of code.search and code.search_with_vector, on checked arguments.';
 
 create or replace function code.search(query text, codebase text default null, max_results integer default 20)
@@ -574,7 +632,7 @@ begin
   select r.*
     from code.fused_search(
            search.query,
-           code.codebase_ids(search.codebase),
+           code.codebase_named(search.codebase),
            least(coalesce(max_results, 20), 1000),
            v_model_id,
            v_vector.dimensions,
@@ -624,7 +682,7 @@ begin
   select r.*
     from code.fused_search(
            search_with_vector.query,
-           code.codebase_ids(search_with_vector.codebase),
+           code.codebase_named(search_with_vector.codebase),
            least(coalesce(max_results, 20), 1000),
            v_model.model_id,
            null,
@@ -643,12 +701,13 @@ language plpgsql
 stable
 set search_path = ''
 set plan_cache_mode = force_custom_plan
+set jit = off
 as $$
 declare
-  v_ids   constant integer[] := code.codebase_ids(p_codebase);
-  v_limit integer := least(coalesce(p_limit, 50), 10000);
-  v_rows  integer;
-  v_chunk record;
+  v_codebase_id constant integer := code.codebase_named(p_codebase);
+  v_limit       integer := least(coalesce(p_limit, 50), 10000);
+  v_rows        integer;
+  v_chunk       record;
 begin
   if v_limit < 1 then
     raise exception using
@@ -662,8 +721,8 @@ begin
       from (select m.file_id, m.ordinal, m.start_line, m.codebase_id
               from code.chunks m
              where m.content ~ p_regex
-               and m.codebase_id = any (v_ids)
-             limit 20000) c
+               and (v_codebase_id is null or m.codebase_id = v_codebase_id)
+             limit 5000) c
       join code.files f on f.file_id = c.file_id
       join code.codebases b on b.codebase_id = c.codebase_id
      where f.status in ('pending', 'ingested', 'partial')
@@ -694,7 +753,7 @@ begin
 end;
 $$;
 comment on function code.matches_of(text, text, integer) is
-  'The work of code.substring_search and code.regex_search: lines that match a regular expression, by codebase, path and line.';
+  'The work of code.substring_search and code.regex_search: lines that match a regular expression, by codebase, path and line, out of at most 5,000 chunks.';
 
 create or replace function code.substring_search(pattern text, codebase text default null, max_results integer default 50)
 returns setof code.matching_lines

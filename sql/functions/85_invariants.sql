@@ -1,4 +1,5 @@
--- Invariants: what must hold of the engine's tables at every commit.
+-- Invariants: what must hold of the engine's tables at every commit. Claimed tasks may
+-- be void: a claim and the end of its step can miss each other, and upkeep comes later.
 
 create or replace view htdag.invariant_violations as
 select 'a step is in two final masks' as invariant, r.run_id, null::bigint as task_id,
@@ -15,12 +16,30 @@ union all
 select 'a task belongs to no live run', t.run_id, t.task_id, format('step %s, run state %s', t.step_no, coalesce(r.state, 'missing'))
   from htdag.tasks t
   left join htdag.runs r using (run_id)
- where r.run_id is null or r.finished_at is not null
+ where r.run_id is null or r.finished_at is not null and t.runner_id is null
+union all
+select 'a queued run has begun', r.run_id, null, format('scheduled %s', r.scheduled)
+  from htdag.runs r
+ where r.state = 'queued' and bit_count(r.scheduled | r.succeeded | r.failed | r.skipped) > 0
 union all
 select 'a task''s step has ended or was not scheduled', t.run_id, t.task_id, format('step %s', t.step_no)
   from htdag.tasks t
   join htdag.runs r using (run_id)
- where get_bit(r.succeeded | r.failed | r.skipped, t.step_no) = 1 or get_bit(r.scheduled, t.step_no) = 0
+ where t.runner_id is null
+   and (get_bit(r.succeeded | r.failed | r.skipped, t.step_no) = 1 or get_bit(r.scheduled, t.step_no) = 0)
+union all
+select 'two tasks are for one step', t.run_id, t.task_id, format('steps %s to %s', t.step_no, t.last_step_no)
+  from htdag.tasks t
+ where t.map_index is null
+   and exists (select from htdag.tasks o
+                where o.run_id = t.run_id and o.task_id <> t.task_id and o.map_index is null
+                  and o.step_no <= t.last_step_no and t.step_no <= o.last_step_no)
+union all
+select 'two tasks are for one element', t.run_id, min(t.task_id), format('step %s element %s', t.step_no, t.map_index)
+  from htdag.tasks t
+ where t.map_index is not null
+ group by t.run_id, t.step_no, t.map_index
+having count(*) > 1
 union all
 select 'a scheduled step has no task', r.run_id, null, format('step %s', s.name)
   from htdag.runs r
@@ -47,6 +66,17 @@ select 'a map shard counts wrongly', m.run_id, null, format('step %s shard %s: %
   join htdag.runs r on r.run_id = m.run_id and r.finished_at is null
  cross join lateral (select count(*) as done from htdag.attempts a
                       where a.run_id = m.run_id and a.step_no = m.step_no and a.map_index % 16 = m.shard and a.outcome = 'succeeded') a
- where m.remaining <> m.total - a.done;
+ where m.remaining <> m.total - a.done
+union all
+select 'a map step succeeded with elements left', m.run_id, null, format('step %s shard %s: %s remain', m.step_no, m.shard, m.remaining)
+  from htdag.map_shards m
+  join htdag.runs r using (run_id)
+ where m.remaining > 0 and get_bit(r.succeeded, m.step_no) = 1
+union all
+select 'elements of a map step are left but have no task', m.run_id, null, format('step %s shard %s: %s remain', m.step_no, m.shard, m.remaining)
+  from htdag.map_shards m
+  join htdag.runs r on r.run_id = m.run_id and r.finished_at is null
+ where m.remaining > 0 and get_bit(r.succeeded | r.failed | r.skipped, m.step_no) = 0
+   and not exists (select from htdag.tasks t where t.run_id = m.run_id and t.step_no = m.step_no and t.map_index % 16 = m.shard);
 
 comment on view htdag.invariant_violations is 'Empty in a healthy database; each row names a broken rule and where. Reads every run: for tests and for looking into trouble.';
