@@ -113,15 +113,16 @@ func (q *Queries) CountUnembedded(ctx context.Context, codebaseID int32, modelID
 }
 
 const fileContents = `-- name: FileContents :many
-select file_id, path, sha256, bytes, content from code.file_contents where file_id = any ($1::bigint[]) order by file_id
+select file_id, path, sha256, bytes, ingested_sha256, content from code.file_contents where file_id = any ($1::bigint[]) order by file_id
 `
 
 type FileContentsRow struct {
-	FileID  int64
-	Path    string
-	Sha256  []byte
-	Bytes   int64
-	Content []byte
+	FileID         int64
+	Path           string
+	Sha256         []byte
+	Bytes          int64
+	IngestedSha256 []byte
+	Content        []byte
 }
 
 func (q *Queries) FileContents(ctx context.Context, fileIds []int64) ([]FileContentsRow, error) {
@@ -138,6 +139,7 @@ func (q *Queries) FileContents(ctx context.Context, fileIds []int64) ([]FileCont
 			&i.Path,
 			&i.Sha256,
 			&i.Bytes,
+			&i.IngestedSha256,
 			&i.Content,
 		); err != nil {
 			return nil, err
@@ -292,6 +294,17 @@ select code.lock_codebase(p_codebase_id => $1, p_shared => $2)
 func (q *Queries) LockCodebase(ctx context.Context, codebaseID int32, shared bool) error {
 	_, err := q.db.Exec(ctx, lockCodebase, codebaseID, shared)
 	return err
+}
+
+const markCopied = `-- name: MarkCopied :one
+select code.mark_copied(p_codebase_id => $1, p_file_ids => $2::bigint[])::bigint as marked
+`
+
+func (q *Queries) MarkCopied(ctx context.Context, codebaseID int32, fileIds []int64) (int64, error) {
+	row := q.db.QueryRow(ctx, markCopied, codebaseID, fileIds)
+	var marked int64
+	err := row.Scan(&marked)
+	return marked, err
 }
 
 const missingBlobs = `-- name: MissingBlobs :many
@@ -527,6 +540,30 @@ func (q *Queries) RequestScan(ctx context.Context, codebase string, reason strin
 	return run_id, err
 }
 
+const reserveSymbolIDs = `-- name: ReserveSymbolIDs :many
+select code.reserve_symbol_ids(p_count => $1)::bigint as symbol_id
+`
+
+func (q *Queries) ReserveSymbolIDs(ctx context.Context, count int32) ([]int64, error) {
+	rows, err := q.db.Query(ctx, reserveSymbolIDs, count)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []int64
+	for rows.Next() {
+		var symbol_id int64
+		if err := rows.Scan(&symbol_id); err != nil {
+			return nil, err
+		}
+		items = append(items, symbol_id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const resolveCodebase = `-- name: ResolveCodebase :one
 select code.resolve_codebase(p_codebase_id => $1, p_anew => $2)::bigint as resolved
 `
@@ -675,28 +712,32 @@ select code.store_files(
          p_parse_errors => $15::integer[],
          p_families     => $16::text[],
          p_scopes       => $17::text[],
-         p_precedences  => $18::smallint[])::bigint as written
+         p_precedences  => $18::smallint[],
+         p_symbols      => $19::integer[],
+         p_complexities => $20::integer[])::bigint as written
 `
 
 type StoreFilesParams struct {
-	CodebaseID  int32
-	Version     int32
-	FileIds     []int64
-	Sha256s     [][]byte
-	Statuses    []string
-	Reasons     []string
-	Languages   []string
-	Lines       []int32
-	Encodings   []string
-	Generated   []bool
-	Minified    []bool
-	Modules     []string
-	Docs        []string
-	Parsers     []string
-	ParseErrors []int32
-	Families    []string
-	Scopes      []string
-	Precedences []int16
+	CodebaseID   int32
+	Version      int32
+	FileIds      []int64
+	Sha256s      [][]byte
+	Statuses     []string
+	Reasons      []string
+	Languages    []string
+	Lines        []int32
+	Encodings    []string
+	Generated    []bool
+	Minified     []bool
+	Modules      []string
+	Docs         []string
+	Parsers      []string
+	ParseErrors  []int32
+	Families     []string
+	Scopes       []string
+	Precedences  []int16
+	Symbols      []int32
+	Complexities []int32
 }
 
 func (q *Queries) StoreFiles(ctx context.Context, arg StoreFilesParams) (int64, error) {
@@ -719,6 +760,8 @@ func (q *Queries) StoreFiles(ctx context.Context, arg StoreFilesParams) (int64, 
 		arg.Families,
 		arg.Scopes,
 		arg.Precedences,
+		arg.Symbols,
+		arg.Complexities,
 	)
 	var written int64
 	err := row.Scan(&written)

@@ -66,7 +66,7 @@ select code.request_scan(p_codebase => @codebase, p_reason => @reason)::bigint a
 select code.forget_files(p_codebase_id => @codebase_id, p_paths => @paths::text[], p_seen_at => @seen_at)::bigint as forgotten;
 
 -- name: FileContents :many
-select file_id, path, sha256, bytes, content from code.file_contents where file_id = any (@file_ids::bigint[]) order by file_id;
+select file_id, path, sha256, bytes, ingested_sha256, content from code.file_contents where file_id = any (@file_ids::bigint[]) order by file_id;
 
 -- name: StoreSymbols :one
 select code.store_symbols(
@@ -156,7 +156,9 @@ select code.store_files(
          p_parse_errors => @parse_errors::integer[],
          p_families     => @families::text[],
          p_scopes       => @scopes::text[],
-         p_precedences  => @precedences::smallint[])::bigint as written;
+         p_precedences  => @precedences::smallint[],
+         p_symbols      => @symbols::integer[],
+         p_complexities => @complexities::integer[])::bigint as written;
 
 -- name: ResolveFiles :one
 select code.resolve_files(p_codebase_id => @codebase_id, p_file_ids => @file_ids::bigint[])::bigint as resolved;
@@ -244,3 +246,9 @@ select code.store_signatures(
          p_model_id    => @model_id,
          p_text_hashes => @text_hashes::bytea[],
          p_signatures  => @signatures::text[])::bigint as stored;
+
+-- name: ReserveSymbolIDs :many
+select code.reserve_symbol_ids(p_count => @count)::bigint as symbol_id;
+
+-- name: MarkCopied :one
+select code.mark_copied(p_codebase_id => @codebase_id, p_file_ids => @file_ids::bigint[])::bigint as marked;

@@ -237,6 +237,9 @@ func TestIncrementalEqualsFromScratch(t *testing.T) {
 		if diff := cmp.Diff(fresh.dump(), incremental); diff != "" {
 			t.Fatalf("incremental state differs from a fresh ingestion (-fresh +incremental):\n%s", diff)
 		}
+		if broken := c.query("select invariant, file_id, detail from code.invariant_violations"); len(broken) > 0 {
+			t.Fatalf("invariants are violated:\n%s", strings.Join(broken, "\n"))
+		}
 		for _, name := range []string{c.name, fresh.name} {
 			fresh.query("select code.forget_codebase($1)::text", name)
 		}

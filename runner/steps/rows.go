@@ -3,6 +3,7 @@ package steps
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/htdag/htdag/db/dbsqlc"
@@ -18,23 +19,30 @@ type rows struct {
 	provides dbsqlc.StoreProvidesParams
 	calls    dbsqlc.StoreCallsParams
 	chunks   dbsqlc.StoreChunksParams
+
+	// What copyNew needs beside them, by call and by chunk.
+	callers, callees []int // places among the symbols of the batch, -1 for none
+	chunkOrdinals    []int
 }
 
 // add appends everything that was found in one file.
 func (r *rows) add(fileID int64, sha256 []byte, p *parsed) {
 	r.addFile(fileID, sha256, p)
+	first := len(r.symbols.FileIds)
 	r.addSymbols(fileID, p.extraction.Symbols)
 	r.addImports(fileID, p.extraction.Imports)
-	for _, name := range p.extraction.Provides {
+	for _, name := range distinct(p.extraction.Provides) {
 		r.provides.FileIds = append(r.provides.FileIds, fileID)
 		r.provides.Names = append(r.provides.Names, name)
 	}
-	for _, root := range p.extraction.Roots {
+	for _, root := range distinctRoots(p.extraction.Roots) {
 		r.provides.RootFiles = append(r.provides.RootFiles, fileID)
 		r.provides.Prefixes = append(r.provides.Prefixes, root.Prefix)
 		r.provides.Directories = append(r.provides.Directories, root.Directory)
 	}
-	r.addCalls(fileID, p.extraction.Calls, linkCalls(&p.extraction))
+	links := linkCalls(&p.extraction)
+	r.addCalls(fileID, p.extraction.Calls, links)
+	r.placeCalls(first, p.extraction.Symbols, p.extraction.Calls, links)
 	r.addChunks(fileID, p.chunks)
 }
 
@@ -56,6 +64,12 @@ func (r *rows) addFile(fileID int64, sha256 []byte, p *parsed) {
 	f.Families = append(f.Families, family(p.language))
 	f.Scopes = append(f.Scopes, p.scope)
 	f.Precedences = append(f.Precedences, p.precedence)
+	f.Symbols = append(f.Symbols, int32(len(p.extraction.Symbols)))
+	var complexity int32
+	for i := range p.extraction.Symbols {
+		complexity += int32(p.extraction.Symbols[i].Complexity)
+	}
+	f.Complexities = append(f.Complexities, complexity)
 }
 
 func (r *rows) addSymbols(fileID int64, symbols []ingest.Symbol) {
@@ -111,6 +125,25 @@ func (r *rows) addCalls(fileID int64, calls []ingest.Call, links []link) {
 	}
 }
 
+// placeCalls notes where the symbols that calls name stand in the batch, of which
+// those of the file begin at first.
+func (r *rows) placeCalls(first int, symbols []ingest.Symbol, calls []ingest.Call, links []link) {
+	places := make(map[string]int, len(symbols))
+	for i := range symbols {
+		places[symbols[i].Key] = first + i
+	}
+	place := func(key string) int {
+		if p, ok := places[key]; ok && key != "" {
+			return p
+		}
+		return -1
+	}
+	for i := range calls {
+		r.callers = append(r.callers, place(calls[i].CallerKey))
+		r.callees = append(r.callees, place(links[i].calleeKey))
+	}
+}
+
 func (r *rows) addChunks(fileID int64, chunks []ingest.Chunk) {
 	c := &r.chunks
 	for i := range chunks {
@@ -122,7 +155,30 @@ func (r *rows) addChunks(fileID int64, chunks []ingest.Chunk) {
 		c.TextHashes = append(c.TextHashes, chunk.TextHash[:])
 		c.Contents = append(c.Contents, chunk.Text)
 		c.Words = append(c.Words, chunk.SearchVector())
+		r.chunkOrdinals = append(r.chunkOrdinals, i)
 	}
+}
+
+// distinct returns names without repetitions, in order of first appearance.
+func distinct(names []string) []string {
+	kept := names[:0:0]
+	for _, name := range names {
+		if !slices.Contains(kept, name) {
+			kept = append(kept, name)
+		}
+	}
+	return kept
+}
+
+// distinctRoots keeps the first root of each prefix.
+func distinctRoots(roots []ingest.Root) []ingest.Root {
+	kept := roots[:0:0]
+	for _, root := range roots {
+		if !slices.ContainsFunc(kept, func(k ingest.Root) bool { return k.Prefix == root.Prefix }) {
+			kept = append(kept, root)
+		}
+	}
+	return kept
 }
 
 // written says how many rows of each table a store has touched.
@@ -168,6 +224,15 @@ func (r *rows) store(ctx context.Context, q *dbsqlc.Queries, codebaseID int32) (
 		return w, fmt.Errorf("store files: %w", err)
 	}
 	return w, nil
+}
+
+func (w *written) add(v written) {
+	w.Files += v.Files
+	w.Symbols += v.Symbols
+	w.Imports += v.Imports
+	w.Provides += v.Provides
+	w.Calls += v.Calls
+	w.Chunks += v.Chunks
 }
 
 var arrayQuoter = strings.NewReplacer(`\`, `\\`, `"`, `\"`)

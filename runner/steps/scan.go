@@ -332,7 +332,7 @@ func (s *steps) batchIngestion(ctx context.Context, w *work) (any, error) {
 		return nil, fmt.Errorf("read contents of %d files: %w", len(b.FileIDs), err)
 	}
 	out := batched{Statuses: map[string]int{}}
-	var r rows
+	var known, fresh rows
 	for i := range files {
 		f := &files[i]
 		if f.Sha256 == nil {
@@ -342,13 +342,17 @@ func (s *steps) batchIngestion(ctx context.Context, w *work) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		r.add(f.FileID, f.Sha256, p)
+		if f.IngestedSha256 == nil {
+			fresh.add(f.FileID, f.Sha256, p)
+		} else {
+			known.add(f.FileID, f.Sha256, p)
+		}
 		out.Files++
 		out.Bytes += f.Bytes
 		out.Statuses[p.Status]++
 		f.Content = nil
 	}
-	if out.Written, err = r.store(ctx, q, c.CodebaseID); err != nil {
+	if out.Written, err = s.storeBatch(ctx, w, c.CodebaseID, &known, &fresh); err != nil {
 		return nil, err
 	}
 	// Last, since the row is shared with the other batches.
@@ -356,6 +360,26 @@ func (s *steps) batchIngestion(ctx context.Context, w *work) (any, error) {
 		return nil, fmt.Errorf("note progress: %w", err)
 	}
 	return out, nil
+}
+
+func (s *steps) storeBatch(ctx context.Context, w *work, codebaseID int32, known, fresh *rows) (total written, err error) {
+	tx, err := w.tx(ctx)
+	if err != nil {
+		return total, err
+	}
+	if len(fresh.files.FileIds) > 0 {
+		if total, err = fresh.copyNew(ctx, tx, codebaseID); err != nil {
+			return total, err
+		}
+	}
+	if len(known.files.FileIds) > 0 {
+		more, err := known.store(ctx, dbsqlc.New(tx), codebaseID)
+		if err != nil {
+			return total, err
+		}
+		total.add(more)
+	}
+	return total, nil
 }
 
 func deref(s *string) string {
