@@ -39,7 +39,7 @@ begin
   elsif v_run.state = 'queued' then
     return next coalesce(
       (select format('queued for %s: %s', date_trunc('second', v_now - v_run.queued_at), reason)
-              || coalesce('; next look at ' || due_at, '') from htdag.run_queue where run_id = p_run_id),
+              || coalesce('; next look at ' || due_at, '') from htdag.run_queue where run_id = p_run_id and reason is not null),
       (select format('queued behind %s others; the first of them: %s', count(*), (array_agg(q.reason order by q.priority, q.run_id))[1])
          from htdag.run_queue own
          join htdag.run_queue q on q.flow_id = own.flow_id and (q.priority, q.run_id) < (own.priority, own.run_id)

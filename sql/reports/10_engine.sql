@@ -14,7 +14,7 @@ select r.run_id,
             from htdag.attempts a
             join htdag.steps s on s.flow_version_id = r.flow_version_id and s.step_no = a.step_no
            where a.run_id = r.run_id and get_bit(r.failed, a.step_no) = 1 and a.outcome not in ('succeeded', 'cancelled')
-           order by a.step_no, a.finished_at desc limit 1)) end as error
+           order by get_bit(v.fatal, a.step_no) desc, a.step_no, a.finished_at desc limit 1)) end as error
   from htdag.runs r
   join htdag.flow_versions v using (flow_version_id)
   join htdag.flows f on f.flow_id = r.flow_id;
@@ -22,7 +22,7 @@ select r.run_id,
 comment on view report.runs is 'Executions of flows.';
 comment on column report.runs.state is 'queued, running, succeeded, failed or cancelled.';
 comment on column report.runs.steps_done is 'Steps that have ended in whatever way.';
-comment on column report.runs.error is 'Why the run was cancelled or lost, or the last error of the first step that failed for good; null once succeeded.';
+comment on column report.runs.error is 'Why the run was cancelled or lost, or the last error of the first step that failed for good, those that fail the run before others; null once succeeded.';
 
 create or replace view report.steps as
 select r.run_id,
