@@ -18,8 +18,8 @@ import (
 // With nothing to hand in and nothing to be had, the runner marks itself idle, looks
 // once more (what became ready before the mark was set sent no wake-up) and then
 // sleeps until a wake-up, a result, the time at which something is due, or the
-// poll interval.
-func (s *session) exchanges(ctx context.Context) {
+// poll interval. It fails when the database has refused for too long.
+func (s *session) exchanges(ctx context.Context, refusal *refusal) error {
 	var (
 		hungry = true // work may be there that has not been asked for
 		rested = false
@@ -29,7 +29,7 @@ func (s *session) exchanges(ctx context.Context) {
 	for {
 		results, want, finished := s.take()
 		if finished || ctx.Err() != nil {
-			return
+			return nil
 		}
 		if len(results) == 0 && (want == 0 || !hungry) {
 			if !s.await(ctx, want > 0, due) {
@@ -43,16 +43,19 @@ func (s *session) exchanges(ctx context.Context) {
 			// The engine has given this runner up; the heartbeat ends the session.
 			s.beat()
 			<-ctx.Done()
-			return
+			return nil
 		}
 		if err != nil {
+			if ctx.Err() == nil && refusal.lasts() {
+				return refusal.over(err)
+			}
 			s.giveBack(results)
 			wait = db.Backoff(wait)
 			s.log.WarnContext(ctx, "exchange failed; trying again", "error", err, "results", len(results), "retry_in", wait)
 			pause(ctx, wait)
 			continue
 		}
-		wait = 0
+		wait, refusal.since = 0, time.Time{}
 
 		switch claimed := s.begin(ctx, claims); {
 		case claimed > 0:

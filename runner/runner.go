@@ -33,6 +33,7 @@ type Options struct {
 	Lease        time.Duration                // silence after which its tasks go to others; 30 s when 0
 	Poll         time.Duration                // longest wait between looks for work when idle; 5 s when 0
 	DrainTimeout time.Duration                // how long handlers may finish after Run's context ended; 30 s when 0
+	GiveUp       time.Duration                // how long the database may refuse before Run fails; never when 0
 	Load         func() (cpu, memory float64) // shares in use, 0 to 1, at each heartbeat; SystemLoad's when nil
 	Log          *slog.Logger                 // nothing is logged when nil
 }
@@ -79,8 +80,9 @@ func New(pool *pgxpool.Pool, registry *Registry, opts Options) *Runner {
 }
 
 // Run works until ctx ends, then drains and returns nil. While the database cannot
-// be reached it tries again for ever, with backoff; handlers at work go on
-// meanwhile, as long as the lease lasts.
+// be reached, or refuses to store anything, it tries again with backoff, for ever
+// unless Options.GiveUp says otherwise; handlers at work go on meanwhile, as long
+// as the lease lasts.
 func (r *Runner) Run(ctx context.Context) error {
 	if len(r.registry.handlers) == 0 {
 		return errors.New("runner has no handlers: register at least one kind")
@@ -99,18 +101,42 @@ func (r *Runner) Run(ctx context.Context) error {
 	defer func() { stop(); <-listenerDone }()
 
 	kinds := slices.Sorted(maps.Keys(r.registry.handlers))
+	refusal := refusal{limit: r.opts.GiveUp}
 	for wait := time.Duration(0); ctx.Err() == nil; {
 		s, err := r.register(ctx, kinds)
 		if err != nil {
+			if ctx.Err() == nil && refusal.lasts() {
+				return refusal.over(err)
+			}
 			wait = db.Backoff(wait)
 			r.opts.Log.WarnContext(ctx, "cannot register; is the database reachable?", "error", err, "retry_in", wait)
 			pause(ctx, wait)
 			continue
 		}
 		wait = 0
-		s.run(ctx)
+		if err := s.run(ctx, &refusal); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// refusal measures for how long a database has been of no use.
+type refusal struct {
+	limit time.Duration // 0 means that it may last for ever
+	since time.Time     // zero while there is none
+}
+
+// lasts notes one more failure and says whether the limit is reached.
+func (r *refusal) lasts() bool {
+	if r.since.IsZero() {
+		r.since = time.Now()
+	}
+	return r.limit > 0 && time.Since(r.since) >= r.limit
+}
+
+func (r *refusal) over(err error) error {
+	return fmt.Errorf("the database has been of no use for %s: %w", r.limit, err)
 }
 
 func (r *Runner) wakeUp() {

@@ -59,18 +59,22 @@ func (r *Runner) register(ctx context.Context, kinds []string) (*session, error)
 		changed: make(chan struct{}, 1), beatNow: make(chan struct{}, 1)}, nil
 }
 
-// run exchanges results for work until ctx ends and everything is handed in, or
-// until the lease is lost.
-func (s *session) run(ctx context.Context) {
+// run exchanges results for work until ctx ends and everything is handed in, until
+// the lease is lost, or until the database has refused for too long, which is the
+// only error.
+func (s *session) run(ctx context.Context, refusal *refusal) error {
 	// The session outlives ctx by the time it takes to drain.
 	alive, lose := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer lose(nil)
 	var beats sync.WaitGroup
 	beats.Go(func() { s.heartbeats(alive, lose) })
-	stopDrain := context.AfterFunc(ctx, func() { s.drain(alive) })
+	stopDrain := context.AfterFunc(ctx, func() { s.drain(alive, lose) })
 	defer stopDrain()
 
-	s.exchanges(alive)
+	err := s.exchanges(alive, refusal)
+	if err != nil {
+		lose(err)
+	}
 
 	lost := context.Cause(alive)
 	lose(nil)
@@ -78,7 +82,7 @@ func (s *session) run(ctx context.Context) {
 	s.abandon(ErrLeaseLost)
 	if lost != nil {
 		s.log.WarnContext(ctx, "session lost; what was in progress is dropped", "cause", lost)
-		return
+		return err
 	}
 	bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
@@ -86,20 +90,27 @@ func (s *session) run(ctx context.Context) {
 		s.log.WarnContext(bye, "could not say goodbye; the lease will expire by itself", "error", err)
 	}
 	s.log.InfoContext(bye, "runner stopped")
+	return nil
 }
 
+// lastWords is how long results may be handed in after the drain timeout. Where the
+// database will not take them there is nothing to wait for.
+const lastWords = 5 * time.Second
+
 // drain stops claiming, and cancels what is still running after the drain timeout.
-func (s *session) drain(alive context.Context) {
+func (s *session) drain(alive context.Context, lose context.CancelCauseFunc) {
 	s.mu.Lock()
 	s.draining = true
 	s.mu.Unlock()
 	s.signal()
 	pause(alive, s.opts.DrainTimeout)
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	for _, w := range s.running {
 		w.cancel(ErrDraining)
 	}
+	s.mu.Unlock()
+	pause(alive, lastWords)
+	lose(ErrDraining)
 }
 
 // abandon cancels every handler and waits for none: their results are dropped.
