@@ -68,6 +68,27 @@ func (a *app) open(ctx context.Context, opts db.Options, migrate bool) (*pgxpool
 	return pool, nil
 }
 
+// diagnose looks for the cause of a failure in the local server, if that is what was
+// worked on: one that has gone down says more about it when it is started again.
+func (a *app) diagnose(ctx context.Context, err error) error {
+	if err == nil || a.databaseURL != "" || ctx.Err() != nil {
+		return err
+	}
+	opts, optsErr := a.localOptions()
+	if optsErr != nil {
+		return err
+	}
+	if s, inspectErr := localpg.Inspect(ctx, opts); inspectErr != nil || s.State == localpg.Running {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	if _, startErr := localpg.Start(ctx, opts); startErr != nil {
+		return fmt.Errorf("the local database went down: %w", startErr)
+	}
+	return fmt.Errorf("%w; the local database had gone down and runs again: the same command goes on from there", err)
+}
+
 func (a *app) migrate() *cobra.Command {
 	cmd := &cobra.Command{Use: "migrate", Short: "Bring a database to this version, or take it back", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}

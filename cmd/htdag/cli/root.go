@@ -79,9 +79,17 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer, getenv func(
 		fmt.Fprintln(stderr, "Run htdag --help, or the verb with --help, to see how it is used.")
 		return 2
 	}
-	fmt.Fprintf(stderr, "htdag: %s\n", err)
+	hint := ""
+	if strings.Contains(err.Error(), diskFull) {
+		hint = "; the disk of the database is full: free some space"
+	}
+	fmt.Fprintf(stderr, "htdag: %s%s\n", err, hint)
 	return 1
 }
+
+// diskFull is how PostgreSQL's errors read that say so, also where only their text
+// has come down to us.
+const diskFull = "SQLSTATE 53100"
 
 // interruptible returns a context that ends with the first interrupt; the second
 // ends the process at once. After letGo interrupts do nothing here.

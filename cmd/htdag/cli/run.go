@@ -52,6 +52,6 @@ func (a *app) runner(pool *pgxpool.Pool, s settings, queues []string, d steps.Di
 	registry := runner.NewRegistry()
 	steps.Register(registry, steps.Deps{Pool: pool, Disk: d, Embedder: ingest.HashEmbedder{}, Log: a.log})
 	return runner.New(pool, registry, runner.Options{
-		Name: s.name, Queues: queues, Concurrency: s.concurrency, Log: a.log,
+		Name: s.name, Queues: queues, Concurrency: s.concurrency, GiveUp: s.giveUp, Log: a.log,
 	})
 }

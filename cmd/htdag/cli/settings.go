@@ -21,6 +21,7 @@ type settings struct {
 	concurrency int
 	queues      []string
 	name        string
+	giveUp      time.Duration
 
 	enabled            bool
 	debounceMs         int

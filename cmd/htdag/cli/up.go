@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -51,7 +52,7 @@ func (a *app) up() *cobra.Command {
 			if err := register(cmd.Context(), pool, roots, s.limits(cmd)); err != nil {
 				return err
 			}
-			return a.serve(cmd.Context(), pool, s, roots)
+			return a.diagnose(cmd.Context(), a.serve(cmd.Context(), pool, s, roots))
 		},
 	}
 	cmd.Flags().StringVar(&s.codebase, "codebase", "", "name of the codebase (default the directory's)")
@@ -119,6 +120,9 @@ func register(ctx context.Context, pool *pgxpool.Pool, roots []watcher.Root, lim
 	return err
 }
 
+// giveUp is how long the database may refuse everything while somebody waits.
+const giveUp = 30 * time.Second
+
 // serve runs a runner and a watcher for the roots until the ingestion is done or,
 // when watching, until ctx ends.
 func (a *app) serve(ctx context.Context, pool *pgxpool.Pool, s settings, roots []watcher.Root) error {
@@ -129,11 +133,23 @@ func (a *app) serve(ctx context.Context, pool *pgxpool.Pool, s settings, roots [
 		d.filters[r.Path] = s.filterFor(r, roots)
 	}
 
-	// Everything below ends with this context; the runner drains before it returns.
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
+	watching := s.enabled && !s.once
+	if !watching {
+		s.giveUp = giveUp // somebody waits for the end
+	}
+	// Everything below ends with this context, with the first failure as its cause;
+	// the runner drains before it returns.
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
 	var group errgroup.Group
-	group.Go(func() error { return a.runner(pool, s, queues, d).Run(ctx) })
+	together := func(f func() error) {
+		group.Go(func() error {
+			err := f()
+			stop(err)
+			return err
+		})
+	}
+	together(func() error { return a.runner(pool, s, queues, d).Run(ctx) })
 
 	scans := make(chan int64, 16*len(roots))
 	rec := &recorder{pool: pool, burst: 50, log: a.log, scans: func(_ watcher.Root, run int64) {
@@ -142,29 +158,27 @@ func (a *app) serve(ctx context.Context, pool *pgxpool.Pool, s settings, roots [
 		default: // only the first ones are followed
 		}
 	}}
-	watching := s.enabled && !s.once
+	var err error
 	if watching {
 		w := watcher.New(watcher.Options{DebounceDelay: s.debounce(), Filter: s.filter(), BurstSize: rec.burst}, rec, a.log)
-		group.Go(func() error {
-			defer stop()
-			return w.Run(ctx, roots...)
-		})
+		together(func() error { return w.Run(ctx, roots...) })
 	} else {
 		for _, r := range roots {
-			if err := rec.RequestScan(ctx, r, "first ingestion"); err != nil {
-				stop()
-				return errors.Join(err, group.Wait())
+			if err == nil {
+				err = rec.RequestScan(ctx, r, "first ingestion")
 			}
 		}
 	}
-
-	err := a.follow(ctx, pool, roots, scans)
+	if err == nil {
+		err = a.follow(ctx, pool, roots, scans)
+	}
 	if err == nil && watching {
 		fmt.Fprintf(a.stdout, "\nWatching %s. Ctrl-C stops.\n", list(roots))
 		<-ctx.Done()
 	}
-	stop()
-	return errors.Join(err, group.Wait())
+	stop(nil)
+	// What failed first has ended the rest, so its error is in err already.
+	return cmp.Or(err, group.Wait())
 }
 
 // follow shows the progress of the first scan of each root, then what came of it.
