@@ -19,6 +19,7 @@ import (
 // goSource returns a large file of the standard library.
 func goSource(tb testing.TB) string {
 	tb.Helper()
+	//lint:ignore SA1019 tests run where they were built
 	source, err := os.ReadFile(filepath.Join(runtime.GOROOT(), "src", "net", "http", "server.go"))
 	if err != nil {
 		tb.Fatal(err)

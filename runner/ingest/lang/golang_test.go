@@ -20,6 +20,7 @@ import (
 // goSources reads the Go files under a folder of the Go installation's source.
 func goSources(t testing.TB, folder string) []lang.Source {
 	t.Helper()
+	//lint:ignore SA1019 tests run where they were built
 	top := filepath.Join(runtime.GOROOT(), "src")
 	var sources []lang.Source
 	err := filepath.WalkDir(filepath.Join(top, folder), func(name string, d fs.DirEntry, err error) error {

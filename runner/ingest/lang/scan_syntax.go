@@ -5,7 +5,6 @@ package lang
 var (
 	doubleQuoted = Quote{Open: `"`, Close: `"`, Escape: '\\'}
 	singleQuoted = Quote{Open: `'`, Close: `'`, Escape: '\\'}
-	backQuoted   = Quote{Open: "`", Close: "`", Escape: '\\', Multiline: true}
 	tripleQuoted = Quote{Open: `"""`, Close: `"""`, Multiline: true}
 
 	slashComments = []string{"//"}

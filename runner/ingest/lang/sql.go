@@ -288,7 +288,7 @@ func (f *sqlFile) create(start, end int, what, written string, nameEnd int) {
 	}
 	for _, b := range body {
 		for _, m := range sqlDecision.FindAll(f.inner[b.start:b.end], -1) {
-			if bytes.IndexAny(m, " \t\n") < 0 {
+			if !bytes.ContainsAny(m, " \t\n") {
 				symbol.Complexity++
 			}
 		}
