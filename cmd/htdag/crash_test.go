@@ -11,7 +11,7 @@ import (
 )
 
 // many is how many generated files are enough to be interrupted half-way.
-const many = 2500
+const many = 1500
 
 // killWhile freezes a process, and kills it once a query finds it where it is
 // wanted: nothing moves between the look and the end.

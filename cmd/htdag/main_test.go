@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 	parallel := true
 	flag.Visit(func(f *flag.Flag) { parallel = parallel && f.Name != "test.parallel" })
 	if parallel {
-		_ = flag.Set("test.parallel", "6") // a flag that exists
+		_ = flag.Set("test.parallel", "8") // a flag that exists
 	}
 	os.Exit(testMain(m))
 }
