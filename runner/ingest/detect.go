@@ -19,7 +19,7 @@ const maxDetect = 64 << 10
 // The registered languages' file names, extensions, #! lines and editor modelines
 // decide, in this order. Where several languages share an extension, or none is
 // known, linguist's tables and its heuristics over the content do. A text that
-// nothing is known of is "Text".
+// nothing is known of is "Text". The same arguments always give the same answer.
 func Detect(file string, head []byte) string {
 	base := path.Base(file)
 	if name, ok := lang.ByFilename(base); ok {
@@ -144,13 +144,12 @@ func byModeline(head []byte) string {
 	return ""
 }
 
-// byContent chooses among languages that share an extension.
+// byContent chooses among languages that share an extension, by linguist's
+// heuristics. Where these leave it open the first is taken: linguist's classifier
+// would be slow, and answers differently from call to call when in doubt.
 func byContent(base string, head []byte, candidates []string) string {
 	if named := enry.GetLanguagesByContent(base, head, candidates); len(named) == 1 && among(named[0], candidates) {
 		return named[0]
-	}
-	if name, _ := enry.GetLanguageByClassifier(head, candidates); name != "" {
-		return name
 	}
 	return candidates[0]
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -29,7 +30,7 @@ func Extract(ctx context.Context, path, language string, text []byte) (Extractio
 		return Extraction{}, fmt.Errorf("extract %s: %w", path, err)
 	}
 	ex.Language = language
-	if name := lang.PathProvided(path); len(name) <= lang.MaxImportName && utf8.ValidString(name) {
+	if name := lang.PathProvided(path); len(name) <= lang.MaxImportName && utf8.ValidString(name) && !strings.Contains(name, "\x00") {
 		ex.Provides = append(ex.Provides, name)
 	}
 	return ex, nil
