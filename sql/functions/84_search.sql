@@ -464,6 +464,7 @@ returns setof code.search_results
 language plpgsql
 stable
 set search_path = ''
+set plan_cache_mode = force_generic_plan
 set jit = off
 as $$
 begin

@@ -5,9 +5,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strings"
 	"testing"
 	"time"
-	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
@@ -141,31 +142,49 @@ func (c *corpus) flush() {
 	c.spent.copy += time.Since(start)
 }
 
-// tree adds the Go files under root until there are that many chunks.
-func (c *corpus) tree(codebase int32, root string, chunks int, keep func(path string) bool) {
+// tree adds the Go files of the standard library until there are that many chunks.
+func (c *corpus) tree(codebase int32, chunks int) {
 	c.tb.Helper()
+	//lint:ignore SA1019 tests run where they were built
+	root := filepath.Join(runtime.GOROOT(), "src")
+	for _, path := range goFiles(c.tb, root) {
+		if c.rows+len(c.chunks) >= chunks {
+			break
+		}
+		text, err := os.ReadFile(filepath.Join(root, path))
+		if err != nil {
+			c.tb.Fatal(err)
+		}
+		c.add(codebase, path, string(text))
+	}
+	c.flush()
+	dbtest.Exec(c.tb, c.pool, "vacuum analyze")
+}
+
+// goFiles lists the Go files under root that people wrote: no tests, test data or
+// copies of other modules, and nothing so large that it must be a table.
+func goFiles(tb testing.TB, root string) []string {
+	tb.Helper()
+	var files []string
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
+		if err != nil {
 			return err
-		case c.rows+len(c.chunks) >= chunks:
-			return fs.SkipAll
-		case d.IsDir() && d.Name() == "testdata":
+		}
+		if d.IsDir() && (d.Name() == "testdata" || d.Name() == "vendor") {
 			return fs.SkipDir
 		}
-		relative, err := filepath.Rel(root, path)
-		if err != nil || !d.Type().IsRegular() || filepath.Ext(path) != ".go" || !keep(relative) {
+		if filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		if info, err := d.Info(); err != nil || info.Size() > 512<<10 {
 			return err
 		}
-		text, err := os.ReadFile(path)
-		if err == nil && utf8.Valid(text) && len(text) < 1<<20 {
-			c.add(codebase, relative, string(text))
-		}
+		relative, err := filepath.Rel(root, path)
+		files = append(files, filepath.ToSlash(relative))
 		return err
 	})
 	if err != nil {
-		c.tb.Fatal(err)
+		tb.Fatal(err)
 	}
-	c.flush()
-	dbtest.Exec(c.tb, c.pool, "analyze code.chunks, code.files, code.symbols, code.vectors, code.embeddings")
+	return files
 }
