@@ -126,7 +126,10 @@ begin
   update htdag.runs
      set state = 'cancelled', finished_at = v_now, error = coalesce(p_reason, 'cancelled'), skipped = ~(succeeded | failed)
    where run_id = p_run_id;
-  perform htdag.fill_slots();
+  if exists (select from htdag.run_queue) then
+    -- Not admit: a session that cancels and then dallies would keep others from admitting.
+    perform htdag.wake_idle(null);
+  end if;
   return true;
 end;
 $$;

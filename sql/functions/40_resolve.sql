@@ -196,7 +196,9 @@ begin
              t.taken::integer, case when t.taken then p_runner end, case when t.taken then htdag.random_token() end,
              case when t.taken then v_now end, case when t.taken then v_now + h.time_limit + interval '30 s' end
         from heads h
-       cross join lateral (select h.place <= p_want and h.use_lane = any (p_lanes) as taken) t
+       -- A map that fails as it opens may take back what else became due: then nothing is handed.
+       cross join lateral (select h.place <= p_want and h.use_lane = any (p_lanes)
+                                  and not exists (select from due where due.fate = 'map') as taken) t
        order by h.run_id, h.step_no
       returning task_id, runner_id, lane_id
     )

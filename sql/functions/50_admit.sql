@@ -210,4 +210,4 @@ begin
 end;
 $$;
 
-comment on function htdag.fill_slots() is 'admit, where anything is queued at all.';
+comment on function htdag.fill_slots() is 'admit, where anything is queued at all. Returns how many runs started.';
