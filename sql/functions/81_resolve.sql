@@ -152,7 +152,7 @@ begin
        and (p_all or c.file_id = any (p_file_ids) or c.name = any (p_names))
   ),
   callable as materialized (
-    select s.symbol_id, s.file_id, s.name, s.qualified_name, s.key,
+    select s.symbol_id, s.file_id, s.name, s.qualified_name, s.key, s.kind,
            f.family, f.scope, f.module, f.precedence, f.path,
            coalesce(f.scope, 'file ' || f.file_id) as unit
       from (select distinct c.name from called c where c.reach <> 'none') n
@@ -163,7 +163,8 @@ begin
   -- One definition for each name of a unit; the others are for other platforms.
   defined as materialized (
     select distinct on (s.unit, s.qualified_name)
-           s.unit, s.scope, s.family, s.name, s.qualified_name, s.symbol_id, s.precedence = 2 as tests
+           s.unit, s.family, s.name, s.qualified_name, s.symbol_id, s.precedence = 2 as tests,
+           s.qualified_name <> s.name and s.kind <> 'field' as has_body
       from callable s
      order by s.unit, s.qualified_name, s.precedence, s.path collate "C", s.key collate "C"
   ),
@@ -204,26 +205,65 @@ begin
       from called c
      where c.reach in ('self', 'type', 'method')
   ),
+  -- A package has many files but is one unit.
+  units as materialized (
+    select distinct n.resolved_name, coalesce(f.scope, 'file ' || f.file_id) as unit
+      from (select i.resolved_name
+              from code.imports i
+             where i.file_id in (select a.file_id from asked a)
+               and i.resolved_name is not null
+            union
+            select c.resolved_name
+              from called c
+             where c.resolved_name is not null) n
+      join code.provides p on p.codebase_id = p_codebase_id and p.name = n.resolved_name
+      join code.files f on f.file_id = p.file_id
+     where f.precedence < 2
+  ),
   sight as materialized (
     select distinct a.file_id, a.unit, true as own
       from asked a
     union
-    select i.file_id, coalesce(f.scope, 'file ' || f.file_id), false
+    select i.file_id, u.unit, false
       from code.imports i
-      join code.provides p on p.codebase_id = p_codebase_id and p.name = i.resolved_name
-      join code.files f on f.file_id = p.file_id
+      join units u on u.resolved_name = i.resolved_name
      where i.file_id in (select a.file_id from asked a)
-       and f.precedence < 2
   ),
-  visible as materialized (
-    select a.file_id, a.name, min(d.symbol_id) as symbol_id
+  -- By file first: many units define a method of a common name, few are in sight.
+  candidates as materialized (
+    select a.file_id, a.name, a.tests, v.unit, v.own
       from asked a
       join sight v on v.file_id = a.file_id
-      join defined d on d.unit = v.unit and d.name = a.name
+  ),
+  visible as materialized (
+    select c.file_id, c.name, min(d.symbol_id) as symbol_id
+      from candidates c
+      join defined d on d.unit = c.unit and d.name = c.name
      where d.qualified_name <> d.name
-       and (not d.tests or (v.own and a.tests))
-     group by a.file_id, a.name
+       and (not d.tests or (c.own and c.tests))
+     group by c.file_id, c.name
     having count(distinct d.symbol_id) = 1
+  ),
+  -- A member that a named type does not define itself may come to it from another
+  -- type of its unit, by embedding or inheritance.
+  sole_methods as materialized (
+    select d.unit, d.name, d.tests, min(d.symbol_id) as symbol_id
+      from defined d
+     where d.has_body
+     group by d.unit, d.name, d.tests
+    having count(*) = 1
+  ),
+  inherited as materialized (
+    select c.file_id, c.ordinal, min(m.symbol_id) as symbol_id
+      from called c
+      left join units u on u.resolved_name = c.resolved_name
+      join sole_methods m
+        on m.unit = case when c.resolved_name is null then c.scope else u.unit end
+       and m.name = c.name
+     where c.reach in ('self', 'type')
+       and (not m.tests or (c.tests and c.resolved_name is null))
+     group by c.file_id, c.ordinal
+    having count(*) = 1
   ),
   lone_methods as materialized (
     select d.family, d.name, min(d.symbol_id) as symbol_id
@@ -250,6 +290,7 @@ begin
              when c.reach = 'import' then null
              when named.symbol_id is not null then named.symbol_id
              when c.reach = 'package' then null
+             when inherited.symbol_id is not null then inherited.symbol_id
              when visible.symbol_id is not null then visible.symbol_id
              else lone.symbol_id
            end as callee_id,
@@ -260,6 +301,7 @@ begin
              when c.reach = 'import' then null
              when named.symbol_id is not null then case c.reach when 'type' then 0.7 else 0.5 end
              when c.reach = 'package' then null
+             when inherited.symbol_id is not null then 0.75
              when visible.symbol_id is not null then 0.6
              when lone.symbol_id is not null then 0.5
            end::real as confidence
@@ -275,9 +317,13 @@ begin
        and imported.ordinal = c.ordinal
       -- Where files see each other's names, a bare name that none of them has is not to be guessed.
       left join lone_names named
-        on (c.reach = 'type' or (c.reach = 'package' and c.scope is null))
+        on c.reach in ('type', 'package')
+       and c.scope is null
        and named.family = c.family
        and named.qualified_name = c.target
+      left join inherited
+        on inherited.file_id = c.file_id
+       and inherited.ordinal = c.ordinal
       left join visible
         on c.reach in ('self', 'type', 'method')
        and visible.file_id = c.file_id
@@ -301,7 +347,7 @@ begin
 end;
 $$;
 comment on function code.resolve_calls(integer, bigint[], text[], boolean) is
-  'Resolve the calls of some files and all calls of some names (or all). Confidence: 1 and 0.95 same file (by the caller), 0.95 import or package, 0.9 own or named type, 0.8 star import, 0.7 type unique, 0.6 method unique in sight, 0.5 unique in the codebase.';
+  'Resolve the calls of some files and all calls of some names (or all). Confidence: 1 and 0.95 same file (by the caller), 0.95 import or package, 0.9 own or named type, 0.8 star import, 0.75 the only method of the name in the type''s unit, 0.7 type unique, 0.6 method unique in sight, 0.5 unique in the codebase.';
 
 create or replace function code.refresh_statistics()
 returns integer
