@@ -78,7 +78,8 @@ CREATE TABLE code.calls (
     CONSTRAINT calls_confidence_iff_callee CHECK (((callee_id IS NULL) = (confidence IS NULL))),
     CONSTRAINT calls_confidence_range CHECK (((confidence > (0)::double precision) AND (confidence <= (1)::double precision))),
     CONSTRAINT calls_reach_known CHECK ((reach = ANY (ARRAY['file'::text, 'self'::text, 'package'::text, 'import'::text, 'type'::text, 'method'::text, 'none'::text])))
-);
+)
+WITH (fillfactor='60');
 
 COMMENT ON TABLE code.calls IS 'Call sites. callee_id is set where the called symbol could be found, with the confidence of that.';
 
@@ -285,7 +286,9 @@ begin
    where i.indrelid = 'code.chunks'::regclass
      and a.amname = 'gin';
   if p_analyze then
-    analyze code.files, code.symbols, code.imports, code.provides, code.calls, code.chunks;
+    -- Contents are left out: reading them takes longer than all the rest.
+    analyze code.chunks (file_id, ordinal, codebase_id, symbol_key, start_line, text_hash, words),
+            code.vectors (model_id, text_hash), code.embeddings, code.dependencies;
   end if;
   return v_pages;
 end;
@@ -361,15 +364,18 @@ $$;
 
 COMMENT ON FUNCTION code.codebase_id(p_name text) IS 'The key of the codebase of that name; HT001 where there is none.';
 
-CREATE FUNCTION code.codebase_ids(p_codebase text) RETURNS integer[]
+CREATE FUNCTION code.codebase_named(p_codebase text) RETURNS integer
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
     AS $$
 declare
-  v_ids constant integer[] := array(
-    select b.codebase_id from code.codebases b where p_codebase is null or b.name = p_codebase order by b.codebase_id);
+  v_codebase_id integer;
 begin
-  if p_codebase is not null and v_ids = '{}' then
+  if p_codebase is null then
+    return null;
+  end if;
+  select b.codebase_id into v_codebase_id from code.codebases b where b.name = p_codebase;
+  if not found then
     raise exception using
       errcode = 'HT001',
       message = format('there is no codebase %L', p_codebase),
@@ -377,11 +383,11 @@ begin
         'Known codebases are ' || (select string_agg(b.name, ', ' order by b.name) from code.codebases b) || '.',
         'No codebase is registered yet.');
   end if;
-  return v_ids;
+  return v_codebase_id;
 end;
 $$;
 
-COMMENT ON FUNCTION code.codebase_ids(p_codebase text) IS 'The id of the codebase of that name, or all ids for null. Raises HT001 for an unknown name.';
+COMMENT ON FUNCTION code.codebase_named(p_codebase text) IS 'The id of the codebase of that name; null, which is all of them, for null. Raises HT001 for an unknown name.';
 
 CREATE FUNCTION code.collect_blobs(p_age interval DEFAULT '1 day'::interval) RETURNS bigint
     LANGUAGE plpgsql
@@ -580,7 +586,8 @@ COMMENT ON FUNCTION code.dependents(p_path text, p_codebase text, p_depth intege
 CREATE TABLE code.embeddings (
     model_id smallint NOT NULL,
     text_hash bytea NOT NULL,
-    signature bit varying NOT NULL
+    signature bit varying NOT NULL,
+    CONSTRAINT embeddings_text_hash_length CHECK ((octet_length(text_hash) = 16))
 );
 
 COMMENT ON TABLE code.embeddings IS 'Sign bits of chunk vectors, narrow so that a scan by Hamming distance is quick. Shared by equal texts.';
@@ -697,6 +704,7 @@ declare
 begin
   perform code.lock_codebase(v_codebase_id);
   delete from code.calls where codebase_id = v_codebase_id;
+  delete from code.symbols where codebase_id = v_codebase_id;
   select count(*) into v_files from code.files where codebase_id = v_codebase_id;
   delete from code.codebases where codebase_id = v_codebase_id;
   return v_files;
@@ -754,12 +762,18 @@ CREATE TABLE code.chunks (
     text_hash bytea NOT NULL,
     content text NOT NULL,
     words tsvector NOT NULL,
-    CONSTRAINT chunks_lines_ordered CHECK (((start_line >= 1) AND (end_line >= start_line)))
-);
+    CONSTRAINT chunks_lines_ordered CHECK (((start_line >= 1) AND (end_line >= start_line))),
+    CONSTRAINT chunks_text_hash_length CHECK ((octet_length(text_hash) = 16))
+)
+WITH (toast_tuple_target='4080');
+ALTER TABLE ONLY code.chunks ALTER COLUMN content SET COMPRESSION lz4;
+ALTER TABLE ONLY code.chunks ALTER COLUMN words SET COMPRESSION lz4;
 
 COMMENT ON TABLE code.chunks IS 'Consecutive pieces of a file, cut along symbol borders; joined in order they are the file''s text.';
 
-COMMENT ON COLUMN code.chunks.words IS 'Lexemes split in Go (camelCase, snake_case); configuration simple.';
+COMMENT ON COLUMN code.chunks.text_hash IS 'First 16 bytes of the sha256 of content.';
+
+COMMENT ON COLUMN code.chunks.words IS 'Words split in Go (camelCase, snake_case) as code.query_words does; weight A in names of symbols defined in the chunk.';
 
 CREATE VIEW code.search_results AS
  SELECT f.path,
@@ -774,10 +788,11 @@ CREATE VIEW code.search_results AS
 
 COMMENT ON VIEW code.search_results IS 'A place in a codebase: the lines, the symbol they are in, their text, and how well it answers a query (higher is better).';
 
-CREATE FUNCTION code.fused_search(p_query text, p_codebase_ids integer[], p_limit integer, p_model_id smallint, p_dimensions smallint[], p_weights real[], p_signature bit varying) RETURNS SETOF code.search_results
+CREATE FUNCTION code.fused_search(p_query text, p_codebase_id integer, p_limit integer, p_model_id smallint, p_dimensions smallint[], p_weights real[], p_signature bit varying) RETURNS SETOF code.search_results
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
     SET plan_cache_mode TO 'force_custom_plan'
+    SET jit TO 'off'
     AS $_$
 declare
   v_query constant text := btrim(left(p_query, 2000), E' \t\r\n');
@@ -792,28 +807,28 @@ begin
 
   return query
   with worded as materialized (
-    select r.file_id, r.ordinal, r.position from code.search_words(v_words, p_codebase_ids, v_depth) r
+    select r.file_id, r.ordinal, r.position from code.search_words(v_words, p_codebase_id, v_depth) r
   ),
   lists as (
     select r.file_id, r.ordinal, 1 / (60 + r.position)::double precision as share from worded r
     union all
     select r.file_id, r.ordinal, 1 / (60 + r.position)::double precision
-      from code.search_names(v_query, p_codebase_ids, v_depth) r
+      from code.search_names(v_query, p_codebase_id, v_depth) r
     union all
     -- A lone word was looked up above; as a mere part of words it is sought only
     -- if that found nothing. Fewer than three letters in a row have no trigram.
     select r.file_id, r.ordinal, 1 / (60 + r.position)::double precision
-      from code.search_text(v_query, p_codebase_ids, v_depth) r
+      from code.search_text(v_query, p_codebase_id, v_depth) r
      where v_query ~ '[[:alnum:]]{3}'
        and v_query !~ '\n'
        and (not v_lone or not exists (select from worded))
     union all
     select r.file_id, r.ordinal, m.search_weight / (60 + r.position)::double precision
       from code.models m
-     cross join code.search_vectors(p_model_id, p_dimensions, p_weights, p_signature, p_codebase_ids, v_depth) r
+     cross join code.search_vectors(p_model_id, p_dimensions, p_weights, p_signature, p_codebase_id, v_depth) r
      where m.model_id = p_model_id
   ),
-  best as (
+  best as materialized (
     select l.file_id, l.ordinal, sum(l.share) as score
       from lists l
       join code.files f on f.file_id = l.file_id
@@ -822,45 +837,14 @@ begin
      order by score desc, l.file_id, l.ordinal
      limit p_limit
   )
-  select f.path,
-         case when x.first = x.last then x.first::text else format('%s-%s', x.first, x.last) end,
-         coalesce(
-           (select s.qualified_name
-              from code.symbols s
-             where s.file_id = c.file_id
-               and x.hit between s.start_line and s.end_line
-               and s.kind not in ('field', 'variable', 'constant')
-             order by s.start_line desc, s.end_line, s.symbol_id
-             limit 1),
-           (select s.qualified_name from code.symbols s where s.file_id = c.file_id and s.key = c.symbol_key)),
-         x.snippet,
-         b.score,
-         d.name
+  select s.path, s.lines, s.symbol, s.snippet, b.score, s.codebase
     from best b
-    join code.chunks c on c.file_id = b.file_id and c.ordinal = b.ordinal
-    join code.files f on f.file_id = c.file_id
-    join code.codebases d on d.codebase_id = c.codebase_id
-   cross join lateral (
-           -- The line that says most of the query, two before it and five after.
-           select min(w.line) as first,
-                  max(w.line) as last,
-                  min(h.line) as hit,
-                  string_agg(left(rtrim(w.text, E'\r'), 200), E'\n' order by w.line) as snippet
-             from (select c.start_line + t.n::integer - 1 as line
-                     from string_to_table(c.content, E'\n') with ordinality as t (text, n)
-                    order by strpos(lower(t.text), lower(v_query)) > 0 desc,
-                             (select sum(length(u.word)) from unnest(v_words) as u (word)
-                               where strpos(lower(t.text), u.word) > 0) desc nulls last,
-                             t.n
-                    limit 1) h
-             join (select c.start_line + t.n::integer - 1 as line, t.text
-                     from string_to_table(c.content, E'\n') with ordinality as t (text, n)) w
-               on w.line between greatest(h.line - 2, c.start_line) and least(h.line + 5, c.end_line)) x
-   order by b.score desc, c.file_id, c.ordinal;
+   cross join code.snippet(b.file_id, b.ordinal, v_query, v_words) s
+   order by b.score desc, b.file_id, b.ordinal;
 end;
 $_$;
 
-COMMENT ON FUNCTION code.fused_search(p_query text, p_codebase_ids integer[], p_limit integer, p_model_id smallint, p_dimensions smallint[], p_weights real[], p_signature bit varying) IS 'The work of code.search and code.search_with_vector, on checked arguments.';
+COMMENT ON FUNCTION code.fused_search(p_query text, p_codebase_id integer, p_limit integer, p_model_id smallint, p_dimensions smallint[], p_weights real[], p_signature bit varying) IS 'The work of code.search and code.search_with_vector, on checked arguments.';
 
 CREATE FUNCTION code.is_callable(p_kind text, p_parent_key text) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -885,6 +869,37 @@ $$;
 
 COMMENT ON FUNCTION code.lock_codebase(p_codebase_id integer, p_shared boolean) IS 'Hold the right to write derived rows of a codebase until the transaction ends; shared for those who write rows of their own files only.';
 
+CREATE FUNCTION code.mark_copied(p_codebase_id integer, p_file_ids bigint[]) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    SET plan_cache_mode TO 'force_custom_plan'
+    SET jit TO 'off'
+    AS $$
+declare
+  v_marked bigint;
+begin
+  -- Before a codebase is ready everything in it is resolved at once, so there is
+  -- no use in noting names.
+  insert into code.stale_links (file_id, codebase_id, names, provided, roots)
+  select f.file_id,
+         p_codebase_id,
+         case when c.ready_at is not null then array(select distinct s.name from code.symbols s where s.file_id = f.file_id) end,
+         case when c.ready_at is not null then array(select p.name from code.provides p where p.file_id = f.file_id) end,
+         exists (select from code.import_roots r where r.file_id = f.file_id)
+    from unnest(p_file_ids) as f (file_id)
+    join code.codebases c on c.codebase_id = p_codebase_id
+   order by f.file_id
+      on conflict (file_id) do update
+     set names    = excluded.names,
+         provided = excluded.provided,
+         roots    = excluded.roots;
+  get diagnostics v_marked = row_count;
+  return v_marked;
+end;
+$$;
+
+COMMENT ON FUNCTION code.mark_copied(p_codebase_id integer, p_file_ids bigint[]) IS 'Mark files that had nothing derived before and whose rows a client has copied in. Returns their number.';
+
 CREATE FUNCTION code.mark_stale(p_codebase_id integer, p_file_ids bigint[], p_names text[], p_provided text[], p_roots boolean[]) RETURNS bigint
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -898,8 +913,14 @@ begin
     from unnest(p_file_ids, p_names, p_provided, p_roots) as g (file_id, names, provided, roots)
    order by g.file_id
       on conflict (file_id) do update
-     set names    = array(select unnest(l.names) union select unnest(excluded.names)),
-         provided = array(select unnest(l.provided) union select unnest(excluded.provided)),
+     set names    = case
+                      when l.names is not null and excluded.names is not null
+                        then array(select unnest(l.names) union select unnest(excluded.names))
+                    end,
+         provided = case
+                      when l.provided is not null and excluded.provided is not null
+                        then array(select unnest(l.provided) union select unnest(excluded.provided))
+                    end,
          roots    = l.roots or excluded.roots;
   get diagnostics v_marked = row_count;
   return v_marked;
@@ -923,12 +944,13 @@ CREATE FUNCTION code.matches_of(p_regex text, p_codebase text, p_limit integer) 
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
     SET plan_cache_mode TO 'force_custom_plan'
+    SET jit TO 'off'
     AS $$
 declare
-  v_ids   constant integer[] := code.codebase_ids(p_codebase);
-  v_limit integer := least(coalesce(p_limit, 50), 10000);
-  v_rows  integer;
-  v_chunk record;
+  v_codebase_id constant integer := code.codebase_named(p_codebase);
+  v_limit       integer := least(coalesce(p_limit, 50), 10000);
+  v_rows        integer;
+  v_chunk       record;
 begin
   if v_limit < 1 then
     raise exception using
@@ -942,8 +964,8 @@ begin
       from (select m.file_id, m.ordinal, m.start_line, m.codebase_id
               from code.chunks m
              where m.content ~ p_regex
-               and m.codebase_id = any (v_ids)
-             limit 20000) c
+               and (v_codebase_id is null or m.codebase_id = v_codebase_id)
+             limit 5000) c
       join code.files f on f.file_id = c.file_id
       join code.codebases b on b.codebase_id = c.codebase_id
      where f.status in ('pending', 'ingested', 'partial')
@@ -974,7 +996,7 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION code.matches_of(p_regex text, p_codebase text, p_limit integer) IS 'The work of code.substring_search and code.regex_search: lines that match a regular expression, by codebase, path and line.';
+COMMENT ON FUNCTION code.matches_of(p_regex text, p_codebase text, p_limit integer) IS 'The work of code.substring_search and code.regex_search: lines that match a regular expression, by codebase, path and line, out of at most 5,000 chunks.';
 
 CREATE FUNCTION code.matching_symbols(p_symbol text, p_codebase text) RETURNS SETOF bigint
     LANGUAGE plpgsql STABLE
@@ -1302,6 +1324,18 @@ $$;
 
 COMMENT ON FUNCTION code.record_files(p_codebase_id integer, p_version integer, p_paths text[], p_bytes bigint[], p_modified_ns bigint[], p_modes integer[], p_inodes bigint[], p_owners text[], p_sha256s bytea[], p_reasons text[], p_seen_at timestamp with time zone[]) IS 'Record what was seen on disk, unless something newer is recorded already. A null hash means unreadable, for the reason given. p_version is the extractor version that due is measured against.';
 
+CREATE FUNCTION code.refresh_statistics() RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+  analyze code.files, code.symbols, code.imports, code.provides, code.calls;
+  return 5;
+end;
+$$;
+
+COMMENT ON FUNCTION code.refresh_statistics() IS 'Tell the planner how much there is to resolve. Returns the number of tables.';
+
 CREATE FUNCTION code.regex_search(pattern text, codebase text DEFAULT NULL::text, max_results integer DEFAULT 50) RETURNS SETOF code.matching_lines
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO ''
@@ -1408,6 +1442,19 @@ $$;
 
 COMMENT ON FUNCTION code.request_scan(p_codebase text, p_reason text) IS 'Start ingest_codebase, unless a run of it is waiting that has not begun to look; returns the run either way.';
 
+CREATE FUNCTION code.reserve_symbol_ids(p_count integer) RETURNS SETOF bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+  return query
+  select nextval('code.symbols_symbol_id_seq')
+    from generate_series(1, p_count);
+end;
+$$;
+
+COMMENT ON FUNCTION code.reserve_symbol_ids(p_count integer) IS 'Ids for symbols that a client is about to COPY, so that it can name them in its calls.';
+
 CREATE FUNCTION code.resolve_calls(p_codebase_id integer, p_file_ids bigint[], p_names text[], p_all boolean) RETURNS SETOF bigint
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -1429,7 +1476,7 @@ begin
        and (p_all or c.file_id = any (p_file_ids) or c.name = any (p_names))
   ),
   callable as materialized (
-    select s.symbol_id, s.file_id, s.name, s.qualified_name, s.key,
+    select s.symbol_id, s.file_id, s.name, s.qualified_name, s.key, s.kind,
            f.family, f.scope, f.module, f.precedence, f.path,
            coalesce(f.scope, 'file ' || f.file_id) as unit
       from (select distinct c.name from called c where c.reach <> 'none') n
@@ -1440,7 +1487,8 @@ begin
   -- One definition for each name of a unit; the others are for other platforms.
   defined as materialized (
     select distinct on (s.unit, s.qualified_name)
-           s.unit, s.scope, s.family, s.name, s.qualified_name, s.symbol_id, s.precedence = 2 as tests
+           s.unit, s.family, s.name, s.qualified_name, s.symbol_id, s.precedence = 2 as tests,
+           s.qualified_name <> s.name and s.kind <> 'field' as has_body
       from callable s
      order by s.unit, s.qualified_name, s.precedence, s.path collate "C", s.key collate "C"
   ),
@@ -1481,26 +1529,65 @@ begin
       from called c
      where c.reach in ('self', 'type', 'method')
   ),
+  -- A package has many files but is one unit.
+  units as materialized (
+    select distinct n.resolved_name, coalesce(f.scope, 'file ' || f.file_id) as unit
+      from (select i.resolved_name
+              from code.imports i
+             where i.file_id in (select a.file_id from asked a)
+               and i.resolved_name is not null
+            union
+            select c.resolved_name
+              from called c
+             where c.resolved_name is not null) n
+      join code.provides p on p.codebase_id = p_codebase_id and p.name = n.resolved_name
+      join code.files f on f.file_id = p.file_id
+     where f.precedence < 2
+  ),
   sight as materialized (
     select distinct a.file_id, a.unit, true as own
       from asked a
     union
-    select i.file_id, coalesce(f.scope, 'file ' || f.file_id), false
+    select i.file_id, u.unit, false
       from code.imports i
-      join code.provides p on p.codebase_id = p_codebase_id and p.name = i.resolved_name
-      join code.files f on f.file_id = p.file_id
+      join units u on u.resolved_name = i.resolved_name
      where i.file_id in (select a.file_id from asked a)
-       and f.precedence < 2
   ),
-  visible as materialized (
-    select a.file_id, a.name, min(d.symbol_id) as symbol_id
+  -- By file first: many units define a method of a common name, few are in sight.
+  candidates as materialized (
+    select a.file_id, a.name, a.tests, v.unit, v.own
       from asked a
       join sight v on v.file_id = a.file_id
-      join defined d on d.unit = v.unit and d.name = a.name
+  ),
+  visible as materialized (
+    select c.file_id, c.name, min(d.symbol_id) as symbol_id
+      from candidates c
+      join defined d on d.unit = c.unit and d.name = c.name
      where d.qualified_name <> d.name
-       and (not d.tests or (v.own and a.tests))
-     group by a.file_id, a.name
+       and (not d.tests or (c.own and c.tests))
+     group by c.file_id, c.name
     having count(distinct d.symbol_id) = 1
+  ),
+  -- A member that a named type does not define itself may come to it from another
+  -- type of its unit, by embedding or inheritance.
+  sole_methods as materialized (
+    select d.unit, d.name, d.tests, min(d.symbol_id) as symbol_id
+      from defined d
+     where d.has_body
+     group by d.unit, d.name, d.tests
+    having count(*) = 1
+  ),
+  inherited as materialized (
+    select c.file_id, c.ordinal, min(m.symbol_id) as symbol_id
+      from called c
+      left join units u on u.resolved_name = c.resolved_name
+      join sole_methods m
+        on m.unit = case when c.resolved_name is null then c.scope else u.unit end
+       and m.name = c.name
+     where c.reach in ('self', 'type')
+       and (not m.tests or (c.tests and c.resolved_name is null))
+     group by c.file_id, c.ordinal
+    having count(*) = 1
   ),
   lone_methods as materialized (
     select d.family, d.name, min(d.symbol_id) as symbol_id
@@ -1527,6 +1614,7 @@ begin
              when c.reach = 'import' then null
              when named.symbol_id is not null then named.symbol_id
              when c.reach = 'package' then null
+             when inherited.symbol_id is not null then inherited.symbol_id
              when visible.symbol_id is not null then visible.symbol_id
              else lone.symbol_id
            end as callee_id,
@@ -1537,6 +1625,7 @@ begin
              when c.reach = 'import' then null
              when named.symbol_id is not null then case c.reach when 'type' then 0.7 else 0.5 end
              when c.reach = 'package' then null
+             when inherited.symbol_id is not null then 0.75
              when visible.symbol_id is not null then 0.6
              when lone.symbol_id is not null then 0.5
            end::real as confidence
@@ -1552,9 +1641,13 @@ begin
        and imported.ordinal = c.ordinal
       -- Where files see each other's names, a bare name that none of them has is not to be guessed.
       left join lone_names named
-        on (c.reach = 'type' or (c.reach = 'package' and c.scope is null))
+        on c.reach in ('type', 'package')
+       and c.scope is null
        and named.family = c.family
        and named.qualified_name = c.target
+      left join inherited
+        on inherited.file_id = c.file_id
+       and inherited.ordinal = c.ordinal
       left join visible
         on c.reach in ('self', 'type', 'method')
        and visible.file_id = c.file_id
@@ -1578,7 +1671,7 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION code.resolve_calls(p_codebase_id integer, p_file_ids bigint[], p_names text[], p_all boolean) IS 'Resolve the calls of some files and all calls of some names (or all). Confidence: 1 and 0.95 same file (by the caller), 0.95 import or package, 0.9 own or named type, 0.8 star import, 0.7 type unique, 0.6 method unique in sight, 0.5 unique in the codebase.';
+COMMENT ON FUNCTION code.resolve_calls(p_codebase_id integer, p_file_ids bigint[], p_names text[], p_all boolean) IS 'Resolve the calls of some files and all calls of some names (or all). Confidence: 1 and 0.95 same file (by the caller), 0.95 import or package, 0.9 own or named type, 0.8 star import, 0.75 the only method of the name in the type''s unit, 0.7 type unique, 0.6 method unique in sight, 0.5 unique in the codebase.';
 
 CREATE FUNCTION code.resolve_codebase(p_codebase_id integer, p_anew boolean DEFAULT false) RETURNS bigint
     LANGUAGE plpgsql
@@ -1736,18 +1829,18 @@ begin
     returning l.file_id, l.names, l.provided, l.roots
   )
   select coalesce(array_agg(t.file_id), '{}'::bigint[]),
+         coalesce(bool_or(t.names is null or t.provided is null), false),
          array(select distinct n from taken x cross join lateral unnest(x.names) as n),
          array(select distinct n from taken x cross join lateral unnest(x.provided) as n),
          coalesce(bool_or(t.roots), false)
-    into v_files, v_names, v_provided, v_roots
+    into v_files, v_all, v_names, v_provided, v_roots
     from taken t;
   if v_files = '{}' then
     return 0::bigint;
   end if;
 
   -- From about a tenth of the files on, reading everything once is quicker.
-  select cardinality(v_files) > 200
-     and cardinality(v_files) * 10 > count(*)
+  select v_all or (cardinality(v_files) > 200 and cardinality(v_files) * 10 > count(*))
     into v_all
     from code.files f
    where f.codebase_id = p_codebase_id
@@ -1755,7 +1848,7 @@ begin
 
   if v_all then
     -- The planner must know how much there is, and nothing is looked up one by one.
-    analyze code.files, code.symbols, code.imports, code.provides, code.calls;
+    perform code.refresh_statistics();
     perform pg_catalog.set_config('enable_nestloop', 'off', true);
   end if;
   v_changed := array(select code.resolve_imports(p_codebase_id, v_files, v_provided, v_all or v_roots));
@@ -1800,7 +1893,7 @@ begin
   select r.*
     from code.fused_search(
            search.query,
-           code.codebase_ids(search.codebase),
+           code.codebase_named(search.codebase),
            least(coalesce(max_results, 20), 1000),
            v_model_id,
            v_vector.dimensions,
@@ -1819,20 +1912,22 @@ CREATE VIEW code.ranked_chunks AS
 
 COMMENT ON VIEW code.ranked_chunks IS 'A chunk and its place, from 1, in the list that a branch of the search made.';
 
-CREATE FUNCTION code.search_names(p_query text, p_codebase_ids integer[], p_limit integer) RETURNS SETOF code.ranked_chunks
+CREATE FUNCTION code.search_names(p_query text, p_codebase_id integer, p_limit integer) RETURNS SETOF code.ranked_chunks
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
     SET plan_cache_mode TO 'force_custom_plan'
+    SET jit TO 'off'
     AS $_$
 declare
-  -- The query itself, and words in it that are written like identifiers.
+  -- Of one word, qualified perhaps, all of it and its last part; of several, those
+  -- that are written as only identifiers are.
   v_names constant text[] := array(
-    select p_query
-     union
     select m[1]
       from regexp_matches(p_query, '([[:alpha:]_]\w*)', 'g') as m
-     where m[1] ~ '[[:lower:]][[:upper:]]|[[:upper:]]{2}[[:lower:]]|\w_\w|[[:alpha:]]\d'
-        or p_query ~ '^[\w.:#>-]+$'
+     where case
+             when p_query ~ '\s' then m[1] ~ '[[:lower:]][[:upper:]]|[[:upper:]]{2}[[:lower:]]|\w_\w|[[:alpha:]]\d'
+             else p_query ~ (m[1] || '\W*$')
+           end
      limit 20);
 begin
   return query
@@ -1842,14 +1937,14 @@ begin
            case
              when s.qualified_name = p_query then 1
              when s.name = p_query then 2
-             when right(p_query, length(s.qualified_name)) = s.qualified_name then 3
+             when p_query like '%' || s.qualified_name then 3
              else 4
            end as closeness,
            s.kind in ('field', 'variable') as minor,
            s.exported
       from code.symbols s
-     where s.codebase_id = any (p_codebase_ids)
-       and s.name = any (v_names || regexp_replace(p_query, '^.*[^\w]', ''))
+     where s.codebase_id in (select b.codebase_id from code.codebases b where p_codebase_id is null or b.codebase_id = p_codebase_id)
+       and s.name = any (v_names)
      limit 2000
   ),
   placed as (
@@ -1867,12 +1962,13 @@ begin
 end;
 $_$;
 
-COMMENT ON FUNCTION code.search_names(p_query text, p_codebase_ids integer[], p_limit integer) IS 'Chunks in which symbols are defined that the query, or an identifier in it, names exactly.';
+COMMENT ON FUNCTION code.search_names(p_query text, p_codebase_id integer, p_limit integer) IS 'Chunks in which symbols are defined that the query, or an identifier in it, names exactly.';
 
-CREATE FUNCTION code.search_text(p_text text, p_codebase_ids integer[], p_limit integer) RETURNS SETOF code.ranked_chunks
+CREATE FUNCTION code.search_text(p_text text, p_codebase_id integer, p_limit integer) RETURNS SETOF code.ranked_chunks
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
     SET plan_cache_mode TO 'force_custom_plan'
+    SET jit TO 'off'
     AS $$
 declare
   v_like constant text := '%' || regexp_replace(p_text, '([\\%_])', '\\\1', 'g') || '%';
@@ -1882,7 +1978,7 @@ begin
     select c.file_id, c.ordinal, c.content
       from code.chunks c
      where c.content ilike v_like
-       and c.codebase_id = any (p_codebase_ids)
+       and (p_codebase_id is null or c.codebase_id = p_codebase_id)
      limit 1000
   )
   select c.file_id,
@@ -1894,12 +1990,13 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION code.search_text(p_text text, p_codebase_ids integer[], p_limit integer) IS 'Chunks that hold the text in any case, those that hold it as written first, then the shorter.';
+COMMENT ON FUNCTION code.search_text(p_text text, p_codebase_id integer, p_limit integer) IS 'Chunks that hold the text in any case, those that hold it as written first, then the shorter.';
 
-CREATE FUNCTION code.search_vectors(p_model_id smallint, p_dimensions smallint[], p_weights real[], p_signature bit varying, p_codebase_ids integer[], p_limit integer) RETURNS SETOF code.ranked_chunks
+CREATE FUNCTION code.search_vectors(p_model_id smallint, p_dimensions smallint[], p_weights real[], p_signature bit varying, p_codebase_id integer, p_limit integer) RETURNS SETOF code.ranked_chunks
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
     SET plan_cache_mode TO 'force_custom_plan'
+    SET jit TO 'off'
     AS $$
 begin
   return query
@@ -1907,8 +2004,8 @@ begin
     select e.text_hash
       from code.embeddings e
      where e.model_id = p_model_id
-       and length(e.signature) = length(p_signature)
-       and e.text_hash in (select c.text_hash from code.chunks c where c.codebase_id = any (p_codebase_ids))
+       and (p_codebase_id is null
+            or e.text_hash in (select c.text_hash from code.chunks c where c.codebase_id = p_codebase_id))
      order by bit_count(e.signature # p_signature), e.text_hash
      limit 200
   ),
@@ -1926,13 +2023,13 @@ begin
   select c.file_id, c.ordinal, row_number() over (order by s.similarity desc, c.file_id, c.ordinal)
     from compared s
     join code.chunks c on c.text_hash = s.text_hash
-   where c.codebase_id = any (p_codebase_ids)
+   where p_codebase_id is null or c.codebase_id = p_codebase_id
    order by 3
    limit p_limit;
 end;
 $$;
 
-COMMENT ON FUNCTION code.search_vectors(p_model_id smallint, p_dimensions smallint[], p_weights real[], p_signature bit varying, p_codebase_ids integer[], p_limit integer) IS 'Chunks whose vectors point most nearly where the given one does: the nearest 200 by signature, then in exact order.';
+COMMENT ON FUNCTION code.search_vectors(p_model_id smallint, p_dimensions smallint[], p_weights real[], p_signature bit varying, p_codebase_id integer, p_limit integer) IS 'Chunks whose vectors point most nearly where the given one does: the nearest 200 by signature, then in exact order.';
 
 CREATE FUNCTION code.search_with_vector(query text, model text, vector real[], codebase text DEFAULT NULL::text, max_results integer DEFAULT 20) RETURNS SETOF code.search_results
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -1964,7 +2061,7 @@ begin
   select r.*
     from code.fused_search(
            search_with_vector.query,
-           code.codebase_ids(search_with_vector.codebase),
+           code.codebase_named(search_with_vector.codebase),
            least(coalesce(max_results, 20), 1000),
            v_model.model_id,
            null,
@@ -1975,13 +2072,14 @@ $$;
 
 COMMENT ON FUNCTION code.search_with_vector(query text, model text, vector real[], codebase text, max_results integer) IS 'As code.search, with a vector of the query that the caller got from one of code.models, which may know what words do not say.';
 
-CREATE FUNCTION code.search_words(p_words text[], p_codebase_ids integer[], p_limit integer) RETURNS SETOF code.ranked_chunks
+CREATE FUNCTION code.search_words(p_words text[], p_codebase_id integer, p_limit integer) RETURNS SETOF code.ranked_chunks
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
     SET plan_cache_mode TO 'force_custom_plan'
+    SET jit TO 'off'
     AS $$
 declare
-  v_candidates constant integer := 3000;
+  v_candidates constant integer := 2000;
   v_rows       double precision;
   v_words      text[];
   v_shares     double precision[];
@@ -2024,10 +2122,10 @@ begin
 
   return query
   with candidates as materialized (
-    select c.file_id, c.ordinal, c.words || '' as words -- fetched and unpacked once
+    select c.file_id, c.ordinal, c.words
       from code.chunks c
      where c.words @@ v_filter
-       and c.codebase_id = any (p_codebase_ids)
+       and (p_codebase_id is null or c.codebase_id = p_codebase_id)
      limit 2 * v_candidates
   ),
   hits as materialized (
@@ -2058,7 +2156,7 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION code.search_words(p_words text[], p_codebase_ids integer[], p_limit integer) IS 'Chunks that hold the words, best first: rare words, repeated words, short chunks and names of definitions count more.';
+COMMENT ON FUNCTION code.search_words(p_words text[], p_codebase_id integer, p_limit integer) IS 'Chunks that hold the words, best first: rare words, repeated words, short chunks and names of definitions count more.';
 
 CREATE FUNCTION code.signature(p_dimensions smallint[], p_weights real[], p_size integer) RETURNS bit varying
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
@@ -2096,6 +2194,85 @@ $$;
 
 COMMENT ON FUNCTION code.signature(p_dimensions smallint[], p_weights real[], p_size integer) IS 'Bits whose Hamming distance grows with the angle between vectors: the signs of a dense vector, or of a sparse one rotated in p_size (a power of two) dimensions.';
 
+CREATE FUNCTION code.snippet(p_file_id bigint, p_ordinal integer, p_query text, p_words text[]) RETURNS SETOF code.search_results
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET jit TO 'off'
+    AS $$
+begin
+  return query
+  with chunk as materialized (
+    select c.* from code.chunks c where c.file_id = p_file_id and c.ordinal = p_ordinal
+  ),
+  lines as materialized (
+    select c.start_line + t.n::integer - 1 as line, rtrim(t.text, E'\r') as text, lower(t.text) as folded
+      from chunk c
+     cross join string_to_table(c.content, E'\n') with ordinality as t (text, n)
+     where c.start_line + t.n - 1 <= c.end_line
+  ),
+  -- Definitions that begin in the chunk, or that it begins in.
+  symbols as materialized (
+    select s.qualified_name, s.start_line, s.end_line, lower(s.name) as name
+      from chunk c
+      join code.symbols s on s.file_id = c.file_id and s.start_line <= c.end_line and s.end_line >= c.start_line
+     where s.kind not in ('field', 'variable', 'constant')
+  ),
+  sought as (
+    select u.word, 1 as weight from unnest(p_words) as u (word)
+    union all
+    select lower(p_query), 10
+  ),
+  -- A word counts by how few lines have it, and more in the name of a definition.
+  hits as (
+    select l.line,
+           w.word,
+           case
+             when strpos(l.folded, w.word) = 0 then 0
+             when exists (select from symbols s where s.start_line = l.line and strpos(s.name, w.word) > 0) then 2.5 * w.weight
+             else w.weight
+           end as weight
+      from lines l
+     cross join sought w
+  ),
+  counted as (
+    select h.line, h.word, h.weight / greatest(count(*) filter (where h.weight > 0) over (partition by h.word), 1) as weight
+      from hits h
+  ),
+  windows as (
+    select n.line, max(n.weight) over (partition by n.word order by n.line rows between current row and 7 following) as weight
+      from counted n
+  ),
+  best as (
+    -- Of equal windows the last begins with what was sought.
+    select w.line from windows w group by w.line order by sum(w.weight) desc, w.line desc limit 1
+  )
+  select f.path,
+         case when min(l.line) = max(l.line) then min(l.line)::text else format('%s-%s', min(l.line), max(l.line)) end,
+         coalesce(
+           (select s.qualified_name
+              from symbols s
+             where s.end_line >= b.line
+               and s.start_line <= b.line + 7
+             order by b.line between s.start_line and s.end_line desc,
+                      case when s.start_line <= b.line then -s.start_line else s.start_line end,
+                      s.end_line
+             limit 1),
+           (select s.qualified_name from code.symbols s where s.file_id = c.file_id and s.key = c.symbol_key)),
+         string_agg(left(l.text, 200), E'\n' order by l.line),
+         0::double precision,
+         d.name
+    from chunk c
+    join code.files f on f.file_id = c.file_id
+    join code.codebases d on d.codebase_id = c.codebase_id
+   cross join best b
+    join lines l on l.line between b.line and b.line + 7
+   group by f.path, b.line, c.file_id, c.symbol_key, d.name;
+end;
+$$;
+
+COMMENT ON FUNCTION code.snippet(p_file_id bigint, p_ordinal integer, p_query text, p_words text[]) IS 'The eight lines of a chunk that say most of a query, and what they are part of.';
+
 CREATE FUNCTION code.store_blobs(p_sha256s bytea[], p_bytes bigint[], p_contents bytea[]) RETURNS bigint
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -2129,7 +2306,12 @@ CREATE FUNCTION code.store_calls(p_codebase_id integer, p_replaced bigint[], p_f
 declare
   v_written bigint;
 begin
-  with given as materialized (
+  with local as materialized (
+    select s.file_id, s.key, s.symbol_id
+      from code.symbols s
+     where s.file_id = any (p_replaced)
+  ),
+  given as materialized (
     select g.file_id, g.ordinal, caller.symbol_id as caller_id, g.name, nullif(g.qualifier, '') as qualifier,
            g.line, g.reach, g.target,
            callee.symbol_id as callee_id,
@@ -2139,8 +2321,8 @@ begin
                   p_callee_keys, p_confidences, p_import_ordinals)
         as g (file_id, ordinal, caller_key, name, qualifier, line, reach, target,
               callee_key, confidence, import_ordinal)
-      left join code.symbols caller on caller.file_id = g.file_id and caller.key = g.caller_key
-      left join code.symbols callee on callee.file_id = g.file_id and callee.key = g.callee_key
+      left join local caller on caller.file_id = g.file_id and caller.key = g.caller_key
+      left join local callee on callee.file_id = g.file_id and callee.key = g.callee_key
   ),
   known as materialized (
     select c.*
@@ -2259,7 +2441,7 @@ $$;
 
 COMMENT ON FUNCTION code.store_chunks(p_codebase_id integer, p_replaced bigint[], p_file_ids bigint[], p_symbol_keys text[], p_start_lines integer[], p_end_lines integer[], p_text_hashes bytea[], p_contents text[], p_words text[]) IS 'Replace the chunks of the files p_replaced by difference on their text. Chunks are given in order. Returns how many rows were written.';
 
-CREATE FUNCTION code.store_files(p_codebase_id integer, p_version integer, p_file_ids bigint[], p_sha256s bytea[], p_statuses text[], p_reasons text[], p_languages text[], p_lines integer[], p_encodings text[], p_generated boolean[], p_minified boolean[], p_modules text[], p_docs text[], p_parsers text[], p_parse_errors integer[], p_families text[], p_scopes text[], p_precedences smallint[]) RETURNS bigint
+CREATE FUNCTION code.store_files(p_codebase_id integer, p_version integer, p_file_ids bigint[], p_sha256s bytea[], p_statuses text[], p_reasons text[], p_languages text[], p_lines integer[], p_encodings text[], p_generated boolean[], p_minified boolean[], p_modules text[], p_docs text[], p_parsers text[], p_parse_errors integer[], p_families text[], p_scopes text[], p_precedences smallint[], p_symbols integer[], p_complexities integer[]) RETURNS bigint
     LANGUAGE plpgsql
     SET search_path TO ''
     SET plan_cache_mode TO 'force_custom_plan'
@@ -2272,11 +2454,13 @@ begin
     select g.file_id, g.sha256, g.status, nullif(g.reason, '') as reason, nullif(g.language, '') as language,
            nullif(g.lines, -1) as lines, nullif(g.encoding, '') as encoding, g.generated, g.minified,
            nullif(g.module, '') as module, nullif(g.doc, '') as doc, nullif(g.parser, '') as parser,
-           g.parse_errors, nullif(g.family, '') as family, nullif(g.scope, '') as scope, g.precedence
+           g.parse_errors, nullif(g.family, '') as family, nullif(g.scope, '') as scope, g.precedence,
+           g.symbols, g.complexity
       from unnest(p_file_ids, p_sha256s, p_statuses, p_reasons, p_languages, p_lines, p_encodings, p_generated,
-                  p_minified, p_modules, p_docs, p_parsers, p_parse_errors, p_families, p_scopes, p_precedences)
+                  p_minified, p_modules, p_docs, p_parsers, p_parse_errors, p_families, p_scopes, p_precedences,
+                  p_symbols, p_complexities)
         as g (file_id, sha256, status, reason, language, lines, encoding, generated,
-              minified, module, doc, parser, parse_errors, family, scope, precedence)
+              minified, module, doc, parser, parse_errors, family, scope, precedence, symbols, complexity)
   ),
   known as materialized (
     select f.* from code.files f where f.file_id = any (p_file_ids)
@@ -2308,6 +2492,8 @@ begin
               f.bytes,
               g.sha256,
               g.lines,
+              g.symbols,
+              g.complexity,
               k.ingested_sha256,
               (k.family, k.scope, k.precedence, k.module) is distinct from (f.family, f.scope, f.precedence, f.module) as moved
   ),
@@ -2320,7 +2506,7 @@ begin
              when v.gone then 'restored'
              else 'modified'
            end,
-           w.sha256, w.bytes, w.lines, s.symbols, s.complexity
+           w.sha256, w.bytes, w.lines, w.symbols, w.complexity
       from written w
      cross join lateral (
              select max(v.ordinal) as last,
@@ -2328,10 +2514,6 @@ begin
                     (array_agg(v.sha256 order by v.ordinal desc))[1] as sha256
                from code.file_versions v
               where v.file_id = w.file_id) v
-     cross join lateral (
-             select count(*) as symbols, coalesce(sum(s.complexity), 0) as complexity
-               from code.symbols s
-              where s.file_id = w.file_id) s
      where w.sha256 is distinct from v.sha256
         or v.last is null
   ),
@@ -2360,7 +2542,7 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION code.store_files(p_codebase_id integer, p_version integer, p_file_ids bigint[], p_sha256s bytea[], p_statuses text[], p_reasons text[], p_languages text[], p_lines integer[], p_encodings text[], p_generated boolean[], p_minified boolean[], p_modules text[], p_docs text[], p_parsers text[], p_parse_errors integer[], p_families text[], p_scopes text[], p_precedences smallint[]) IS 'Set what ingestion found out about files, append a version where the content is new, and mark what moved to another scope. Call it after store_symbols. Returns how many rows were written.';
+COMMENT ON FUNCTION code.store_files(p_codebase_id integer, p_version integer, p_file_ids bigint[], p_sha256s bytea[], p_statuses text[], p_reasons text[], p_languages text[], p_lines integer[], p_encodings text[], p_generated boolean[], p_minified boolean[], p_modules text[], p_docs text[], p_parsers text[], p_parse_errors integer[], p_families text[], p_scopes text[], p_precedences smallint[], p_symbols integer[], p_complexities integer[]) IS 'Set what ingestion found out about files, append a version where the content is new, and mark what moved to another scope. Call it after store_symbols. Returns how many rows were written.';
 
 CREATE FUNCTION code.store_imports(p_codebase_id integer, p_replaced bigint[], p_file_ids bigint[], p_ordinals integer[], p_modules text[], p_aliases text[], p_names text[], p_lines integer[], p_seeks text[]) RETURNS bigint
     LANGUAGE plpgsql
@@ -2490,11 +2672,12 @@ begin
     select file_id from added_roots
   ),
   -- Calls find symbols through what their files provide: where that changes, all
-  -- of a file's names count as touched.
+  -- of a file's names count as touched. Those of a new file do already.
   symbols as (
     select s.file_id, array_agg(distinct s.name) as names
       from code.symbols s
      where s.file_id in (select n.file_id from names n)
+       and s.file_id in (select f.file_id from code.files f where f.file_id = any (p_replaced) and f.ingested_sha256 is not null)
      group by s.file_id
   )
   select (select count(*) from gone) + (select count(*) from added) + (select count(*) from roots)
@@ -2760,6 +2943,8 @@ CREATE FUNCTION htdag.add_step(p_flow text, p_step text, p_needs text[] DEFAULT 
 declare
   v_spec jsonb;
 begin
+  -- Two sessions that each add a step take turns, so that both are added.
+  perform from htdag.flows where name = p_flow for no key update;
   select v.spec into v_spec
     from htdag.flows f
     join htdag.flow_versions v using (flow_id)
@@ -2786,11 +2971,15 @@ CREATE FUNCTION htdag.admit() RETURNS integer
     SET search_path TO ''
     AS $$
 begin
-  return (select coalesce(sum(htdag.admit_flow(flow_id)), 0)::integer from (select distinct flow_id from htdag.run_queue order by flow_id) q);
+  -- One probe per flow: the queue itself may be long.
+  return (select coalesce(sum(htdag.admit_flow(flow_id)), 0)::integer
+            from (select f.flow_id from htdag.flows f
+                   where exists (select from htdag.run_queue q where q.flow_id = f.flow_id)
+                   order by f.flow_id) q);
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.admit() IS 'Admit queued runs of every flow as far as limits allow; returns how many started. Called whenever work is looked for; calling it by hand does no harm.';
+COMMENT ON FUNCTION htdag.admit() IS 'Admit queued runs of every flow as far as limits allow; returns how many started. Called whenever work is looked for or a run has ended; calling it by hand does no harm.';
 
 CREATE FUNCTION htdag.admit_flow(p_flow_id integer) RETURNS integer
     LANGUAGE plpgsql
@@ -2804,21 +2993,25 @@ declare
   v_reason  text;
   v_due     timestamptz;
   v_spacing interval;
-  v_runs    bigint[];
+  v_done    integer := 0;
 begin
   if not pg_try_advisory_xact_lock(1213481298, p_flow_id) then
     return 0;
   end if;
-  select * into v_limits from htdag.limits where flow_id = p_flow_id for update;
+  select * into v_limits from htdag.limits where flow_id = p_flow_id for update skip locked;
+  if not found and exists (select from htdag.limits where flow_id = p_flow_id) then
+    return 0;
+  end if;
 
   if v_limits.max_concurrent_runs is not null then
     select v_limits.max_concurrent_runs - count(*) into v_room
-      from htdag.runs where flow_id = p_flow_id and finished_at is null and state = 'running';
+      from htdag.runs where flow_id = p_flow_id and state = 'running';
     v_reason := format('%s runs are running, which is the limit', v_limits.max_concurrent_runs);
   end if;
   if v_limits.rate_per_minute is not null then
     -- Generic cell rate algorithm (ITU-T I.371) with a minute's allowance as its burst.
-    v_spacing := interval '1 minute' / v_limits.rate_per_minute;
+    -- The spacing is rounded down, so that a minute holds the full allowance.
+    v_spacing := interval '1 us' * greatest(60000000 / v_limits.rate_per_minute, 1);
     v_more := floor(extract(epoch from v_now + interval '1 minute' - greatest(v_limits.next_start_at, v_now))
                     / extract(epoch from v_spacing))::bigint;
     if v_more < v_room then
@@ -2837,28 +3030,29 @@ begin
   end if;
 
   if v_room > 0 then
-    v_runs := array(select run_id from htdag.run_queue where flow_id = p_flow_id
-                     order by priority, run_id limit v_room for update skip locked);
-    perform htdag.admit_runs(v_runs);
-    if v_limits.rate_per_minute is not null and cardinality(v_runs) > 0 then
-      update htdag.limits set next_start_at = greatest(next_start_at, v_now) + v_spacing * cardinality(v_runs)
+    v_done := htdag.admit_runs(array(select run_id from htdag.run_queue where flow_id = p_flow_id
+                                      order by priority, run_id limit v_room for update skip locked));
+    if v_limits.rate_per_minute is not null and v_done > 0 then
+      update htdag.limits set next_start_at = greatest(next_start_at, v_now) + v_spacing * v_done
        where flow_id = p_flow_id;
     end if;
   end if;
-  with held as (
+  with head as (
+    select run_id, reason, due_at from htdag.run_queue where flow_id = p_flow_id
+     order by priority, run_id limit 100 for update skip locked
+  ), held as (
     update htdag.run_queue q set reason = v_reason, due_at = v_due
-     where q.run_id = any (array(select run_id from htdag.run_queue
-                                  where flow_id = p_flow_id and (reason is distinct from v_reason or due_at < v_now)
-                                  order by run_id for update skip locked))
-    returning q.run_id
+      from head h
+     where q.run_id = h.run_id and (h.reason is distinct from v_reason or h.due_at is distinct from v_due)
+    returning q.run_id, h.reason is distinct from v_reason as is_news
   )
   insert into htdag.admission_log (run_id, decided_at, decision, reason)
-  select run_id, v_now, 'held', v_reason from held;
-  return coalesce(cardinality(v_runs), 0);
+  select run_id, v_now, 'held', v_reason from held where is_news;
+  return v_done;
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.admit_flow(p_flow_id integer) IS 'Admit the oldest queued runs of one flow as far as its limits allow; the others are told the reason. Returns how many runs started.';
+COMMENT ON FUNCTION htdag.admit_flow(p_flow_id integer) IS 'Admit the oldest queued runs of one flow as far as its limits allow; the next hundred are told the reason. Returns how many runs started.';
 
 CREATE FUNCTION htdag.admit_runs(p_run_ids bigint[]) RETURNS integer
     LANGUAGE plpgsql
@@ -2935,16 +3129,52 @@ begin
   elsif v_run.finished_at is not null then
     return false;
   end if;
-  perform htdag.withdraw_tasks(array[p_run_id], 'cancelled', p_reason);
+  perform htdag.withdraw_tasks(array[p_run_id], 'cancelled', coalesce(p_reason, 'cancelled'));
   delete from htdag.run_queue where run_id = p_run_id;
   update htdag.runs
-     set state = 'cancelled', finished_at = v_now, error = p_reason, skipped = ~(succeeded | failed)
+     set state = 'cancelled', finished_at = v_now, error = coalesce(p_reason, 'cancelled'), skipped = ~(succeeded | failed)
    where run_id = p_run_id;
+  if exists (select from htdag.run_queue) then
+    -- Not admit: a session that cancels and then dallies would keep others from admitting.
+    perform htdag.wake_idle(null);
+  end if;
   return true;
 end;
 $$;
 
 COMMENT ON FUNCTION htdag.cancel_run(p_run_id bigint, p_reason text) IS 'End a run now: its tasks are withdrawn, handlers at work on them see their context end within a heartbeat, and their results count no more. False if it had ended already. Raises HT001.';
+
+CREATE FUNCTION htdag.check_answers(p_task_ids bigint[], p_tokens bigint[], p_step_nos smallint[], p_outcomes text[]) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+declare
+  v_wrong  bigint;
+  v_double boolean;
+begin
+  -- Who empties the last shard of a map must see what others did while it waited.
+  if current_setting('transaction_isolation') <> 'read committed' then
+    raise exception using errcode = 'HT003',
+      message = format('steps cannot be completed in a transaction that is %s', current_setting('transaction_isolation')),
+      hint = 'Use read committed, which is PostgreSQL''s default.';
+  end if;
+  select min(i) filter (where a.task_id is null or a.token is null or a.step_no is null or a.outcome is null
+                           or a.outcome <> all (array['succeeded', 'failed', 'failed_permanently', 'timed_out', 'released'])),
+         count(*) > 1 and count(*) > count(distinct (a.task_id, a.token, a.step_no))
+    into v_wrong, v_double
+    from unnest(p_task_ids, p_tokens, p_step_nos, p_outcomes) with ordinality a(task_id, token, step_no, outcome, i);
+  if v_wrong is not null then
+    raise exception using errcode = 'HT006',
+      message = format('answer %s of the batch: task %s, token %s, step number %s, outcome %s', v_wrong, coalesce(p_task_ids[v_wrong]::text, 'null'),
+        coalesce(p_tokens[v_wrong]::text, 'null'), coalesce(p_step_nos[v_wrong]::text, 'null'), coalesce('"' || p_outcomes[v_wrong] || '"', 'null')),
+      hint = 'None of them may be null; the outcome is succeeded, failed, failed_permanently, timed_out or released. Nothing of the batch was stored.';
+  end if;
+  return v_double;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.check_answers(p_task_ids bigint[], p_tokens bigint[], p_step_nos smallint[], p_outcomes text[]) IS 'Whether some step is answered twice. Raises HT006 for answers that are incomplete or have an unknown outcome, HT003 in a transaction with a snapshot of its own.';
 
 CREATE FUNCTION htdag.check_steps(p_flow text, p_steps jsonb) RETURNS integer
     LANGUAGE plpgsql STABLE
@@ -2961,6 +3191,8 @@ begin
         then 'a step has no name'
       when v_step ->> 'name' !~ '^[a-z][a-z0-9_]{0,62}$'
         then format('step name "%s" is not lower case letters, digits and underscores, 1 to 63 of them', v_step ->> 'name')
+      when v_step ->> 'name' = 'input'
+        then 'a step cannot be called "input": maps call the run''s input so'
       when v_step ->> 'name' = any (v_names)
         then format('step "%s" is defined twice', v_step ->> 'name')
       when jsonb_typeof(v_step -> 'needs') <> 'array'
@@ -2973,6 +3205,16 @@ begin
         then format('step "%s" is in bundle "%s" but is a map step or does not run on success', v_step ->> 'name', v_step ->> 'bundle')
       when v_step ->> 'run_on' <> 'success' and v_step -> 'needs' = '[]'
         then format('step "%s" runs on %s but needs no step', v_step ->> 'name', v_step ->> 'run_on')
+      when not (v_step ->> 'timeout')::interval between interval '1 ms' and interval '1 year'
+        then format('timeout of step "%s" is %s, not between 1 ms and 1 year', v_step ->> 'name', v_step ->> 'timeout')
+      when not (v_step ->> 'max_retries')::integer between 0 and 1000
+        then format('max_retries of step "%s" is %s, not between 0 and 1000', v_step ->> 'name', v_step ->> 'max_retries')
+      when not (v_step ->> 'backoff')::double precision between 1 and 1000
+        then format('backoff of step "%s" is %s, not between 1 and 1000', v_step ->> 'name', v_step ->> 'backoff')
+      when not ((v_step ->> 'initial_delay')::interval between interval '0' and (v_step ->> 'max_delay')::interval
+                and (v_step ->> 'max_delay')::interval <= interval '1 year')
+        then format('delays of step "%s" are %s to %s, not ascending between 0 and 1 year',
+               v_step ->> 'name', v_step ->> 'initial_delay', v_step ->> 'max_delay')
     end;
     if v_wrong is not null then
       raise exception using errcode = 'HT004',
@@ -2990,7 +3232,13 @@ begin
               from jsonb_array_elements(p_steps) s
              where s ->> 'map' is not null
                and split_part(s ->> 'map', '.', 1) <> 'input'
-               and not s -> 'needs' ? split_part(s ->> 'map', '.', 1) limit 1))
+               and not s -> 'needs' ? split_part(s ->> 'map', '.', 1) limit 1),
+           (select format('bundle "%s" has steps in queues %s: its steps are claimed as one', s ->> 'bundle',
+                          string_agg(distinct s ->> 'queue', ' and '))
+              from jsonb_array_elements(p_steps) s
+             where s ->> 'bundle' is not null
+             group by s ->> 'bundle'
+            having count(distinct s ->> 'queue') > 1 limit 1))
     into v_wrong;
   if v_wrong is not null then
     raise exception using errcode = 'HT004',
@@ -3002,6 +3250,22 @@ end;
 $_$;
 
 COMMENT ON FUNCTION htdag.check_steps(p_flow text, p_steps jsonb) IS 'Number of steps; raises HT004, naming the step, when names, needs, map sources or options are wrong.';
+
+CREATE FUNCTION htdag.check_want(p_want integer) RETURNS boolean
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+begin
+  if p_want is null or p_want < 0 then
+    raise exception using errcode = 'HT006',
+      message = format('want is %s', coalesce(p_want::text, 'null')),
+      hint = 'Say how many tasks to claim at most: 0 or more.';
+  end if;
+  return true;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.check_want(p_want integer) IS 'True; raises HT006 for a number of tasks that cannot be claimed.';
 
 CREATE TABLE htdag.flow_versions (
     flow_version_id integer NOT NULL,
@@ -3131,6 +3395,7 @@ declare
   v_lanes constant integer[] := htdag.runner_lanes(p_runner);
   v_taken bigint[] := array[]::bigint[];
 begin
+  perform htdag.check_want(p_want);
   if p_want > 0 then
     v_taken := htdag.lease_tasks(p_runner, v_lanes, p_want);
     if cardinality(v_taken) = 0 and htdag.promote() > 0 then
@@ -3138,13 +3403,16 @@ begin
     end if;
   end if;
   if cardinality(v_taken) > 0 then
-    update htdag.runners set idle = false where runner_id = p_runner and idle;
+    -- Its heartbeat may hold the row: then a needless wake-up may come.
+    update htdag.runners set idle = false
+     where runner_id = any (array(select runner_id from htdag.runners where runner_id = p_runner and idle
+                                   order by runner_id for update skip locked));
   end if;
   return query select * from htdag.claimed(v_taken);
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.claim_steps(p_runner integer, p_want integer) IS 'Claim up to p_want tasks for a registered runner. Each comes with its token, which every answer must carry. Raises HT001 for a runner that is not registered.';
+COMMENT ON FUNCTION htdag.claim_steps(p_runner integer, p_want integer) IS 'Claim up to p_want tasks for a registered runner. Each comes with its token, which every answer must carry. Raises HT001 for a runner that is not registered, HT006 for a want that is null or negative.';
 
 CREATE FUNCTION htdag.claimed(p_task_ids bigint[]) RETURNS SETOF htdag.claims
     LANGUAGE plpgsql STABLE
@@ -3159,8 +3427,8 @@ begin
          case when s.wants_needs then htdag.needs_output(t.run_id, t.flow_version_id, t.step_no) end,
          l.queue
     from htdag.tasks t
-    join htdag.flow_versions v on v.flow_version_id = t.flow_version_id
-    join htdag.flows f on f.flow_id = v.flow_id
+    join htdag.runs r on r.run_id = t.run_id and htdag.is_live(r, t)
+    join htdag.flows f on f.flow_id = r.flow_id
     join htdag.steps s on s.flow_version_id = t.flow_version_id and s.step_no = t.step_no
     join htdag.run_io io on io.run_id = t.run_id
     join htdag.lanes l on l.lane_id = t.lane_id
@@ -3203,14 +3471,28 @@ declare
   v_settled record;
   v_taken   bigint[] := array[]::bigint[];
 begin
+  perform htdag.check_want(p_want);
+  if htdag.check_answers(p_task_ids, p_tokens, p_step_nos, p_outcomes) then
+    -- Of two answers for one step the first counts.
+    select array_agg(task_id), array_agg(token), array_agg(step_no), array_agg(outcome), array_agg(output), array_agg(error), array_agg(ran)
+      into p_task_ids, p_tokens, p_step_nos, p_outcomes, p_outputs, p_errors, p_ran
+      from (select distinct on (task_id, token, step_no) *
+              from unnest(p_task_ids, p_tokens, p_step_nos, p_outcomes, p_outputs, p_errors, p_ran) with ordinality
+                   a(task_id, token, step_no, outcome, output, error, ran, i)
+             where task_id is not null
+             order by task_id, token, step_no, i) a;
+  end if;
+
   -- The fence: a task whose every step succeeded is deleted by its token, here.
   with answers as (
-    select task_id, min(token) as token, min(step_no) as first_no, max(step_no) as last_no, bool_and(outcome = 'succeeded') as whole
+    select task_id, token, min(step_no) as first_no, max(step_no) as last_no, count(*) as steps, bool_and(outcome = 'succeeded') as whole
       from unnest(p_task_ids, p_tokens, p_step_nos, p_outcomes) a(task_id, token, step_no, outcome)
-     group by task_id
+     group by task_id, token
+     order by task_id
   ), gone as (
     delete from htdag.tasks t using answers a
      where t.task_id = a.task_id and t.token = a.token and a.whole and t.step_no = a.first_no and t.last_step_no = a.last_no
+       and a.steps = a.last_no - a.first_no + 1
     returning t as task
   )
   select array_agg(task order by (task).task_id) into v_done from gone;
@@ -3230,28 +3512,27 @@ begin
   select t.run_id, a.step_no, coalesce(t.map_index, 0), case when a.step_no = t.step_no then t.attempt else 1 end,
          a.outcome, t.ready_at, t.claimed_at, v_now, a.ran, p_runner, a.output,
          case when a.outcome <> 'succeeded' then coalesce(nullif(a.error, ''), 'no reason given') end
-    from unnest(p_task_ids, p_step_nos, p_outcomes, p_outputs, p_errors, p_ran) a(task_id, step_no, outcome, output, error, ran)
-    join unnest(v_done || v_kept) t on t.task_id = a.task_id
+    from unnest(p_task_ids, p_tokens, p_step_nos, p_outcomes, p_outputs, p_errors, p_ran) a(task_id, token, step_no, outcome, output, error, ran)
+    join unnest(v_done || v_kept) t on t.task_id = a.task_id and t.token = a.token
    where a.outcome <> 'released';
 
   v_changes := htdag.done_changes(v_done);
   if cardinality(v_kept) > 0 then
-    v_changes := htdag.merge_changes(v_changes || htdag.retry_or_lose(v_kept,
-      array(select max(a.step_no) from unnest(p_task_ids, p_step_nos) a(task_id, step_no)
-              join unnest(v_kept) t on t.task_id = a.task_id group by t.task_id order by t.task_id),
-      array(select (array_agg(a.outcome order by a.step_no desc))[1] from unnest(p_task_ids, p_step_nos, p_outcomes) a(task_id, step_no, outcome)
-              join unnest(v_kept) t on t.task_id = a.task_id group by t.task_id order by t.task_id)));
+    v_changes := htdag.merge_changes(v_changes || htdag.stopped_changes(v_kept, p_task_ids, p_tokens, p_step_nos, p_outcomes));
   end if;
   select * into v_settled from htdag.settle(v_changes, p_runner, v_lanes, p_want);
-
-  if p_want > 0 then
-    v_taken := v_settled.handed;
+  v_taken := v_settled.handed;
+  if v_settled.ended or cardinality(v_taken) < p_want then
+    perform htdag.fill_slots();
+  end if;
+  if cardinality(v_taken) < p_want then
+    v_taken := v_taken || htdag.lease_tasks(p_runner, v_lanes, p_want - cardinality(v_taken));
     if cardinality(v_taken) < p_want then
-      if exists (select from htdag.run_queue) then
-        perform htdag.admit();
-      end if;
-      v_taken := v_taken || htdag.lease_tasks(p_runner, v_lanes, p_want - cardinality(v_taken));
+      -- There was less than this runner could take: no other is needed.
+      v_settled.waiting := array(select unnest(v_settled.waiting) except select unnest(v_lanes));
     end if;
+  end if;
+  if cardinality(v_taken) > 0 then
     return query select * from htdag.claimed(v_taken);
   end if;
 
@@ -3269,7 +3550,7 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.complete_steps(p_runner integer, p_task_ids bigint[], p_tokens bigint[], p_step_nos smallint[], p_outcomes text[], p_outputs jsonb[], p_errors text[], p_ran interval[], p_want integer) IS 'Report finished steps and claim up to p_want more, in one transaction. Outcomes: succeeded, failed (retried while tries are left), failed_permanently, timed_out, released (give the task back, no try counted). Answers with the verdicts of htdag.claims; a stale result changes nothing and does not disturb the others.';
+COMMENT ON FUNCTION htdag.complete_steps(p_runner integer, p_task_ids bigint[], p_tokens bigint[], p_step_nos smallint[], p_outcomes text[], p_outputs jsonb[], p_errors text[], p_ran interval[], p_want integer) IS 'Report finished steps and claim up to p_want more, in one transaction. Outcomes: succeeded, failed (retried while tries are left), failed_permanently, timed_out (likewise retried), released (give the task back, no try counted). Answers with the verdicts of htdag.claims; a stale result changes nothing and does not disturb the others. Raises HT001 for a runner that is not registered, HT006 for answers that make no sense.';
 
 CREATE FUNCTION htdag.count_down(p_done htdag.tasks[]) RETURNS htdag.tasks[]
     LANGUAGE plpgsql
@@ -3306,12 +3587,82 @@ $$;
 
 COMMENT ON FUNCTION htdag.count_down(p_done htdag.tasks[]) IS 'Count finished map elements; returns one task of each shard that is through or needs more elements opened.';
 
+CREATE FUNCTION htdag.create_flow(p_flow text, p_description text DEFAULT NULL::text, p_timeout interval DEFAULT NULL::interval) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+  if exists (select from htdag.flows where name = p_flow) then
+    raise exception using errcode = 'HT003',
+      message = format('flow "%s" exists already', p_flow),
+      hint = 'Add steps with htdag.add_step, or replace the whole definition with htdag.define_flow.';
+  end if;
+  return htdag.define_flow(jsonb_build_object('flow', p_flow, 'description', p_description, 'timeout', p_timeout::text));
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.create_flow(p_flow text, p_description text, p_timeout interval) IS 'Begin a flow without steps; add them with add_step. p_timeout bounds each run from its start. Raises HT003 when the flow exists.';
+
+CREATE FUNCTION htdag.current_version(p_flow text) RETURNS htdag.flow_versions
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_version htdag.flow_versions;
+begin
+  select v.* into v_version
+    from htdag.flows f
+    join htdag.flow_versions v using (flow_id)
+   where f.name = p_flow
+   order by v.version desc
+   limit 1;
+  if not found then
+    raise exception using errcode = 'HT001',
+      message = format('flow "%s" does not exist', p_flow),
+      hint = 'select name from htdag.flows lists the flows there are; define_flow makes one.';
+  end if;
+  if v_version.published_at is null then
+    update htdag.flow_versions set published_at = htdag.clock()
+     where flow_version_id = v_version.flow_version_id and published_at is null;
+    select v.* into v_version from htdag.flow_versions v where v.flow_version_id = v_version.flow_version_id;
+  end if;
+  return v_version;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.current_version(p_flow text) IS 'The newest version of a flow, published by this call if it was a draft. Raises HT001.';
+
+CREATE FUNCTION htdag.cycle_path(p_steps jsonb, p_left text[]) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_path text[] := p_left[1:1];
+  v_need text;
+begin
+  loop
+    select n into v_need
+      from jsonb_array_elements(p_steps) s, jsonb_array_elements_text(s -> 'needs') with ordinality needs(n, i)
+     where s ->> 'name' = v_path[cardinality(v_path)] and n = any (p_left)
+     order by i limit 1;
+    exit when v_need = any (v_path);
+    v_path := v_path || v_need;
+  end loop;
+  return array_to_string(v_path[array_position(v_path, v_need):] || v_need, ' -> ');
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.cycle_path(p_steps jsonb, p_left text[]) IS 'A dependency cycle among the steps that a topological order left over, as a path that ends where it began.';
+
 CREATE FUNCTION htdag.define_flow(p_spec jsonb) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     AS $_$
 declare
   v_flow    constant text := p_spec ->> 'flow';
+  v_steps   jsonb := '[]'::jsonb;
+  v_step    jsonb;
+  v_timeout interval;
   v_spec    jsonb;
   v_flow_id integer;
   v_current htdag.flow_versions;
@@ -3327,10 +3678,26 @@ begin
       message = format('flow "%s": steps is not an array', v_flow), hint = 'Give "steps" as an array of objects.';
   end if;
 
-  v_spec := jsonb_build_object('flow', v_flow, 'description', p_spec ->> 'description',
-    'timeout', ((p_spec ->> 'timeout')::interval)::text,
-    'steps', coalesce((select jsonb_agg(htdag.normal_step(s) order by i)
-                         from jsonb_array_elements(p_spec -> 'steps') with ordinality t(s, i)), '[]'));
+  begin
+    v_timeout := (p_spec ->> 'timeout')::interval;
+    for v_step in select jsonb_array_elements(p_spec -> 'steps') loop
+      v_steps := v_steps || htdag.normal_step(v_step);
+    end loop;
+  exception when data_exception then
+    raise exception using errcode = 'HT004',
+      message = format('flow "%s"%s: %s', v_flow, ', step "' || (v_step ->> 'name') || '"', sqlerrm),
+      hint = 'Correct the definition; nothing was stored.';
+  end;
+  if jsonb_array_length(v_steps) > 1000 then
+    raise exception using errcode = 'HT005',
+      message = format('flow "%s" has %s steps; 1000 is the most', v_flow, jsonb_array_length(v_steps)),
+      hint = 'Use a map step for work that repeats.';
+  elsif not v_timeout between interval '1 ms' and interval '1 year' then
+    raise exception using errcode = 'HT004',
+      message = format('timeout of flow "%s" is %s, not between 1 ms and 1 year', v_flow, v_timeout),
+      hint = 'Leave the timeout out where runs may last as long as they do.';
+  end if;
+  v_spec := jsonb_build_object('flow', v_flow, 'description', p_spec ->> 'description', 'timeout', v_timeout::text, 'steps', v_steps);
   perform htdag.check_steps(v_flow, v_spec -> 'steps');
 
   insert into htdag.flows (name, description) values (v_flow, p_spec ->> 'description')
@@ -3363,49 +3730,6 @@ end;
 $_$;
 
 COMMENT ON FUNCTION htdag.define_flow(p_spec jsonb) IS 'Define a flow from one document, {"flow", "description", "timeout", "steps": [...]}; returns the version. The same definition again changes nothing. Raises HT004 when it is invalid.';
-
-CREATE FUNCTION htdag.create_flow(p_flow text, p_description text DEFAULT NULL::text, p_timeout interval DEFAULT NULL::interval) RETURNS integer
-    LANGUAGE sql
-    SET search_path TO ''
-    RETURN htdag.define_flow(jsonb_build_object('flow', p_flow, 'description', p_description, 'timeout', (p_timeout)::text));
-
-COMMENT ON FUNCTION htdag.create_flow(p_flow text, p_description text, p_timeout interval) IS 'Begin a flow without steps; add them with add_step. p_timeout bounds each run from its start.';
-
-CREATE FUNCTION htdag.current_version(p_flow text) RETURNS htdag.flow_versions
-    LANGUAGE plpgsql
-    SET search_path TO ''
-    AS $$
-declare
-  v_version htdag.flow_versions;
-begin
-  select v.* into v_version
-    from htdag.flows f
-    join htdag.flow_versions v using (flow_id)
-   where f.name = p_flow
-   order by v.version desc
-   limit 1;
-  if not found then
-    raise exception using errcode = 'HT001',
-      message = format('flow "%s" does not exist', p_flow),
-      hint = 'select name from htdag.flows lists the flows there are; define_flow makes one.';
-  end if;
-  if v_version.published_at is null then
-    update htdag.flow_versions set published_at = htdag.clock()
-     where flow_version_id = v_version.flow_version_id and published_at is null;
-    select v.* into v_version from htdag.flow_versions v where v.flow_version_id = v_version.flow_version_id;
-  end if;
-  return v_version;
-end;
-$$;
-
-COMMENT ON FUNCTION htdag.current_version(p_flow text) IS 'The newest version of a flow, published by this call if it was a draft. Raises HT001.';
-
-CREATE FUNCTION htdag.cycle_path(p_steps jsonb, p_left text[]) RETURNS text
-    LANGUAGE sql STABLE
-    SET search_path TO ''
-    RETURN (WITH RECURSIVE edges AS (SELECT (s.value ->> 'name'::text) AS step, n.value AS need FROM jsonb_array_elements(cycle_path.p_steps) s(value), LATERAL jsonb_array_elements_text((s.value -> 'needs'::text)) n(value) WHERE (((s.value ->> 'name'::text) = ANY (cycle_path.p_left)) AND (n.value = ANY (cycle_path.p_left)))), walk AS (SELECT e.need AS at, ARRAY[e.step, e.need] AS path, (e.step = e.need) AS closed FROM edges e UNION ALL SELECT e.need, (w_1.path || e.need), (e.need = w_1.path[1]) FROM (walk w_1 JOIN edges e ON ((e.step = w_1.at))) WHERE ((NOT w_1.closed) AND ((NOT (e.need = ANY (w_1.path))) OR (e.need = w_1.path[1])) AND (cardinality(w_1.path) <= cardinality(cycle_path.p_left)))) SELECT array_to_string(w.path, ' -> '::text) AS array_to_string FROM walk w WHERE w.closed ORDER BY (cardinality(w.path)), w.path LIMIT 1);
-
-COMMENT ON FUNCTION htdag.cycle_path(p_steps jsonb, p_left text[]) IS 'A shortest dependency cycle among the named steps, or null.';
 
 CREATE FUNCTION htdag.done_changes(p_done htdag.tasks[]) RETURNS htdag.run_change[]
     LANGUAGE plpgsql
@@ -3442,11 +3766,11 @@ begin
   if cardinality(v_runs) = 0 then
     return 0;
   end if;
-  perform htdag.withdraw_tasks(v_runs, 'timed_out', 'the run is over its deadline');
+  perform htdag.withdraw_tasks(v_runs, 'timed_out', 'the run is over its deadline', p_handlers => false);
   update htdag.runs set deadline_at = null, error = format('over its deadline of %s', deadline_at) where run_id = any (v_runs);
   -- What was under way has failed; what had not begun is skipped.
   select * into v_settled from htdag.settle(array(
-    select (r.run_id, r.failed & ~r.failed, r.scheduled & ~(r.succeeded | r.failed | r.skipped),
+    select (r.run_id, r.failed & ~r.failed, v.regular & r.scheduled & ~(r.succeeded | r.failed | r.skipped),
             v.regular & ~(r.scheduled | r.succeeded | r.failed), r.failed & ~r.failed)::htdag.run_change
       from htdag.runs r join htdag.flow_versions v using (flow_version_id)
      where r.run_id = any (v_runs) order by r.run_id));
@@ -3467,6 +3791,17 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.fail_step(p_task_id bigint, p_token bigint, p_error text, p_permanent boolean) IS 'Fail one claimed step by hand. It is tried again as its definition says unless p_permanent. Raises HT002 when the token is not the present one.';
+
+CREATE FUNCTION htdag.fill_slots() RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  return case when exists (select from htdag.run_queue) then htdag.admit() else 0 end;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.fill_slots() IS 'admit, where anything is queued at all. Returns how many runs started.';
 
 CREATE FUNCTION htdag.guard_published_steps() RETURNS trigger
     LANGUAGE plpgsql
@@ -3505,7 +3840,13 @@ begin
   if not found then
     perform htdag.runner_lanes(p_runner);
   end if;
-  perform htdag.upkeep();
+  begin
+    perform htdag.upkeep();
+  exception when others then
+    -- Whatever is wrong with some run must not cost every runner its leases.
+    raise warning using errcode = sqlstate, message = format('upkeep failed: %s', sqlerrm),
+      hint = 'Leases go on, but lost tasks stay lost until "select htdag.upkeep()" works again.';
+  end;
   return query
   select a.task_id, a.token
     from unnest(p_task_ids, p_tokens) a(task_id, token)
@@ -3534,6 +3875,42 @@ $$;
 
 COMMENT ON FUNCTION htdag.idle_queues(p_lanes integer[]) IS 'Queues of the lanes that an idle runner reads.';
 
+CREATE TABLE htdag.runs (
+    run_id bigint NOT NULL,
+    flow_id integer NOT NULL,
+    flow_version_id integer NOT NULL,
+    state text NOT NULL,
+    epoch smallint DEFAULT 0 NOT NULL,
+    priority smallint DEFAULT 0 NOT NULL,
+    scheduled bit varying NOT NULL,
+    succeeded bit varying NOT NULL,
+    failed bit varying NOT NULL,
+    skipped bit varying NOT NULL,
+    queued_at timestamp with time zone NOT NULL,
+    started_at timestamp with time zone,
+    deadline_at timestamp with time zone,
+    finished_at timestamp with time zone,
+    error text,
+    CONSTRAINT runs_finished_iff_terminal CHECK (((state = ANY (ARRAY['succeeded'::text, 'failed'::text, 'cancelled'::text])) = (finished_at IS NOT NULL))),
+    CONSTRAINT runs_queued_not_started CHECK (((state <> 'queued'::text) OR (started_at IS NULL))),
+    CONSTRAINT runs_state_known CHECK ((state = ANY (ARRAY['queued'::text, 'running'::text, 'succeeded'::text, 'failed'::text, 'cancelled'::text])))
+)
+WITH (fillfactor='70');
+
+COMMENT ON TABLE htdag.runs IS 'Executions of flow versions. The masks are the state of every step; see report.steps.';
+
+COMMENT ON COLUMN htdag.runs.epoch IS 'Raised when finished steps are taken back; tasks of an older epoch are void.';
+
+COMMENT ON COLUMN htdag.runs.priority IS 'Lower is sooner.';
+
+COMMENT ON COLUMN htdag.runs.error IS 'Why the run was cancelled or lost as a whole; errors of steps are in htdag.attempts.';
+
+CREATE FUNCTION htdag.is_live(p_run htdag.runs, p_task htdag.tasks) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (((p_run).finished_at IS NULL) AND ((p_run).epoch = (p_task).epoch) AND (get_bit(((((p_run).succeeded)::"bit" | ((p_run).failed)::"bit") | ((p_run).skipped)::"bit"), ((p_task).step_no)::integer) = 0));
+
+COMMENT ON FUNCTION htdag.is_live(p_run htdag.runs, p_task htdag.tasks) IS 'Whether a task is still wanted by its run.';
+
 CREATE FUNCTION htdag.lane(p_queue text, p_kind text) RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -3545,6 +3922,7 @@ begin
   if found then
     return v_lane_id;
   end if;
+  perform pg_advisory_xact_lock(1213481298, -1);
   insert into htdag.lanes (queue, kind) values (p_queue, p_kind)
       on conflict (queue, kind) do nothing
   returning lane_id into v_lane_id;
@@ -3569,10 +3947,10 @@ declare
 begin
   for v_lane in
     select l from unnest(p_lanes) l
-     cross join lateral (select t.priority from htdag.tasks t
+     cross join lateral (select t.priority, t.task_id from htdag.tasks t
                           where t.lane_id = l and t.runner_id is null and t.parked is null
                           order by t.priority, t.task_id limit 1) h
-     order by h.priority, l
+     order by h.priority, h.task_id
   loop
     v_taken := v_taken || array(select t.task_id from htdag.tasks t
                                  where t.lane_id = v_lane and t.runner_id is null and t.parked is null
@@ -3598,23 +3976,28 @@ CREATE FUNCTION htdag.live_tasks(p_tasks htdag.tasks[]) RETURNS htdag.tasks[]
     SET search_path TO ''
     AS $$
 declare
+  v_now  constant timestamptz := htdag.clock();
   v_live htdag.tasks[];
-  v_dead bigint[];
+  v_dead htdag.tasks[];
 begin
-  select array_agg(t order by t.task_id) filter (where l.is_live), array_agg(t.task_id) filter (where not l.is_live)
+  select array_agg(t order by t.task_id) filter (where l.is_live), array_agg(t) filter (where not l.is_live)
     into v_live, v_dead
     from unnest(p_tasks) t
-    join htdag.runs r on r.run_id = t.run_id
-   cross join lateral (select r.finished_at is null and r.epoch = t.epoch
-                              and get_bit(r.succeeded | r.failed | r.skipped, t.step_no) = 0 as is_live) l;
+    left join htdag.runs r on r.run_id = t.run_id
+   cross join lateral (select coalesce(htdag.is_live(r, t), false) as is_live) l;
   if v_dead is not null then
-    delete from htdag.tasks where task_id = any (v_dead);
+    delete from htdag.tasks where task_id = any (array(select t.task_id from unnest(v_dead) t));
+    insert into htdag.attempts (run_id, step_no, map_index, attempt, outcome, ready_at, claimed_at, finished_at, runner_id, error)
+    select t.run_id, t.step_no, coalesce(t.map_index, 0), t.attempt, 'cancelled', t.ready_at, t.claimed_at, v_now, t.runner_id,
+           'its step ended before it did'
+      from unnest(v_dead) t where t.runner_id is not null
+        on conflict do nothing;
   end if;
   return coalesce(v_live, '{}');
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.live_tasks(p_tasks htdag.tasks[]) IS 'Those of the tasks whose step is still open in a run that goes on; the others lost a race against the end of their run and are deleted.';
+COMMENT ON FUNCTION htdag.live_tasks(p_tasks htdag.tasks[]) IS 'Those of the tasks whose step is still open in a run that goes on; the others lost a race against the end of their step and are deleted.';
 
 CREATE TABLE htdag.limits (
     flow_id integer NOT NULL,
@@ -3653,9 +4036,9 @@ begin
    where stopped_at is null and seen_at > v_now - interval '15 s';
   return case
     when v_load.cpu > p_limits.cpu_threshold - v_slack
-      then format('cpu at %s of the least loaded runner is over %s', round(v_load.cpu::numeric, 2), p_limits.cpu_threshold)
+      then format('no runner has its cpu load under %s', p_limits.cpu_threshold - v_slack)
     when v_load.memory > p_limits.memory_threshold - v_slack
-      then format('memory at %s of the least loaded runner is over %s', round(v_load.memory::numeric, 2), p_limits.memory_threshold)
+      then format('no runner has its memory use under %s', p_limits.memory_threshold - v_slack)
   end;
 end;
 $$;
@@ -3702,7 +4085,8 @@ begin
     perform htdag.withdraw_tasks(array[p_run_id], 'cancelled', format('step %s failed', v_step.name), p_step_no);
   end if;
   if v_step.on_failure = 'fail' then
-    perform htdag.withdraw_tasks(array[p_run_id], 'cancelled', format('step %s failed', v_step.name));
+    -- Handlers of failure stay: they are what is left to do.
+    perform htdag.withdraw_tasks(array[p_run_id], 'cancelled', format('step %s failed', v_step.name), p_handlers => false);
     select (v.regular & ~(v_run.succeeded | v_run.failed | v_step.self))::bit varying into v_change.skipped
       from htdag.flow_versions v where v.flow_version_id = v_run.flow_version_id;
   elsif v_step.on_failure = 'skip' then
@@ -3764,7 +4148,7 @@ COMMENT ON FUNCTION htdag.needs_output(p_run_id bigint, p_flow_version_id intege
 CREATE FUNCTION htdag.normal_step(p_step jsonb) RETURNS jsonb
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     SET search_path TO ''
-    RETURN jsonb_build_object('name', (p_step ->> 'name'::text), 'kind', COALESCE((p_step ->> 'kind'::text), (p_step ->> 'name'::text)), 'group', COALESCE((p_step ->> 'group'::text), ''::text), 'queue', COALESCE((p_step ->> 'queue'::text), 'default'::text), 'bundle', (p_step ->> 'bundle'::text), 'needs', COALESCE((p_step -> 'needs'::text), '[]'::jsonb), 'run_on', COALESCE((p_step ->> 'run_on'::text), 'success'::text), 'on_failure', COALESCE((p_step ->> 'on_failure'::text), 'fail'::text), 'map', (p_step ->> 'map'::text), 'wants_needs', COALESCE(((p_step ->> 'wants_needs'::text))::boolean, false), 'timeout', ((COALESCE((p_step ->> 'timeout'::text), '60 s'::text))::interval)::text, 'max_retries', COALESCE(((p_step ->> 'max_retries'::text))::integer, 3), 'initial_delay', ((COALESCE((p_step ->> 'initial_delay'::text), '1 s'::text))::interval)::text, 'backoff', COALESCE(((p_step ->> 'backoff'::text))::double precision, (2)::double precision), 'max_delay', ((COALESCE((p_step ->> 'max_delay'::text), '1 h'::text))::interval)::text);
+    RETURN jsonb_build_object('name', (p_step ->> 'name'::text), 'kind', COALESCE((p_step ->> 'kind'::text), (p_step ->> 'name'::text)), 'group', COALESCE((p_step ->> 'group'::text), ''::text), 'queue', COALESCE((p_step ->> 'queue'::text), 'default'::text), 'bundle', (p_step ->> 'bundle'::text), 'needs', COALESCE((p_step -> 'needs'::text), '[]'::jsonb), 'run_on', COALESCE((p_step ->> 'run_on'::text), 'success'::text), 'on_failure', COALESCE((p_step ->> 'on_failure'::text), 'fail'::text), 'map', (p_step ->> 'map'::text), 'wants_needs', COALESCE(((p_step ->> 'wants_needs'::text))::boolean, false), 'timeout', ((COALESCE((p_step ->> 'timeout'::text), '60 s'::text))::interval)::text, 'max_retries', COALESCE(((p_step ->> 'max_retries'::text))::integer, 3), 'initial_delay', ((COALESCE((p_step ->> 'initial_delay'::text), '1 s'::text))::interval)::text, 'backoff', COALESCE(((p_step ->> 'backoff'::text))::double precision, (2)::double precision), 'max_delay', (COALESCE(((p_step ->> 'max_delay'::text))::interval, GREATEST('01:00:00'::interval, ((p_step ->> 'initial_delay'::text))::interval)))::text);
 
 COMMENT ON FUNCTION htdag.normal_step(p_step jsonb) IS 'A step definition with every default written out.';
 
@@ -3869,6 +4253,46 @@ $$;
 
 COMMENT ON FUNCTION htdag.open_more(p_reached htdag.tasks[]) IS 'Insert the next tasks of map shards that run short; returns how many.';
 
+CREATE FUNCTION htdag.ordered_steps(p_flow text, p_steps jsonb) RETURNS text[]
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_names constant text[] := array(select s ->> 'name' from jsonb_array_elements(p_steps) with ordinality t(s, i) order by i);
+  -- The place in v_names of the first step of each step's bundle.
+  v_heads constant integer[] := array(select min(i) over (partition by coalesce('b:' || (s ->> 'bundle'), 's:' || (s ->> 'name')))::integer
+                                        from jsonb_array_elements(p_steps) with ordinality t(s, i) order by i);
+  v_dependents integer[];
+  v_needs      integer[];
+  v_order      integer[];
+  v_head_order integer[];
+begin
+  select array_agg(i::integer), array_agg(array_position(v_names, n)) into v_dependents, v_needs
+    from jsonb_array_elements(p_steps) with ordinality t(s, i), jsonb_array_elements_text(s -> 'needs') n;
+  v_order := htdag.topological_order(cardinality(v_names), v_dependents, v_needs);
+  if cardinality(v_order) < cardinality(v_names) then
+    raise exception using errcode = 'HT004',
+      message = format('flow "%s" has a cycle: %s', p_flow, htdag.cycle_path(p_steps,
+        array(select n from unnest(v_names) with ordinality t(n, i) where not i = any (v_order) order by i))),
+      hint = 'Remove one of the needs on the path.';
+  end if;
+
+  select htdag.topological_order(cardinality(v_names), array_agg(v_heads[d]), array_agg(v_heads[n])) into v_head_order
+    from unnest(v_dependents, v_needs) e(d, n)
+   where v_heads[d] <> v_heads[n];
+  if cardinality(v_head_order) < cardinality(v_names) then
+    raise exception using errcode = 'HT004',
+      message = format('flow "%s" has a cycle through the bundles of %s', p_flow, (select string_agg(n, ', ' order by i)
+        from unnest(v_names) with ordinality t(n, i) where not v_heads[i] = any (v_head_order))),
+      hint = 'A bundle counts as one step: what one of its steps needs must not need another of its steps.';
+  end if;
+  return array(select v_names[i] from unnest(v_order) with ordinality o(i, place)
+                order by array_position(v_head_order, v_heads[i]), place);
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.ordered_steps(p_flow text, p_steps jsonb) IS 'Step names so that each comes after what it needs and bundles stay together; raises HT004 with the path of a cycle.';
+
 CREATE FUNCTION htdag.own_tasks(p_task_ids bigint[], p_tokens bigint[]) RETURNS htdag.tasks[]
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -3897,16 +4321,18 @@ CREATE FUNCTION htdag.promote() RETURNS integer
     AS $$
 declare
   v_now  constant timestamptz := htdag.clock();
+  v_due  htdag.tasks[];
   v_done integer := 0;
 begin
-  update htdag.tasks set parked = null, due_at = null
-   where task_id = any (array(select task_id from htdag.tasks where parked is not null and due_at <= v_now
-                               order by due_at limit 1000 for update skip locked));
-  get diagnostics v_done = row_count;
-  if exists (select from htdag.run_queue) then
-    v_done := v_done + htdag.admit();
+  v_due := array(select t from htdag.tasks t where t.parked is not null and t.due_at <= v_now
+                  order by t.due_at limit 1000 for update skip locked);
+  if cardinality(v_due) > 0 then
+    v_due := htdag.try_runs(v_due);
+    update htdag.tasks set parked = null, due_at = null
+     where task_id = any (array(select t.task_id from unnest(v_due) t));
+    v_done := cardinality(v_due);
   end if;
-  return v_done;
+  return v_done + htdag.fill_slots();
 end;
 $$;
 
@@ -3948,21 +4374,19 @@ begin
    where runner_id = any (array(select runner_id from htdag.runners
                                  where stopped_at is null and lease_expires_at < v_now
                                  order by runner_id for update skip locked));
-  with lost as (
-    select t as task
-      from htdag.tasks t
-      join htdag.runners r on r.runner_id = t.runner_id
-     where t.runner_id is not null and (r.stopped_at is not null or t.timeout_at < v_now)
-     order by t.task_id
-       for update of t skip locked
-  )
-  select array_agg(task order by (task).task_id) into v_lost from lost;
-  if v_lost is null then
+  v_lost := array(select t
+                    from htdag.tasks t
+                    join htdag.runners r on r.runner_id = t.runner_id
+                   where t.runner_id is not null
+                     and (r.stopped_at is not null or t.timeout_at < v_now
+                          or not exists (select from htdag.runs u where u.run_id = t.run_id and htdag.is_live(u, t)))
+                   order by t.task_id
+                     for update of t skip locked);
+  if cardinality(v_lost) = 0 then
     return 0;
   end if;
 
-  perform htdag.lock_runs(v_lost, '{}');
-  v_lost := htdag.live_tasks(v_lost);
+  v_lost := htdag.try_runs(v_lost);
   insert into htdag.attempts (run_id, step_no, map_index, attempt, outcome, ready_at, claimed_at, finished_at, runner_id, error)
   select t.run_id, t.step_no, coalesce(t.map_index, 0), t.attempt,
          case when r.stopped_at is null then 'timed_out' else 'lost' end, t.ready_at, t.claimed_at, v_now, t.runner_id,
@@ -4008,11 +4432,76 @@ begin
   return (select min(due_at) - v_now
             from ((select due_at from htdag.tasks where parked is not null order by due_at limit 1)
                   union all
-                  (select min(due_at) from htdag.run_queue)) d);
+                  -- The runs of a flow wait for the same moment.
+                  select q.due_at
+                    from htdag.flows f
+                   cross join lateral (select due_at from htdag.run_queue q
+                                        where q.flow_id = f.flow_id order by q.priority, q.run_id limit 1) q) d);
 end;
 $$;
 
 COMMENT ON FUNCTION htdag.rest(p_runner integer) IS 'Mark a runner idle, so that new work wakes it. Returns how long until something that waits for a time may move; null when nothing does. Claim once more after this call, before sleeping.';
+
+CREATE TABLE htdag.steps (
+    flow_version_id integer NOT NULL,
+    step_no smallint NOT NULL,
+    name text NOT NULL,
+    group_path text DEFAULT ''::text NOT NULL,
+    kind text NOT NULL,
+    queue text NOT NULL,
+    lane_id integer,
+    needs text[] NOT NULL,
+    bundle_no smallint,
+    bundle_mask bit varying,
+    self bit varying NOT NULL,
+    gate bit varying NOT NULL,
+    dooms bit varying NOT NULL,
+    run_on text NOT NULL,
+    on_failure text NOT NULL,
+    map_source_no smallint,
+    map_key text,
+    is_map boolean DEFAULT false NOT NULL,
+    wants_needs boolean NOT NULL,
+    timeout interval NOT NULL,
+    max_retries smallint NOT NULL,
+    initial_delay interval NOT NULL,
+    backoff double precision NOT NULL,
+    max_delay interval NOT NULL,
+    CONSTRAINT steps_backoff_at_least_one CHECK ((backoff >= (1)::double precision)),
+    CONSTRAINT steps_bundle_has_mask CHECK (((bundle_no IS NULL) = (bundle_mask IS NULL))),
+    CONSTRAINT steps_delays_ordered CHECK (((initial_delay >= '00:00:00'::interval) AND (max_delay >= initial_delay))),
+    CONSTRAINT steps_handlers_not_bundled CHECK (((run_on = 'success'::text) OR (bundle_no IS NULL))),
+    CONSTRAINT steps_lane_unless_templated CHECK (((lane_id IS NULL) = (queue ~~ '%{%}%'::text))),
+    CONSTRAINT steps_map_not_bundled CHECK (((NOT is_map) OR (bundle_no IS NULL))),
+    CONSTRAINT steps_map_source_iff_map CHECK ((is_map OR ((map_source_no IS NULL) AND (map_key IS NULL)))),
+    CONSTRAINT steps_max_retries_range CHECK (((max_retries >= 0) AND (max_retries <= 1000))),
+    CONSTRAINT steps_name_wellformed CHECK ((name ~ '^[a-z][a-z0-9_]{0,62}$'::text)),
+    CONSTRAINT steps_on_failure_known CHECK ((on_failure = ANY (ARRAY['fail'::text, 'skip'::text, 'continue'::text]))),
+    CONSTRAINT steps_run_on_known CHECK ((run_on = ANY (ARRAY['success'::text, 'failure'::text, 'always'::text]))),
+    CONSTRAINT steps_timeout_positive CHECK ((timeout > '00:00:00'::interval))
+);
+
+COMMENT ON TABLE htdag.steps IS 'Nodes of a flow version, numbered topologically from 0; members of a bundle have consecutive numbers. Masks have one bit per step.';
+
+COMMENT ON COLUMN htdag.steps.queue IS 'Pool of runners that may claim the step. {key} stands for a value of the run''s input.';
+
+COMMENT ON COLUMN htdag.steps.lane_id IS 'Lane of (queue, kind); null where the queue depends on the input.';
+
+COMMENT ON COLUMN htdag.steps.bundle_no IS 'Number of the first step of its bundle; null outside bundles.';
+
+COMMENT ON COLUMN htdag.steps.self IS 'Mask with the step''s own bit.';
+
+COMMENT ON COLUMN htdag.steps.gate IS 'Steps that must have ended before this one may start: its needs or, in a bundle, what any member needs from outside.';
+
+COMMENT ON COLUMN htdag.steps.dooms IS 'Steps that cannot run once this one is skipped or fails without being let through.';
+
+COMMENT ON COLUMN htdag.steps.map_source_no IS 'Step whose output holds the array that a map step runs over; null for the run''s input.';
+
+CREATE FUNCTION htdag.retry_delay(p_step htdag.steps, p_tries integer) RETURNS interval
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ('00:00:01'::interval * LEAST((EXTRACT(epoch FROM (p_step).max_delay))::double precision, ((EXTRACT(epoch FROM (p_step).initial_delay))::double precision * power((p_step).backoff, (LEAST((p_tries - 1), 90))::double precision))));
+
+COMMENT ON FUNCTION htdag.retry_delay(p_step htdag.steps, p_tries integer) IS 'How long to wait after so many tries before the next.';
 
 CREATE FUNCTION htdag.retry_or_lose(p_tasks htdag.tasks[], p_step_nos smallint[], p_outcomes text[]) RETURNS htdag.run_change[]
     LANGUAGE plpgsql
@@ -4020,42 +4509,49 @@ CREATE FUNCTION htdag.retry_or_lose(p_tasks htdag.tasks[], p_step_nos smallint[]
     AS $$
 declare
   v_now     constant timestamptz := htdag.clock();
-  v_changes htdag.run_change[] := array[]::htdag.run_change[];
-  v_task    htdag.tasks;
-  v_step    htdag.steps;
-  v_before  bit varying;
-  v_tries   integer;
-  v_again   boolean;
+  v_changes htdag.run_change[];
+  v_lost    record;
 begin
-  for i in 1 .. cardinality(p_tasks) loop
-    v_task := p_tasks[i];
-    select * into v_step from htdag.steps where flow_version_id = v_task.flow_version_id and step_no = p_step_nos[i];
-    select bit_or(self)::bit varying into v_before from htdag.steps
-     where flow_version_id = v_task.flow_version_id and step_no >= v_task.step_no
-       and (step_no < v_step.step_no or step_no = v_step.step_no and p_outcomes[i] = 'succeeded');
-    if v_before is not null then
-      v_changes := v_changes || (v_task.run_id, v_before, v_before & ~v_before, v_before & ~v_before, v_before & ~v_before)::htdag.run_change;
-    end if;
+  with stopped as (
+    select t.task_id, s.step_no + (o.outcome = 'succeeded')::integer as step_no,
+           case when o.outcome = 'succeeded' then 0 else tries - (not again)::integer end as attempt,
+           again, v_now + htdag.retry_delay(s, tries) as due_at
+      from unnest(p_tasks) with ordinality t
+      join unnest(p_step_nos, p_outcomes) with ordinality o(step_no, outcome, ordinality) using (ordinality)
+      join htdag.steps s on s.flow_version_id = t.flow_version_id and s.step_no = o.step_no
+     cross join lateral (select case when s.step_no = t.step_no then t.attempt else 1 end as tries) n
+     cross join lateral (select o.outcome in ('failed', 'timed_out', 'lost') and n.tries <= s.max_retries as again) a
+     where again or o.outcome in ('succeeded', 'released')
+  )
+  update htdag.tasks t
+     set step_no = k.step_no, attempt = k.attempt,
+         runner_id = null, token = null, claimed_at = null, timeout_at = null,
+         ready_at = case when again then k.due_at else v_now end,
+         parked = case when again then 'retry' end, due_at = case when again then k.due_at end
+    from stopped k
+   where t.task_id = k.task_id;
 
-    v_tries := case when v_step.step_no = v_task.step_no then v_task.attempt else 1 end;
-    v_again := p_outcomes[i] in ('failed', 'timed_out', 'lost') and v_tries <= v_step.max_retries;
-    if p_outcomes[i] = 'succeeded' then
-      update htdag.tasks
-         set step_no = v_step.step_no + 1, attempt = 0, runner_id = null, token = null, claimed_at = null, timeout_at = null
-       where task_id = v_task.task_id;
-    elsif v_again or p_outcomes[i] = 'released' then
-      update htdag.tasks
-         set step_no = v_step.step_no, attempt = v_tries - (not v_again)::integer,
-             runner_id = null, token = null, claimed_at = null, timeout_at = null,
-             parked = case when v_again then 'retry' end,
-             due_at = case when v_again then v_now + least(v_step.max_delay, v_step.initial_delay * power(v_step.backoff, least(v_tries - 1, 60))) end
-       where task_id = v_task.task_id;
-    else
-      delete from htdag.tasks where task_id = v_task.task_id;
-      v_changes := v_changes || htdag.lose_step(v_task.run_id, v_step.step_no);
-    end if;
+  select array_agg((d.run_id, d.bits, d.bits & ~d.bits, d.bits & ~d.bits, d.bits & ~d.bits)::htdag.run_change) into v_changes
+    from (select t.run_id, bit_or(s.self)::bit varying as bits
+            from unnest(p_tasks) with ordinality t
+            join unnest(p_step_nos, p_outcomes) with ordinality o(step_no, outcome, ordinality) using (ordinality)
+            join htdag.steps s on s.flow_version_id = t.flow_version_id
+             and s.step_no between t.step_no and o.step_no - (o.outcome <> 'succeeded')::integer
+           group by t.run_id) d;
+
+  -- One by one, for a loss may take other tasks of its run with it.
+  for v_lost in
+    select t.task_id, t.run_id, o.step_no
+      from unnest(p_tasks) with ordinality t
+      join unnest(p_step_nos, p_outcomes) with ordinality o(step_no, outcome, ordinality) using (ordinality)
+     where o.outcome not in ('succeeded', 'released')
+       and exists (select from htdag.tasks l where l.task_id = t.task_id and l.token = t.token)
+     order by t.task_id
+  loop
+    delete from htdag.tasks where task_id = v_lost.task_id;
+    v_changes := v_changes || htdag.lose_step(v_lost.run_id, v_lost.step_no);
   end loop;
-  return v_changes;
+  return coalesce(v_changes, '{}');
 end;
 $$;
 
@@ -4082,36 +4578,6 @@ WITH (autovacuum_vacuum_insert_scale_factor='0.2');
 COMMENT ON TABLE htdag.attempts IS 'One appended row per finished try of a step (of an element, for map steps).';
 
 COMMENT ON COLUMN htdag.attempts.ran IS 'How long the handler worked, by the runner''s monotonic clock.';
-
-CREATE TABLE htdag.runs (
-    run_id bigint NOT NULL,
-    flow_id integer NOT NULL,
-    flow_version_id integer NOT NULL,
-    state text NOT NULL,
-    epoch smallint DEFAULT 0 NOT NULL,
-    priority smallint DEFAULT 0 NOT NULL,
-    scheduled bit varying NOT NULL,
-    succeeded bit varying NOT NULL,
-    failed bit varying NOT NULL,
-    skipped bit varying NOT NULL,
-    queued_at timestamp with time zone NOT NULL,
-    started_at timestamp with time zone,
-    deadline_at timestamp with time zone,
-    finished_at timestamp with time zone,
-    error text,
-    CONSTRAINT runs_finished_iff_terminal CHECK (((state = ANY (ARRAY['succeeded'::text, 'failed'::text, 'cancelled'::text])) = (finished_at IS NOT NULL))),
-    CONSTRAINT runs_queued_not_started CHECK (((state <> 'queued'::text) OR (started_at IS NULL))),
-    CONSTRAINT runs_state_known CHECK ((state = ANY (ARRAY['queued'::text, 'running'::text, 'succeeded'::text, 'failed'::text, 'cancelled'::text])))
-)
-WITH (fillfactor='70');
-
-COMMENT ON TABLE htdag.runs IS 'Executions of flow versions. The masks are the state of every step; see report.steps.';
-
-COMMENT ON COLUMN htdag.runs.epoch IS 'Raised when finished steps are taken back; tasks of an older epoch are void.';
-
-COMMENT ON COLUMN htdag.runs.priority IS 'Lower is sooner.';
-
-COMMENT ON COLUMN htdag.runs.error IS 'Why the run was cancelled or lost as a whole; errors of steps are in htdag.attempts.';
 
 CREATE FUNCTION htdag.run_untouched(p_run_id bigint) RETURNS boolean
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -4268,7 +4734,9 @@ begin
              t.taken::integer, case when t.taken then p_runner end, case when t.taken then htdag.random_token() end,
              case when t.taken then v_now end, case when t.taken then v_now + h.time_limit + interval '30 s' end
         from heads h
-       cross join lateral (select h.place <= p_want and h.use_lane = any (p_lanes) as taken) t
+       -- A map that fails as it opens may take back what else became due: then nothing is handed.
+       cross join lateral (select h.place <= p_want and h.use_lane = any (p_lanes)
+                                  and not exists (select from due where due.fate = 'map') as taken) t
        order by h.run_id, h.step_no
       returning task_id, runner_id, lane_id
     )
@@ -4341,7 +4809,7 @@ begin
   with started as (
     insert into htdag.runs (flow_id, flow_version_id, state, priority, scheduled, succeeded, failed, skipped, queued_at, started_at, deadline_at)
     select v_version.flow_id, v_version.flow_version_id, case when v_limited then 'queued' else 'running' end,
-           p_priority, v_blank, v_blank, v_blank, v_blank, v_now,
+           coalesce(p_priority, 0::smallint), v_blank, v_blank, v_blank, v_blank, v_now,
            case when not v_limited then v_now end, case when not v_limited then v_now + v_version.run_timeout end
       from generate_series(1, cardinality(p_inputs))
     returning run_id
@@ -4351,7 +4819,7 @@ begin
     insert into htdag.run_io (run_id, input) select run_id, p_inputs[i] from numbered
   ), held as (
     insert into htdag.run_queue (run_id, flow_id, priority)
-    select run_id, v_version.flow_id, p_priority from numbered where v_limited
+    select run_id, v_version.flow_id, coalesce(p_priority, 0::smallint) from numbered where v_limited
   )
   select array_agg(run_id order by run_id) into v_runs from numbered;
 
@@ -4372,14 +4840,20 @@ CREATE FUNCTION htdag.step_output(p_run_id bigint, p_step_no integer) RETURNS js
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
     AS $$
+declare
+  v_is_map boolean;
 begin
-  if exists (select from htdag.runs r join htdag.steps s using (flow_version_id)
-              where r.run_id = p_run_id and s.step_no = p_step_no and s.is_map) then
-    return (select coalesce(jsonb_agg(a.output order by a.map_index), '[]') from htdag.attempts a
-             where a.run_id = p_run_id and a.step_no = p_step_no and a.outcome = 'succeeded');
-  end if;
-  return (select a.output from htdag.attempts a
-           where a.run_id = p_run_id and a.step_no = p_step_no and a.outcome = 'succeeded');
+  select s.is_map into v_is_map
+    from htdag.runs r
+    join htdag.steps s using (flow_version_id)
+   where r.run_id = p_run_id and s.step_no = p_step_no and get_bit(r.succeeded, s.step_no) = 1;
+  return case when v_is_map
+    then (select coalesce(jsonb_agg(a.output order by a.map_index), '[]') from htdag.attempts a
+           where a.run_id = p_run_id and a.step_no = p_step_no and a.outcome = 'succeeded')
+    when not v_is_map
+    then (select a.output from htdag.attempts a
+           where a.run_id = p_run_id and a.step_no = p_step_no and a.outcome = 'succeeded')
+  end;
 end;
 $$;
 
@@ -4399,6 +4873,36 @@ $$;
 
 COMMENT ON FUNCTION htdag.stop_runner(p_runner integer) IS 'Say goodbye: what the runner still holds goes to others at once. Returns how many tasks that were.';
 
+CREATE FUNCTION htdag.stopped_changes(p_kept htdag.tasks[], p_task_ids bigint[], p_tokens bigint[], p_step_nos smallint[], p_outcomes text[]) RETURNS htdag.run_change[]
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_stops    smallint[];
+  v_outcomes text[];
+  v_wrong    text;
+begin
+  select array_agg(k.stop order by k.task_id), array_agg(k.outcome order by k.task_id),
+         min(format('task %s (steps %s to %s): answers for steps %s', k.task_id, k.step_no, k.last_step_no, k.answers)) filter (where not k.is_sound)
+    into v_stops, v_outcomes, v_wrong
+    from (select t.task_id, t.step_no, t.last_step_no, max(a.step_no) as stop, (array_agg(a.outcome order by a.step_no desc))[1] as outcome,
+                 string_agg(format('%s %s', a.step_no, a.outcome), ', ' order by a.step_no) as answers,
+                 min(a.step_no) = t.step_no and max(a.step_no) <= t.last_step_no and count(*) = max(a.step_no) - t.step_no + 1
+                   and count(*) filter (where a.outcome = 'succeeded') >= count(*) - 1
+                   and coalesce(min(a.step_no) filter (where a.outcome <> 'succeeded') = max(a.step_no), true) as is_sound
+            from unnest(p_task_ids, p_tokens, p_step_nos, p_outcomes) a(task_id, token, step_no, outcome)
+            join unnest(p_kept) t on t.task_id = a.task_id and t.token = a.token
+           group by t.task_id, t.step_no, t.last_step_no) k;
+  if v_wrong is not null then
+    raise exception using errcode = 'HT006', message = v_wrong,
+      hint = 'Answer the steps of a task from its first on, without gaps; only the last answer may be other than succeeded. Nothing of the batch was stored.';
+  end if;
+  return htdag.retry_or_lose(p_kept, v_stops, v_outcomes);
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.stopped_changes(p_kept htdag.tasks[], p_task_ids bigint[], p_tokens bigint[], p_step_nos smallint[], p_outcomes text[]) IS 'What answers that do not complete their tasks change in the runs. Raises HT006 where they do not fit the task.';
+
 CREATE FUNCTION htdag.templated_lane(p_queue text, p_kind text, p_run_id bigint) RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -4414,47 +4918,47 @@ $$;
 
 COMMENT ON FUNCTION htdag.templated_lane(p_queue text, p_kind text, p_run_id bigint) IS 'Number of the lane that a templated queue means for one run.';
 
-CREATE FUNCTION htdag.topological_order(p_flow text, p_steps jsonb) RETURNS text[]
-    LANGUAGE plpgsql STABLE
+CREATE FUNCTION htdag.topological_order(p_nodes integer, p_dependents integer[], p_needs integer[]) RETURNS integer[]
+    LANGUAGE plpgsql IMMUTABLE
     SET search_path TO ''
     AS $$
 declare
-  v_order text[] := array[]::text[];
-  v_unit  text[];
+  v_order   integer[] := array[]::integer[];
+  v_missing integer[] := array(select count(d)::integer from generate_series(1, p_nodes) i left join unnest(p_dependents) d on d = i
+                                group by i order by i);
+  v_next    integer;
 begin
   loop
-    with members as (
-      select s ->> 'name' as name, position,
-             coalesce('b:' || (s ->> 'bundle'), 's:' || (s ->> 'name')) as unit,
-             array(select jsonb_array_elements_text(s -> 'needs')) as needs
-        from jsonb_array_elements(p_steps) with ordinality t(s, position)
-       where not s ->> 'name' = any (v_order)
-    ), units as (
-      select unit, min(position) as position, array_agg(name order by position) as names
-        from members group by unit
-    )
-    select u.names into v_unit
-      from units u
-     where not exists (select from members m, unnest(m.needs) n
-                        where m.unit = u.unit and not n = any (v_order) and not n = any (u.names))
-     order by u.position
-     limit 1;
-    exit when not found;
-    v_order := v_order || v_unit;
+    v_next := array_position(v_missing, 0);
+    exit when v_next is null;
+    v_order := v_order || v_next;
+    v_missing[v_next] := -1;
+    for i in 1 .. coalesce(cardinality(p_needs), 0) loop
+      if p_needs[i] = v_next then
+        v_missing[p_dependents[i]] := v_missing[p_dependents[i]] - 1;
+      end if;
+    end loop;
   end loop;
-
-  if cardinality(v_order) < jsonb_array_length(p_steps) then
-    v_unit := array(select s ->> 'name' from jsonb_array_elements(p_steps) s where not s ->> 'name' = any (v_order));
-    raise exception using errcode = 'HT004',
-      message = format('flow "%s" has a cycle: %s', p_flow,
-        coalesce(htdag.cycle_path(p_steps, v_unit), 'through the bundles of ' || array_to_string(v_unit, ', '))),
-      hint = 'Remove one of the needs on the path; a bundle counts as one step.';
-  end if;
   return v_order;
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.topological_order(p_flow text, p_steps jsonb) IS 'Step names so that each comes after what it needs and bundles stay together; raises HT004 with the path of a cycle.';
+COMMENT ON FUNCTION htdag.topological_order(p_nodes integer, p_dependents integer[], p_needs integer[]) IS 'Nodes 1 to p_nodes so that p_dependents[i] comes after p_needs[i]; those on or behind a cycle are left out.';
+
+CREATE FUNCTION htdag.try_runs(p_tasks htdag.tasks[]) RETURNS htdag.tasks[]
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_runs constant bigint[] := array(select run_id from htdag.runs
+                                     where run_id = any (array(select t.run_id from unnest(p_tasks) t))
+                                     order by run_id for no key update skip locked);
+begin
+  return htdag.live_tasks(array(select t from unnest(p_tasks) t where t.run_id = any (v_runs)));
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.try_runs(p_tasks htdag.tasks[]) IS 'Those of the tasks whose runs could be locked at once and still want them; those that are not wanted are deleted.';
 
 CREATE FUNCTION htdag.upkeep() RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
@@ -4540,7 +5044,12 @@ begin
   elsif v_run.state = 'queued' then
     return next coalesce(
       (select format('queued for %s: %s', date_trunc('second', v_now - v_run.queued_at), reason)
-              || coalesce('; next look at ' || due_at, '') from htdag.run_queue where run_id = p_run_id),
+              || coalesce('; next look at ' || due_at, '') from htdag.run_queue where run_id = p_run_id and reason is not null),
+      (select format('queued behind %s others; the first of them: %s', count(*), (array_agg(q.reason order by q.priority, q.run_id))[1])
+         from htdag.run_queue own
+         join htdag.run_queue q on q.flow_id = own.flow_id and (q.priority, q.run_id) < (own.priority, own.run_id)
+        where own.run_id = p_run_id
+       having count(q.reason) > 0),
       'queued; nobody has looked at it yet: is a runner running?');
     return;
   end if;
@@ -4574,7 +5083,7 @@ $$;
 
 COMMENT ON FUNCTION htdag.why(p_run_id bigint) IS 'Why a run is not finished, one line per reason: what it is queued for, which step waits for what, who works on it. Raises HT001.';
 
-CREATE FUNCTION htdag.withdraw_tasks(p_run_ids bigint[], p_outcome text, p_error text, p_step_no smallint DEFAULT NULL::smallint) RETURNS integer
+CREATE FUNCTION htdag.withdraw_tasks(p_run_ids bigint[], p_outcome text, p_error text, p_step_no smallint DEFAULT NULL::smallint, p_handlers boolean DEFAULT true) RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
@@ -4584,9 +5093,14 @@ declare
 begin
   with withdrawn as (
     delete from htdag.tasks t
-     where t.task_id = any (array(select task_id from htdag.tasks
-                                   where run_id = any (p_run_ids) and (p_step_no is null or step_no = p_step_no)
-                                   order by task_id for update skip locked))
+     where t.task_id = any (array(select w.task_id
+                                    from htdag.tasks w
+                                    join htdag.steps s using (flow_version_id, step_no)
+                                   where w.run_id = any (p_run_ids)
+                                     and (p_step_no is null or w.step_no = p_step_no)
+                                     and (p_handlers or s.run_on = 'success')
+                                   order by w.task_id
+                                     for update of w skip locked))
     returning t.*
   ), logged as (
     -- A task of the caller's own batch may have its try in the log already.
@@ -4600,14 +5114,14 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.withdraw_tasks(p_run_ids bigint[], p_outcome text, p_error text, p_step_no smallint) IS 'Delete the live tasks of locked runs, of one step or of all; returns how many.';
+COMMENT ON FUNCTION htdag.withdraw_tasks(p_run_ids bigint[], p_outcome text, p_error text, p_step_no smallint, p_handlers boolean) IS 'Delete the live tasks of locked runs, of one step or of all, with or without those of handlers of failure; returns how many.';
 
 CREATE FUNCTION htdag.write_steps(p_flow_version_id integer, p_flow text, p_steps jsonb) RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
 declare
-  v_order constant text[] := htdag.topological_order(p_flow, p_steps);
+  v_order constant text[] := htdag.ordered_steps(p_flow, p_steps);
   v_n     constant integer := cardinality(v_order);
   v_blank constant bit varying := repeat('0', v_n)::bit varying;
 begin
@@ -4666,6 +5180,7 @@ CREATE TABLE code.blobs (
     CONSTRAINT blobs_bytes_match CHECK (((content IS NULL) OR (octet_length(content) = bytes))),
     CONSTRAINT blobs_sha256_length CHECK ((octet_length(sha256) = 32))
 );
+ALTER TABLE ONLY code.blobs ALTER COLUMN content SET COMPRESSION lz4;
 
 COMMENT ON TABLE code.blobs IS 'File contents by sha256, stored once whatever the number of paths that hold them.';
 
@@ -4763,6 +5278,69 @@ CREATE TABLE code.ingestions (
 
 COMMENT ON TABLE code.ingestions IS 'Progress and totals of each ingest_codebase run.';
 
+CREATE TABLE code.provides (
+    file_id bigint NOT NULL,
+    name text NOT NULL,
+    codebase_id integer NOT NULL
+);
+
+COMMENT ON TABLE code.provides IS 'Names by which a file can be imported, with the prefix of their language family: go:net/http, py:pkg.mod.';
+
+CREATE VIEW code.invariant_violations AS
+ SELECT 'symbol without a live file'::text AS invariant,
+    s.file_id,
+    (s.symbol_id)::text AS detail
+   FROM code.symbols s
+  WHERE (NOT (EXISTS ( SELECT
+           FROM code.files f
+          WHERE ((f.file_id = s.file_id) AND (f.codebase_id = s.codebase_id) AND (f.status <> 'deleted'::text)))))
+UNION ALL
+ SELECT 'call without a live file'::text AS invariant,
+    c.file_id,
+    (c.ordinal)::text AS detail
+   FROM code.calls c
+  WHERE (NOT (EXISTS ( SELECT
+           FROM code.files f
+          WHERE ((f.file_id = c.file_id) AND (f.codebase_id = c.codebase_id) AND (f.status <> 'deleted'::text)))))
+UNION ALL
+ SELECT 'caller is no symbol of the file'::text AS invariant,
+    c.file_id,
+    (c.ordinal)::text AS detail
+   FROM code.calls c
+  WHERE ((c.caller_id IS NOT NULL) AND (NOT (EXISTS ( SELECT
+           FROM code.symbols s
+          WHERE ((s.symbol_id = c.caller_id) AND (s.file_id = c.file_id))))))
+UNION ALL
+ SELECT 'callee is no symbol of the codebase'::text AS invariant,
+    c.file_id,
+    (c.ordinal)::text AS detail
+   FROM code.calls c
+  WHERE ((c.callee_id IS NOT NULL) AND (NOT (EXISTS ( SELECT
+           FROM code.symbols s
+          WHERE ((s.symbol_id = c.callee_id) AND (s.codebase_id = c.codebase_id))))))
+UNION ALL
+ SELECT 'deleted file with derived rows'::text AS invariant,
+    f.file_id,
+    f.path AS detail
+   FROM code.files f
+  WHERE ((f.status = 'deleted'::text) AND ((EXISTS ( SELECT
+           FROM code.imports i
+          WHERE (i.file_id = f.file_id))) OR (EXISTS ( SELECT
+           FROM code.provides p
+          WHERE (p.file_id = f.file_id))) OR (EXISTS ( SELECT
+           FROM code.chunks c
+          WHERE (c.file_id = f.file_id)))))
+UNION ALL
+ SELECT 'import means a file that does not provide the name'::text AS invariant,
+    i.file_id,
+    (i.ordinal)::text AS detail
+   FROM code.imports i
+  WHERE ((i.resolved_file_id IS NOT NULL) AND (NOT (EXISTS ( SELECT
+           FROM code.provides p
+          WHERE ((p.file_id = i.resolved_file_id) AND (p.name = i.resolved_name))))));
+
+COMMENT ON VIEW code.invariant_violations IS 'What the corpus promises and does not hold; empty when all is well. Calls and imports may be listed while their marks in code.stale_links wait.';
+
 CREATE VIEW code.known_files AS
  SELECT f.codebase_id,
     f.file_id,
@@ -4807,14 +5385,6 @@ ALTER TABLE code.models ALTER COLUMN model_id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
-CREATE TABLE code.provides (
-    file_id bigint NOT NULL,
-    name text NOT NULL,
-    codebase_id integer NOT NULL
-);
-
-COMMENT ON TABLE code.provides IS 'Names by which a file can be imported, with the prefix of their language family: go:net/http, py:pkg.mod.';
-
 CREATE TABLE code.stale_dependencies (
     file_id bigint NOT NULL,
     codebase_id integer NOT NULL
@@ -4825,14 +5395,14 @@ COMMENT ON TABLE code.stale_dependencies IS 'Files whose rows of code.dependenci
 CREATE TABLE code.stale_links (
     file_id bigint NOT NULL,
     codebase_id integer NOT NULL,
-    names text[] NOT NULL,
-    provided text[] NOT NULL,
+    names text[],
+    provided text[],
     roots boolean NOT NULL
 );
 
 COMMENT ON TABLE code.stale_links IS 'Files whose imports and calls are to be resolved, with the names that they gained or lost.';
 
-COMMENT ON COLUMN code.stale_links.names IS 'Symbol names gained or lost: calls of these are resolved again, whoever makes them.';
+COMMENT ON COLUMN code.stale_links.names IS 'Symbol names gained or lost: calls of these are resolved again, whoever makes them. Null where they were not noted, because everything is to be resolved anyway.';
 
 COMMENT ON COLUMN code.stale_links.provided IS 'Import names gained or lost: imports that seek these are resolved again.';
 
@@ -4938,61 +5508,6 @@ COMMENT ON TABLE htdag.run_queue IS 'Runs that wait to be admitted, with the rea
 
 COMMENT ON COLUMN htdag.run_queue.due_at IS 'When the reason may be gone; null where that is not known in advance.';
 
-CREATE TABLE htdag.steps (
-    flow_version_id integer NOT NULL,
-    step_no smallint NOT NULL,
-    name text NOT NULL,
-    group_path text DEFAULT ''::text NOT NULL,
-    kind text NOT NULL,
-    queue text NOT NULL,
-    lane_id integer,
-    needs text[] NOT NULL,
-    bundle_no smallint,
-    bundle_mask bit varying,
-    self bit varying NOT NULL,
-    gate bit varying NOT NULL,
-    dooms bit varying NOT NULL,
-    run_on text NOT NULL,
-    on_failure text NOT NULL,
-    map_source_no smallint,
-    map_key text,
-    is_map boolean DEFAULT false NOT NULL,
-    wants_needs boolean NOT NULL,
-    timeout interval NOT NULL,
-    max_retries smallint NOT NULL,
-    initial_delay interval NOT NULL,
-    backoff double precision NOT NULL,
-    max_delay interval NOT NULL,
-    CONSTRAINT steps_backoff_at_least_one CHECK ((backoff >= (1)::double precision)),
-    CONSTRAINT steps_bundle_has_mask CHECK (((bundle_no IS NULL) = (bundle_mask IS NULL))),
-    CONSTRAINT steps_delays_ordered CHECK (((initial_delay >= '00:00:00'::interval) AND (max_delay >= initial_delay))),
-    CONSTRAINT steps_handlers_not_bundled CHECK (((run_on = 'success'::text) OR (bundle_no IS NULL))),
-    CONSTRAINT steps_lane_unless_templated CHECK (((lane_id IS NULL) = (queue ~~ '%{%}%'::text))),
-    CONSTRAINT steps_map_not_bundled CHECK (((NOT is_map) OR (bundle_no IS NULL))),
-    CONSTRAINT steps_map_source_iff_map CHECK ((is_map OR ((map_source_no IS NULL) AND (map_key IS NULL)))),
-    CONSTRAINT steps_max_retries_range CHECK (((max_retries >= 0) AND (max_retries <= 1000))),
-    CONSTRAINT steps_name_wellformed CHECK ((name ~ '^[a-z][a-z0-9_]{0,62}$'::text)),
-    CONSTRAINT steps_on_failure_known CHECK ((on_failure = ANY (ARRAY['fail'::text, 'skip'::text, 'continue'::text]))),
-    CONSTRAINT steps_run_on_known CHECK ((run_on = ANY (ARRAY['success'::text, 'failure'::text, 'always'::text]))),
-    CONSTRAINT steps_timeout_positive CHECK ((timeout > '00:00:00'::interval))
-);
-
-COMMENT ON TABLE htdag.steps IS 'Nodes of a flow version, numbered topologically from 0; members of a bundle have consecutive numbers. Masks have one bit per step.';
-
-COMMENT ON COLUMN htdag.steps.queue IS 'Pool of runners that may claim the step. {key} stands for a value of the run''s input.';
-
-COMMENT ON COLUMN htdag.steps.lane_id IS 'Lane of (queue, kind); null where the queue depends on the input.';
-
-COMMENT ON COLUMN htdag.steps.bundle_no IS 'Number of the first step of its bundle; null outside bundles.';
-
-COMMENT ON COLUMN htdag.steps.self IS 'Mask with the step''s own bit.';
-
-COMMENT ON COLUMN htdag.steps.gate IS 'Steps that must have ended before this one may start: its needs or, in a bundle, what any member needs from outside.';
-
-COMMENT ON COLUMN htdag.steps.dooms IS 'Steps that cannot run once this one is skipped or fails without being let through.';
-
-COMMENT ON COLUMN htdag.steps.map_source_no IS 'Step whose output holds the array that a map step runs over; null for the run''s input.';
-
 CREATE VIEW htdag.invariant_violations AS
  SELECT 'a step is in two final masks'::text AS invariant,
     r.run_id,
@@ -5015,7 +5530,14 @@ UNION ALL
     format('step %s, run state %s'::text, t.step_no, COALESCE(r.state, 'missing'::text)) AS detail
    FROM (htdag.tasks t
      LEFT JOIN htdag.runs r USING (run_id))
-  WHERE ((r.run_id IS NULL) OR (r.finished_at IS NOT NULL))
+  WHERE ((r.run_id IS NULL) OR ((r.finished_at IS NOT NULL) AND (t.runner_id IS NULL)))
+UNION ALL
+ SELECT 'a queued run has begun'::text AS invariant,
+    r.run_id,
+    NULL::bigint AS task_id,
+    format('scheduled %s'::text, r.scheduled) AS detail
+   FROM htdag.runs r
+  WHERE ((r.state = 'queued'::text) AND (bit_count(((((r.scheduled)::"bit" | (r.succeeded)::"bit") | (r.failed)::"bit") | (r.skipped)::"bit")) > 0))
 UNION ALL
  SELECT 'a task''s step has ended or was not scheduled'::text AS invariant,
     t.run_id,
@@ -5023,7 +5545,25 @@ UNION ALL
     format('step %s'::text, t.step_no) AS detail
    FROM (htdag.tasks t
      JOIN htdag.runs r USING (run_id))
-  WHERE ((get_bit((((r.succeeded)::"bit" | (r.failed)::"bit") | (r.skipped)::"bit"), (t.step_no)::integer) = 1) OR (get_bit((r.scheduled)::"bit", (t.step_no)::integer) = 0))
+  WHERE ((t.runner_id IS NULL) AND ((get_bit((((r.succeeded)::"bit" | (r.failed)::"bit") | (r.skipped)::"bit"), (t.step_no)::integer) = 1) OR (get_bit((r.scheduled)::"bit", (t.step_no)::integer) = 0)))
+UNION ALL
+ SELECT 'two tasks are for one step'::text AS invariant,
+    t.run_id,
+    t.task_id,
+    format('steps %s to %s'::text, t.step_no, t.last_step_no) AS detail
+   FROM htdag.tasks t
+  WHERE ((t.map_index IS NULL) AND (EXISTS ( SELECT
+           FROM htdag.tasks o
+          WHERE ((o.run_id = t.run_id) AND (o.task_id <> t.task_id) AND (o.map_index IS NULL) AND (o.step_no <= t.last_step_no) AND (t.step_no <= o.last_step_no)))))
+UNION ALL
+ SELECT 'two tasks are for one element'::text AS invariant,
+    t.run_id,
+    min(t.task_id) AS task_id,
+    format('step %s element %s'::text, t.step_no, t.map_index) AS detail
+   FROM htdag.tasks t
+  WHERE (t.map_index IS NOT NULL)
+  GROUP BY t.run_id, t.step_no, t.map_index
+ HAVING (count(*) > 1)
 UNION ALL
  SELECT 'a scheduled step has no task'::text AS invariant,
     r.run_id,
@@ -5085,7 +5625,25 @@ UNION ALL
      CROSS JOIN LATERAL ( SELECT count(*) AS done
            FROM htdag.attempts a_1
           WHERE ((a_1.run_id = m.run_id) AND (a_1.step_no = m.step_no) AND ((a_1.map_index % 16) = m.shard) AND (a_1.outcome = 'succeeded'::text))) a)
-  WHERE (m.remaining <> (m.total - a.done));
+  WHERE (m.remaining <> (m.total - a.done))
+UNION ALL
+ SELECT 'a map step succeeded with elements left'::text AS invariant,
+    m.run_id,
+    NULL::bigint AS task_id,
+    format('step %s shard %s: %s remain'::text, m.step_no, m.shard, m.remaining) AS detail
+   FROM (htdag.map_shards m
+     JOIN htdag.runs r USING (run_id))
+  WHERE ((m.remaining > 0) AND (get_bit((r.succeeded)::"bit", (m.step_no)::integer) = 1))
+UNION ALL
+ SELECT 'elements of a map step are left but have no task'::text AS invariant,
+    m.run_id,
+    NULL::bigint AS task_id,
+    format('step %s shard %s: %s remain'::text, m.step_no, m.shard, m.remaining) AS detail
+   FROM (htdag.map_shards m
+     JOIN htdag.runs r ON (((r.run_id = m.run_id) AND (r.finished_at IS NULL))))
+  WHERE ((m.remaining > 0) AND (get_bit((((r.succeeded)::"bit" | (r.failed)::"bit") | (r.skipped)::"bit"), (m.step_no)::integer) = 0) AND (NOT (EXISTS ( SELECT
+           FROM htdag.tasks t
+          WHERE ((t.run_id = m.run_id) AND (t.step_no = m.step_no) AND ((t.map_index % 16) = m.shard))))));
 
 COMMENT ON VIEW htdag.invariant_violations IS 'Empty in a healthy database; each row names a broken rule and where. Reads every run: for tests and for looking into trouble.';
 
@@ -5398,7 +5956,7 @@ CREATE VIEW report.runs AS
                FROM (htdag.attempts a
                  JOIN htdag.steps s ON (((s.flow_version_id = r.flow_version_id) AND (s.step_no = a.step_no))))
               WHERE ((a.run_id = r.run_id) AND (get_bit((r.failed)::"bit", (a.step_no)::integer) = 1) AND (a.outcome <> ALL (ARRAY['succeeded'::text, 'cancelled'::text])))
-              ORDER BY a.step_no, a.finished_at DESC
+              ORDER BY (get_bit((v.fatal)::"bit", (a.step_no)::integer)) DESC, a.step_no, a.finished_at DESC
              LIMIT 1))
             ELSE NULL::text
         END AS error
@@ -5412,7 +5970,7 @@ COMMENT ON COLUMN report.runs.state IS 'queued, running, succeeded, failed or ca
 
 COMMENT ON COLUMN report.runs.steps_done IS 'Steps that have ended in whatever way.';
 
-COMMENT ON COLUMN report.runs.error IS 'Why the run was cancelled or lost, or the last error of the first step that failed for good; null once succeeded.';
+COMMENT ON COLUMN report.runs.error IS 'Why the run was cancelled or lost, or the last error of the first step that failed for good, those that fail the run before others; null once succeeded.';
 
 CREATE VIEW report.steps AS
  SELECT r.run_id,
@@ -5629,6 +6187,8 @@ ALTER TABLE ONLY htdag.tasks
 
 CREATE INDEX calls_name_idx ON code.calls USING btree (codebase_id, name);
 
+CREATE INDEX chunks_codebase_idx ON code.chunks USING btree (codebase_id, text_hash);
+
 CREATE INDEX chunks_content_idx ON code.chunks USING gin (content public.gin_trgm_ops);
 
 CREATE INDEX chunks_text_hash_idx ON code.chunks USING btree (text_hash);
@@ -5657,7 +6217,7 @@ CREATE INDEX run_queue_order_idx ON htdag.run_queue USING btree (flow_id, priori
 
 CREATE INDEX runs_deadline_idx ON htdag.runs USING btree (deadline_at) WHERE ((finished_at IS NULL) AND (deadline_at IS NOT NULL));
 
-CREATE INDEX runs_live_idx ON htdag.runs USING btree (flow_id, run_id) WHERE (finished_at IS NULL);
+CREATE INDEX runs_running_idx ON htdag.runs USING btree (flow_id) WHERE (state = 'running'::text);
 
 CREATE INDEX steps_lane_idx ON htdag.steps USING btree (lane_id);
 
@@ -5709,9 +6269,6 @@ ALTER TABLE ONLY code.stale_dependencies
 
 ALTER TABLE ONLY code.stale_links
     ADD CONSTRAINT stale_links_file_fkey FOREIGN KEY (file_id) REFERENCES code.files(file_id) ON DELETE CASCADE;
-
-ALTER TABLE ONLY code.symbols
-    ADD CONSTRAINT symbols_file_fkey FOREIGN KEY (file_id) REFERENCES code.files(file_id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY code.vectors
     ADD CONSTRAINT vectors_model_fkey FOREIGN KEY (model_id) REFERENCES code.models(model_id) ON DELETE CASCADE;
