@@ -106,6 +106,6 @@ type ReportRun struct {
 	StepsTotal int32
 	// Steps that have ended in whatever way.
 	StepsDone int32
-	// Why the run was cancelled or lost, or the last error of the first step that failed for good; null once succeeded.
-	Error interface{}
+	// Why the run was cancelled or lost, or the last error of the first step that failed for good, those that fail the run before others; null once succeeded.
+	Error string
 }

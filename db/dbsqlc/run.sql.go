@@ -46,7 +46,7 @@ const startFlow = `-- name: StartFlow :one
 select htdag.start_flow(p_flow => $1, p_input => $2, p_priority => $3)::bigint as run_id
 `
 
-func (q *Queries) StartFlow(ctx context.Context, flow string, input json.RawMessage, priority int16) (int64, error) {
+func (q *Queries) StartFlow(ctx context.Context, flow string, input json.RawMessage, priority int32) (int64, error) {
 	row := q.db.QueryRow(ctx, startFlow, flow, input, priority)
 	var run_id int64
 	err := row.Scan(&run_id)

@@ -9,12 +9,12 @@ select r.run_id,
        r.finished_at,
        v.step_count::integer as steps_total,
        bit_count(r.succeeded | r.failed | r.skipped)::integer as steps_done,
-       case when r.state <> 'succeeded' then coalesce(r.error,
+       (case when r.state <> 'succeeded' then coalesce(r.error,
          (select format('step %s: %s', s.name, a.error)
             from htdag.attempts a
             join htdag.steps s on s.flow_version_id = r.flow_version_id and s.step_no = a.step_no
            where a.run_id = r.run_id and get_bit(r.failed, a.step_no) = 1 and a.outcome not in ('succeeded', 'cancelled')
-           order by get_bit(v.fatal, a.step_no) desc, a.step_no, a.finished_at desc limit 1)) end as error
+           order by get_bit(v.fatal, a.step_no) desc, a.step_no, a.finished_at desc limit 1)) end)::text as error
   from htdag.runs r
   join htdag.flow_versions v using (flow_version_id)
   join htdag.flows f on f.flow_id = r.flow_id;
