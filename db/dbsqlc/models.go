@@ -93,19 +93,3 @@ type HtdagStepDefinition struct {
 	IsMap         bool
 	Timeout       time.Duration
 }
-
-// Executions of flows.
-type ReportRun struct {
-	RunID   int64
-	Flow    string
-	Version int32
-	// queued, running, succeeded, failed or cancelled.
-	State      string
-	StartedAt  *time.Time
-	FinishedAt *time.Time
-	StepsTotal int32
-	// Steps that have ended in whatever way.
-	StepsDone int32
-	// Why the run was cancelled or lost, or the last error of the first step that failed for good, those that fail the run before others; null once succeeded.
-	Error string
-}
