@@ -13,7 +13,7 @@ declare
     'grant usage on schema htdag, code, report to htdag_reader',
 
     'grant execute on function htdag.register_runner, htdag.heartbeat, htdag.rest, htdag.stop_runner, htdag.claim_steps, htdag.complete_steps, htdag.complete_step, htdag.fail_step, htdag.wake to htdag_runner',
-    'grant select on htdag.step_definitions to htdag_runner',
+    'grant select on htdag.step_definitions, htdag.installations, public.htdag_migrations to htdag_runner',
     'grant select, insert, update, delete on all tables in schema code, pgmq to htdag_runner',
     'grant usage on all sequences in schema pgmq to htdag_runner',
     'grant execute on all routines in schema code to htdag_runner',

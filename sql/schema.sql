@@ -1033,7 +1033,7 @@ $$;
 COMMENT ON FUNCTION code.missing_blobs(p_sha256s bytea[]) IS 'Which of these contents are not stored yet.';
 
 CREATE FUNCTION code.notify(p_event text, p_codebase text, p_path text, p_run_id bigint, p_details jsonb DEFAULT '{}'::jsonb) RETURNS bigint
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     AS $$
 begin

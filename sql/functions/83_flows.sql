@@ -228,6 +228,7 @@ create or replace function code.notify(
 returns bigint
 language plpgsql
 volatile
+security definer
 set search_path = ''
 as $$
 begin
