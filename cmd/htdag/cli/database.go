@@ -9,6 +9,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/cobra"
 
@@ -60,12 +61,26 @@ func (a *app) open(ctx context.Context, opts db.Options, migrate bool) (*pgxpool
 		return nil, err
 	}
 	if migrate {
-		if err := db.Up(ctx, pool); err != nil {
+		if err := upToDate(ctx, pool); err != nil {
 			pool.Close()
 			return nil, fmt.Errorf("%s: %w", db.Redact(url), err)
 		}
 	}
 	return pool, nil
+}
+
+// upToDate migrates a database that is not current. Where it is, no right to change
+// anything is needed.
+func upToDate(ctx context.Context, pool *pgxpool.Pool) error {
+	status, err := db.GetStatus(ctx, pool)
+	if err == nil && !(status.CodeCurrent && status.Migration == status.LatestMigration) {
+		err = db.Up(ctx, pool)
+	}
+	var pgErr *pgconn.PgError
+	if errors.As(err, &pgErr) && pgErr.Code == "42501" {
+		return fmt.Errorf("%w (have the owner of the database run htdag migrate up, and grant this user the role htdag_runner)", err)
+	}
+	return err
 }
 
 // diagnose looks for the cause of a failure in the local server, if that is what was

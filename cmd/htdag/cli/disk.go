@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"log/slog"
 
 	"github.com/htdag/htdag/runner/steps"
 	"github.com/htdag/htdag/watcher"
@@ -14,12 +15,14 @@ import (
 type disk struct {
 	filters map[string]watcher.Filter // by root
 	reader  watcher.Reader
+	log     *slog.Logger
 }
 
 // Scan implements steps.Disk.
 func (d *disk) Scan(ctx context.Context, root string, yield func(steps.File) error) (unread []string, err error) {
 	summary, err := watcher.Scan(ctx, root, d.filters[root], func(f watcher.File) error { return yield(file(f)) })
 	for _, p := range summary.Problems {
+		d.log.WarnContext(ctx, "cannot be read; what is known of it is kept", "root", root, "path", p.Path, "error", p.Err)
 		unread = append(unread, p.Path)
 	}
 	return unread, err

@@ -127,7 +127,7 @@ const giveUp = 30 * time.Second
 // when watching, until ctx ends.
 func (a *app) serve(ctx context.Context, pool *pgxpool.Pool, s settings, roots []watcher.Root) error {
 	queues := []string{"default"}
-	d := &disk{filters: map[string]watcher.Filter{}}
+	d := &disk{filters: map[string]watcher.Filter{}, log: a.log}
 	for _, r := range roots {
 		queues = append(queues, "root:"+r.Name)
 		d.filters[r.Path] = s.filterFor(r, roots)
