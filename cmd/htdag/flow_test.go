@@ -112,3 +112,33 @@ func TestRunnersShareWork(t *testing.T) {
 	succeed(t, upOnce(fresh, root))
 	sameCorpus(t, fresh, pool, "many")
 }
+
+// A runner needs no more than its role once the database is current.
+func TestRunnerRole(t *testing.T) {
+	t.Parallel()
+	pool := dbtest.New(t)
+	for _, role := range []string{"htdag_runner", "htdag_client", "htdag_reader", "worker login password 'w' in role htdag_runner"} {
+		// Roles belong to the whole server, which is gone with this process.
+		dbtest.Exec(t, pool, "create role "+role)
+	}
+	dbtest.Exec(t, pool, "update htdag.installations set code_hash = ''")
+	succeed(t, at(pool, "migrate", "up"))
+	c := pool.Config().ConnConfig
+	worker := strings.Replace(dbtest.URL(pool), c.User+":"+c.Password, "worker:w", 1)
+	p := start(t, []string{"run", "--runner-name=worker", "--database-url", worker})
+	holds(t, pool, "select exists (select from htdag.runners where name = 'worker')")
+	root := filepath.Join(openDir(t), "many")
+	generate(t, root, 600)
+	succeed(t, upOnce(pool, "--concurrency=1", root))
+	if n := dbtest.Value[int](t, pool, "select count(*) from htdag.attempts join htdag.runners r using (runner_id) where r.name = 'worker' and outcome = 'succeeded'"); n == 0 {
+		t.Error("the worker has done nothing")
+	}
+	if r := p.interrupt(); r.stderr != "\ninterrupt: finishing what is under way; once more to quit at once\n" {
+		t.Errorf("the worker said\n%s", r.stderr)
+	}
+	dbtest.CheckInvariants(t, pool)
+
+	// Whoever may not change an outdated database is told so.
+	dbtest.Exec(t, pool, "update htdag.installations set code_hash = ''")
+	oneError(t, run(t, []string{"run", "--database-url", worker}), 1, "permission denied", "htdag migrate up")
+}

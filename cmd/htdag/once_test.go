@@ -174,6 +174,72 @@ func TestSeveralRoots(t *testing.T) {
 	}
 }
 
+// A directory that cannot be read is named, and what is known of it is kept.
+func TestUnreadableDirectory(t *testing.T) {
+	t.Parallel()
+	pool := dbtest.New(t)
+	dir := openDir(t)
+	root, home := filepath.Join(dir, "tree"), filepath.Join(dir, "home")
+	write(t, dir, map[string]string{"tree/open/a.py": "def a(): pass\n", "tree/closed/deep/b.py": "def b(): pass\n", "home/x": ""})
+	ordinary := ordinaryUser(t, home)
+	closed := filepath.Join(root, "closed")
+	for _, mode := range []os.FileMode{0o755, 0} {
+		if err := os.Chmod(closed, mode); err != nil {
+			t.Fatal(err)
+		}
+		r := succeed(t, upOnce(pool, root), ordinary)
+		if named := strings.Contains(r.stderr, "path=closed") && strings.Contains(r.stderr, "permission denied"); named != (mode == 0) {
+			t.Errorf("with mode %o standard error says\n%s", mode, r.stderr)
+		}
+		if n := dbtest.Value[int](t, pool, "select count(*) from report.files where status = 'ingested'"); n != 2 {
+			t.Errorf("with mode %o %d files are there, want 2", mode, n)
+		}
+	}
+	if err := os.Chmod(closed, 0o755); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// People start it twice, and on a database that has nothing yet.
+func TestTwoAtOnce(t *testing.T) {
+	t.Parallel()
+	pool := dbtest.Empty(t)
+	root := filepath.Join(openDir(t), "shop")
+	unpack(t, "testdata/polyglot.txtar", root)
+	twice := []*process{start(t, upOnce(pool, root)), start(t, upOnce(pool, root))}
+	for _, p := range twice {
+		if r := p.wait(); r.code != 0 {
+			t.Errorf("exit status %d, said\n%s", r.code, r.stderr)
+		}
+	}
+	dbtest.CheckInvariants(t, pool)
+	fresh := dbtest.New(t)
+	succeed(t, upOnce(fresh, root))
+	sameCorpus(t, fresh, pool, "shop")
+}
+
+// A directory may be named in any way.
+func TestNamesOfDirectories(t *testing.T) {
+	t.Parallel()
+	pool := dbtest.New(t)
+	dir := openDir(t)
+	root := filepath.Join(dir, "real")
+	write(t, root, map[string]string{"a.py": "def a(): pass\n"})
+	if err := os.Symlink("real", filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{".", "../real", "../real/", "../link", root} {
+		succeed(t, upOnce(pool, name), in(root))
+	}
+	want, err := filepath.EvalSymlinks(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := rows(t, pool, "select name, root from code.codebases"); len(got) != 1 || got[0] != "real\t"+want {
+		t.Errorf("codebases are %q, want real at %s", got, want)
+	}
+}
+
 // Names and contents that could be taken for something else arrive as they are.
 func TestHostileNames(t *testing.T) {
 	t.Parallel()
