@@ -610,7 +610,7 @@ select code.store_calls(
          p_reaches         => $9::text[],
          p_targets         => $10::text[],
          p_callee_keys     => $11::text[],
-         p_confidences     => $12::real[],
+         p_confidences     => $12::double precision[],
          p_import_ordinals => $13::integer[])::bigint as written
 `
 
@@ -626,7 +626,7 @@ type StoreCallsParams struct {
 	Reaches        []string
 	Targets        []string
 	CalleeKeys     []string
-	Confidences    []float32
+	Confidences    []float64
 	ImportOrdinals []int32
 }
 
@@ -873,11 +873,12 @@ select code.store_symbols(
          p_signatures      => $9::text[],
          p_docs            => $10::text[],
          p_exporteds       => $11::boolean[],
-         p_start_lines     => $12::integer[],
-         p_end_lines       => $13::integer[],
-         p_start_bytes     => $14::integer[],
-         p_end_bytes       => $15::integer[],
-         p_complexities    => $16::integer[])::bigint as written
+         p_export_names    => $12::text[],
+         p_start_lines     => $13::integer[],
+         p_end_lines       => $14::integer[],
+         p_start_bytes     => $15::integer[],
+         p_end_bytes       => $16::integer[],
+         p_complexities    => $17::integer[])::bigint as written
 `
 
 type StoreSymbolsParams struct {
@@ -892,6 +893,7 @@ type StoreSymbolsParams struct {
 	Signatures     []string
 	Docs           []string
 	Exporteds      []bool
+	ExportNames    []string
 	StartLines     []int32
 	EndLines       []int32
 	StartBytes     []int32
@@ -912,6 +914,7 @@ func (q *Queries) StoreSymbols(ctx context.Context, arg StoreSymbolsParams) (int
 		arg.Signatures,
 		arg.Docs,
 		arg.Exporteds,
+		arg.ExportNames,
 		arg.StartLines,
 		arg.EndLines,
 		arg.StartBytes,

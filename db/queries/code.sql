@@ -81,6 +81,7 @@ select code.store_symbols(
          p_signatures      => @signatures::text[],
          p_docs            => @docs::text[],
          p_exporteds       => @exporteds::boolean[],
+         p_export_names    => @export_names::text[],
          p_start_lines     => @start_lines::integer[],
          p_end_lines       => @end_lines::integer[],
          p_start_bytes     => @start_bytes::integer[],
@@ -122,7 +123,7 @@ select code.store_calls(
          p_reaches         => @reaches::text[],
          p_targets         => @targets::text[],
          p_callee_keys     => @callee_keys::text[],
-         p_confidences     => @confidences::real[],
+         p_confidences     => @confidences::double precision[],
          p_import_ordinals => @import_ordinals::integer[])::bigint as written;
 
 -- name: StoreChunks :one

@@ -33,10 +33,10 @@ func (r *rows) copyNew(ctx context.Context, tx pgx.Tx, codebaseID int32) (writte
 		write func(*copyText, int)
 	}{
 		{&w.Symbols, `code.symbols (symbol_id, codebase_id, file_id, key, parent_key, kind, name, qualified_name, signature, doc,
-			exported, start_line, end_line, start_byte, end_byte, complexity)`, len(ids), func(t *copyText, i int) {
+			exported, export_name, start_line, end_line, start_byte, end_byte, complexity)`, len(ids), func(t *copyText, i int) {
 			s := &r.symbols
 			t.int(ids[i]).int(codebase).int(s.FileIds[i]).text(s.Keys[i]).optional(s.ParentKeys[i]).text(s.Kinds[i]).text(s.Names[i]).
-				text(s.QualifiedNames[i]).optional(s.Signatures[i]).optional(s.Docs[i]).bool(s.Exporteds[i]).
+				text(s.QualifiedNames[i]).optional(s.Signatures[i]).optional(s.Docs[i]).bool(s.Exporteds[i]).optional(s.ExportNames[i]).
 				int(int64(s.StartLines[i])).int(int64(s.EndLines[i])).int(int64(s.StartBytes[i])).int(int64(s.EndBytes[i])).
 				int(int64(s.Complexities[i]))
 		}},
@@ -113,8 +113,8 @@ func (t *copyText) int(n int64) *copyText {
 	return t
 }
 
-func (t *copyText) float(x float32) *copyText {
-	t.buf = append(strconv.AppendFloat(t.buf, float64(x), 'g', -1, 32), '\t')
+func (t *copyText) float(x float64) *copyText {
+	t.buf = append(strconv.AppendFloat(t.buf, x, 'g', -1, 64), '\t')
 	return t
 }
 

@@ -5,8 +5,38 @@ import (
 	"go/build"
 	"io"
 	"path"
+	"regexp"
 	"strings"
+
+	"github.com/htdag/htdag/runner/ingest"
 )
+
+// exportDefault is a statement of its own; a declaration that is exported as the
+// default says so in its signature.
+var exportDefault = regexp.MustCompile(`(?m)^export default ([\p{L}_$][\p{L}\p{N}_$]*)\s*;?\s*$`)
+
+// defaultExport returns the name that an ECMAScript module exports as its default.
+func defaultExport(text []byte) string {
+	if !bytes.Contains(text, []byte("export default ")) {
+		return ""
+	}
+	if m := exportDefault.FindSubmatch(text); m != nil {
+		return string(m[1])
+	}
+	return ""
+}
+
+// exportName is the name by which importers know a symbol, where that is not its
+// own; isDefault is what defaultExport said.
+func exportName(s *ingest.Symbol, isDefault string) string {
+	if s.Name == "default" || s.ParentKey != "" {
+		return ""
+	}
+	if isDefault != "" && s.Name == isDefault || strings.HasPrefix(s.Signature, "export default ") {
+		return "default"
+	}
+	return ""
+}
 
 // Which of several definitions of one name is meant, as code.files.precedence has it.
 const (

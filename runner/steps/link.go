@@ -32,7 +32,7 @@ type link struct {
 	name       string // with renaming on import undone
 	target     string // qualified name to look for
 	calleeKey  string // of a symbol of this file
-	confidence float32
+	confidence float64
 	importAt   int // index of the import it goes through, -1 for none
 }
 
@@ -171,7 +171,7 @@ func (l *linker) link(c *ingest.Call) link {
 	return l.qualified(c.Name, c.Qualifier)
 }
 
-func (l *linker) inFile(name, target string, confidence float32) (link, bool) {
+func (l *linker) inFile(name, target string, confidence float64) (link, bool) {
 	key, ok := l.keys[target]
 	return link{reach: reachFile, name: name, target: target, calleeKey: key, confidence: confidence, importAt: -1}, ok
 }
@@ -234,7 +234,7 @@ func (l *linker) own(name, caller string) link {
 		}
 	}
 	if owner == "" {
-		return elsewhere(reachMethod, name, name)
+		return l.method(name)
 	}
 	return l.member(name, owner)
 }
@@ -268,7 +268,7 @@ func (l *linker) qualified(name, qualifier string) link {
 		return through(reachImport, from, name, "")
 	}
 	if strings.ContainsAny(q, "()[]{} ") {
-		return elsewhere(reachMethod, name, name)
+		return l.method(name)
 	}
 	if found, ok := l.inFile(name, q+"."+name, confidentSameMember); ok && (l.types[q] || namesType(qualifier)) {
 		return found
@@ -280,6 +280,14 @@ func (l *linker) qualified(name, qualifier string) link {
 	}
 	if namesType(qualifier) || strings.Contains(qualifier, "::") || strings.Contains(qualifier, "\\") {
 		return elsewhere(reachType, name, q+"."+name)
+	}
+	return l.method(name)
+}
+
+// method resolves a call on something of which nothing is known.
+func (l *linker) method(name string) link {
+	if builtinMethod(l.language, name) {
+		return elsewhere(reachNone, name, name)
 	}
 	return elsewhere(reachMethod, name, name)
 }
@@ -314,35 +322,4 @@ func implicitSelf(language string) bool {
 		return false
 	}
 	return true
-}
-
-// builtin knows functions that files call without importing them and that are so
-// common that a lone definition of the same name must not be taken for them.
-func builtin(language, name string) bool {
-	return builtins[family(language)][name]
-}
-
-var builtins = map[string]map[string]bool{
-	"py": set("abs all any ascii bin bool breakpoint bytearray bytes callable chr classmethod compile complex delattr dict dir divmod " +
-		"enumerate eval exec filter float format frozenset getattr globals hasattr hash help hex id input int isinstance issubclass " +
-		"iter len list locals map max memoryview min next object oct open ord pow print property range repr reversed round set " +
-		"setattr slice sorted staticmethod str sum super tuple type vars zip ValueError TypeError KeyError IndexError RuntimeError " +
-		"Exception NotImplementedError AttributeError OSError StopIteration"),
-	"js": set("require parseInt parseFloat isNaN isFinite setTimeout setInterval clearTimeout clearInterval setImmediate fetch " +
-		"encodeURIComponent decodeURIComponent encodeURI decodeURI String Number Boolean Array Object Symbol BigInt Date RegExp " +
-		"Error TypeError RangeError SyntaxError Promise Map Set WeakMap WeakSet Proxy URL URLSearchParams super import " +
-		"queueMicrotask structuredClone alert atob btoa"),
-	"rs": set("Some None Ok Err Box Vec String println print eprintln format panic vec assert assert_eq assert_ne todo write " +
-		"writeln unreachable unimplemented matches drop dbg include_str include_bytes concat stringify cfg env"),
-	"php":  set("array isset unset empty count strlen str_replace in_array implode explode printf sprintf is_null array_map"),
-	"ruby": set("puts print p require require_relative raise attr_reader attr_writer attr_accessor include extend lambda proc loop private public protected format sprintf"),
-	"c":    set("sizeof printf fprintf sprintf snprintf malloc calloc realloc free memcpy memset memmove strlen strcmp strncmp strcpy assert exit abort"),
-}
-
-func set(words string) map[string]bool {
-	m := map[string]bool{}
-	for w := range strings.FieldsSeq(words) {
-		m[w] = true
-	}
-	return m
 }

@@ -15,6 +15,7 @@ type parsed struct {
 	scope      string
 	precedence int16
 	extraction ingest.Extraction
+	isDefault  string // what an "export default name" statement names
 	chunks     []ingest.Chunk
 }
 
@@ -49,6 +50,9 @@ func (p *parsed) extract(ctx context.Context, path string) error {
 			}
 			p.Reason += p.extraction.Partial
 		}
+	}
+	if family(p.language) == "js" {
+		p.isDefault = defaultExport(p.Text)
 	}
 	p.scope = scope(p.language, path, p.extraction.Module)
 	p.chunks = ingest.Chunks(string(p.Text), p.extraction.Symbols)

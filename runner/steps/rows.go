@@ -29,7 +29,7 @@ type rows struct {
 func (r *rows) add(fileID int64, sha256 []byte, p *parsed) {
 	r.addFile(fileID, sha256, p)
 	first := len(r.symbols.FileIds)
-	r.addSymbols(fileID, p.extraction.Symbols)
+	r.addSymbols(fileID, p.extraction.Symbols, p.isDefault)
 	r.addImports(fileID, p.extraction.Imports)
 	for _, name := range distinct(p.extraction.Provides) {
 		r.provides.FileIds = append(r.provides.FileIds, fileID)
@@ -72,7 +72,7 @@ func (r *rows) addFile(fileID int64, sha256 []byte, p *parsed) {
 	f.Complexities = append(f.Complexities, complexity)
 }
 
-func (r *rows) addSymbols(fileID int64, symbols []ingest.Symbol) {
+func (r *rows) addSymbols(fileID int64, symbols []ingest.Symbol, isDefault string) {
 	c := &r.symbols
 	for i := range symbols {
 		s := &symbols[i]
@@ -85,6 +85,7 @@ func (r *rows) addSymbols(fileID int64, symbols []ingest.Symbol) {
 		c.Signatures = append(c.Signatures, s.Signature)
 		c.Docs = append(c.Docs, s.Doc)
 		c.Exporteds = append(c.Exporteds, s.Exported)
+		c.ExportNames = append(c.ExportNames, exportName(s, isDefault))
 		c.StartLines = append(c.StartLines, int32(s.StartLine))
 		c.EndLines = append(c.EndLines, int32(s.EndLine))
 		c.StartBytes = append(c.StartBytes, int32(s.StartByte))

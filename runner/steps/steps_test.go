@@ -267,3 +267,28 @@ func TestProviderFollowsPlatform(t *testing.T) {
 		}
 	}
 }
+
+// A default import is known to the importer by a name of its own, so what it means
+// has to follow the export and not the name.
+func TestDefaultExport(t *testing.T) {
+	t.Parallel()
+	c := newCorpus(t, dbtest.New(t), "web", t.TempDir())
+	c.write(map[string]string{
+		"src/app.ts":  "import load from './load'\nimport Store from './store'\n\nexport function main() {\n  load()\n  new Store()\n}\n",
+		"src/load.ts": "export default function fetchAll() {}\n",
+		// Exported in a statement of its own.
+		"src/store.ts": "class Shelf {}\n\nexport default Shelf\n",
+	})
+	c.ingestAll()
+	const query = "select call_line, callee_path, callee from report.calls where caller_path = 'src/app.ts' order by 1"
+	want := []string{"5 | src/load.ts | fetchAll", "6 | src/store.ts | Shelf"}
+	if diff := cmp.Diff(want, c.query(query)); diff != "" {
+		t.Errorf("calls (-want +got):\n%s", diff)
+	}
+	c.write(map[string]string{"src/load.ts": "export function fetchAll() {}\n\nexport default function one() {}\n"})
+	c.ingestFile("src/load.ts")
+	want[0] = "5 | src/load.ts | one"
+	if diff := cmp.Diff(want, c.query(query)); diff != "" {
+		t.Errorf("calls after the default moved (-want +got):\n%s", diff)
+	}
+}

@@ -319,7 +319,7 @@ begin
     return 0::bigint;
   end if;
   with symbols as (
-    delete from code.symbols s where s.file_id = any (p_file_ids) returning s.file_id, s.name
+    delete from code.symbols s where s.file_id = any (p_file_ids) returning s.file_id, s.name, s.export_name
   ),
   provides as (
     delete from code.provides p where p.file_id = any (p_file_ids) returning p.file_id, p.name
@@ -344,7 +344,10 @@ begin
            array_agg(r.file_id is not null))
     into v_cleared
     from unnest(p_file_ids) as f (file_id)
-    left join (select x.file_id, array_agg(distinct x.name) as names from symbols x group by x.file_id) s
+    left join (select x.file_id, array_agg(distinct n.name) filter (where n.name is not null) as names
+                 from symbols x
+                cross join lateral (values (x.name), (x.export_name)) as n (name)
+                group by x.file_id) s
       on s.file_id = f.file_id
     left join (select x.file_id, array_agg(x.name) as names from provides x group by x.file_id) p
       on p.file_id = f.file_id
@@ -450,6 +453,23 @@ return p_kind in ('function', 'method', 'macro', 'class', 'struct')
 comment on function code.is_callable(text, text) is
   'Whether a call can mean a symbol: what has a body, what is constructed by its name, and methods that an interface declares.';
 
+create or replace function code.symbol_names(p_file_id bigint)
+returns text[]
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return array(
+    select distinct n.name
+      from code.symbols s
+     cross join lateral (values (s.name), (s.export_name)) as n (name)
+     where s.file_id = p_file_id
+       and n.name is not null);
+end;
+$$;
+comment on function code.symbol_names(bigint) is 'Every name by which a symbol of the file can be called.';
+
 create or replace function code.reserve_symbol_ids(p_count integer)
 returns setof bigint
 language plpgsql
@@ -482,7 +502,7 @@ begin
   insert into code.stale_links (file_id, codebase_id, names, provided, roots)
   select f.file_id,
          p_codebase_id,
-         case when c.ready_at is not null then array(select distinct s.name from code.symbols s where s.file_id = f.file_id) end,
+         case when c.ready_at is not null then code.symbol_names(f.file_id) end,
          case when c.ready_at is not null then array(select p.name from code.provides p where p.file_id = f.file_id) end,
          exists (select from code.import_roots r where r.file_id = f.file_id)
     from unnest(p_file_ids) as f (file_id)
@@ -511,6 +531,7 @@ create or replace function code.store_symbols(
   p_signatures      text[],
   p_docs            text[],
   p_exporteds       boolean[],
+  p_export_names    text[],
   p_start_lines     integer[],
   p_end_lines       integer[],
   p_start_bytes     integer[],
@@ -530,11 +551,12 @@ begin
   with given as materialized (
     select g.file_id, g.key, nullif(g.parent_key, '') as parent_key, g.kind, g.name, g.qualified_name,
            nullif(g.signature, '') as signature, nullif(g.doc, '') as doc,
-           g.exported, g.start_line, g.end_line, g.start_byte, g.end_byte, g.complexity
+           g.exported, nullif(g.export_name, '') as export_name,
+           g.start_line, g.end_line, g.start_byte, g.end_byte, g.complexity
       from unnest(p_file_ids, p_keys, p_parent_keys, p_kinds, p_names, p_qualified_names, p_signatures, p_docs,
-                  p_exporteds, p_start_lines, p_end_lines, p_start_bytes, p_end_bytes, p_complexities)
+                  p_exporteds, p_export_names, p_start_lines, p_end_lines, p_start_bytes, p_end_bytes, p_complexities)
         as g (file_id, key, parent_key, kind, name, qualified_name, signature, doc,
-              exported, start_line, end_line, start_byte, end_byte, complexity)
+              exported, export_name, start_line, end_line, start_byte, end_byte, complexity)
   ),
   known as materialized (
     select s.*
@@ -546,7 +568,7 @@ begin
      using known k
      where s.symbol_id = k.symbol_id
        and not exists (select from given g where g.file_id = k.file_id and g.key = k.key)
-    returning s.file_id, s.name
+    returning s.file_id, s.name, s.export_name
   ),
   kept as (
     update code.symbols s
@@ -557,6 +579,7 @@ begin
            signature      = g.signature,
            doc            = g.doc,
            exported       = g.exported,
+           export_name    = g.export_name,
            start_line     = g.start_line,
            end_line       = g.end_line,
            start_byte     = g.start_byte,
@@ -566,32 +589,40 @@ begin
       join known k on k.file_id = g.file_id and k.key = g.key
      where s.symbol_id = k.symbol_id
        and (k.parent_key, k.kind, k.name, k.qualified_name, k.signature, k.doc,
-            k.exported, k.start_line, k.end_line, k.start_byte, k.end_byte, k.complexity)
+            k.exported, k.export_name, k.start_line, k.end_line, k.start_byte, k.end_byte, k.complexity)
            is distinct from
            (g.parent_key, g.kind, g.name, g.qualified_name, g.signature, g.doc,
-            g.exported, g.start_line, g.end_line, g.start_byte, g.end_byte, g.complexity)
+            g.exported, g.export_name, g.start_line, g.end_line, g.start_byte, g.end_byte, g.complexity)
     returning s.file_id,
               s.name,
-              (k.parent_key, k.kind, k.name, k.qualified_name)
-                is distinct from (g.parent_key, g.kind, g.name, g.qualified_name) as renamed,
-              k.name as former_name
+              s.export_name,
+              (k.parent_key, k.kind, k.name, k.qualified_name, k.export_name)
+                is distinct from (g.parent_key, g.kind, g.name, g.qualified_name, g.export_name) as renamed,
+              k.name as former_name,
+              k.export_name as former_export_name
   ),
   added as (
     insert into code.symbols
            (codebase_id, file_id, key, parent_key, kind, name, qualified_name, signature, doc,
-            exported, start_line, end_line, start_byte, end_byte, complexity)
+            exported, export_name, start_line, end_line, start_byte, end_byte, complexity)
     select p_codebase_id, g.file_id, g.key, g.parent_key, g.kind, g.name, g.qualified_name, g.signature, g.doc,
-           g.exported, g.start_line, g.end_line, g.start_byte, g.end_byte, g.complexity
+           g.exported, g.export_name, g.start_line, g.end_line, g.start_byte, g.end_byte, g.complexity
       from given g
      where not exists (select from known k where k.file_id = g.file_id and k.key = g.key)
-    returning file_id, name
+    returning file_id, name, export_name
   ),
   touched as (
-    select file_id, name from gone
-    union
-    select file_id, name from added
-    union
-    select file_id, unnest(array[name, former_name]) from kept where renamed
+    select x.file_id, n.name
+      from (
+        select file_id, array[name, export_name] as names from gone
+        union all
+        select file_id, array[name, export_name] from added
+        union all
+        select file_id, array[name, former_name, export_name, former_export_name] from kept where renamed
+      ) x
+     cross join lateral (select distinct u from unnest(x.names) as u) as n (name)
+     where n.name is not null
+     group by x.file_id, n.name
   ),
   marks as (
     select t.file_id, array_agg(t.name)::text as names
@@ -612,7 +643,7 @@ begin
 end;
 $$;
 comment on function code.store_symbols(integer, bigint[], bigint[], text[], text[], text[], text[], text[], text[], text[],
-  boolean[], integer[], integer[], integer[], integer[], integer[]) is
+  boolean[], text[], integer[], integer[], integer[], integer[], integer[]) is
   'Replace the symbols of the files p_replaced by difference on their keys, and mark the names that came or went. Returns how many rows were written.';
 
 create or replace function code.store_imports(
@@ -767,11 +798,10 @@ begin
   -- Calls find symbols through what their files provide: where that changes, all
   -- of a file's names count as touched. Those of a new file do already.
   symbols as (
-    select s.file_id, array_agg(distinct s.name) as names
-      from code.symbols s
-     where s.file_id in (select n.file_id from names n)
-       and s.file_id in (select f.file_id from code.files f where f.file_id = any (p_replaced) and f.ingested_sha256 is not null)
-     group by s.file_id
+    select f.file_id, code.symbol_names(f.file_id) as names
+      from code.files f
+     where f.file_id in (select n.file_id from names n)
+       and f.ingested_sha256 is not null
   )
   select (select count(*) from gone) + (select count(*) from added) + (select count(*) from roots)
          + 0 * coalesce((
@@ -805,7 +835,7 @@ create or replace function code.store_calls(
   p_reaches         text[],
   p_targets         text[],
   p_callee_keys     text[],
-  p_confidences     real[],
+  p_confidences     double precision[],
   p_import_ordinals integer[]
 )
 returns bigint
@@ -885,7 +915,7 @@ begin
 end;
 $$;
 comment on function code.store_calls(integer, bigint[], bigint[], integer[], text[], text[], text[], integer[], text[], text[],
-  text[], real[], integer[]) is
+  text[], double precision[], integer[]) is
   'Replace the calls of the files p_replaced by difference. Calls answered within their file name the callee''s key. Call it after store_symbols. Returns how many rows were written.';
 
 create or replace function code.store_chunks(
@@ -1069,7 +1099,7 @@ begin
   -- where these change, all its names count as touched.
   moved as (
     select w.file_id,
-           array(select distinct s.name from code.symbols s where s.file_id = w.file_id)::text as names,
+           code.symbol_names(w.file_id)::text as names,
            array(select p.name from code.provides p where p.file_id = w.file_id)::text as provided
       from written w
      where w.moved

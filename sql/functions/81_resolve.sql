@@ -151,12 +151,22 @@ begin
        and c.reach <> 'file'
        and (p_all or c.file_id = any (p_file_ids) or c.name = any (p_names))
   ),
+  names as materialized (
+    select distinct c.name from called c where c.reach <> 'none'
+  ),
   callable as materialized (
     select s.symbol_id, s.file_id, s.name, s.qualified_name, s.key, s.kind,
            f.family, f.scope, f.module, f.precedence, f.path,
            coalesce(f.scope, 'file ' || f.file_id) as unit
-      from (select distinct c.name from called c where c.reach <> 'none') n
-      join code.symbols s on s.codebase_id = p_codebase_id and s.name = n.name
+      from (
+        select s.symbol_id, s.file_id, s.name, s.qualified_name, s.key, s.kind, s.parent_key
+          from names n
+          join code.symbols s on s.codebase_id = p_codebase_id and s.name = n.name
+        union all
+        select s.symbol_id, s.file_id, s.export_name, s.export_name, s.key, s.kind, s.parent_key
+          from names n
+          join code.symbols s on s.codebase_id = p_codebase_id and s.export_name = n.name
+      ) s
       join code.files f on f.file_id = s.file_id
      where code.is_callable(s.kind, s.parent_key)
   ),
@@ -304,7 +314,7 @@ begin
              when inherited.symbol_id is not null then 0.75
              when visible.symbol_id is not null then 0.6
              when lone.symbol_id is not null then 0.5
-           end::real as confidence
+           end::double precision as confidence
       from called c
       left join defined scoped
         on c.reach in ('self', 'package', 'type')

@@ -129,6 +129,7 @@ create table code.symbols (
   signature      text,
   doc            text,
   exported       boolean not null,
+  export_name    text,
   start_line     integer not null,
   end_line       integer not null,
   start_byte     integer not null,
@@ -142,8 +143,10 @@ create table code.symbols (
   constraint symbols_bytes_ordered check (start_byte >= 0 and end_byte >= start_byte)
 );
 create index symbols_name_idx on code.symbols (codebase_id, name);
+create index symbols_export_name_idx on code.symbols (codebase_id, export_name) where export_name is not null;
 comment on table code.symbols is 'Definitions found in files. A symbol that an edit leaves alone keeps its symbol_id.';
 comment on column code.symbols.key is 'Unique within the file and stable under edits elsewhere in it.';
+comment on column code.symbols.export_name is 'Name under which importers know it, where that is another: default.';
 comment on column code.symbols.complexity is 'Cyclomatic complexity (decisions + 1); 0 for what has no body.';
 
 create table code.imports (
@@ -197,8 +200,8 @@ create table code.calls (
   caller_id      bigint,
   callee_id      bigint,
   line           integer not null,
-  confidence     real,
   import_ordinal integer,
+  confidence     double precision,
   reach          text not null,
   name           text not null,
   target         text not null,
