@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -109,25 +110,22 @@ func help(n int) int { return n * %[1]d }
 	}
 }
 
-// rows answers a query as lines of values, tabs between.
+// rows answers a query as lines of values as the server writes them, tabs between;
+// - stands for null.
 func rows(t testing.TB, pool *pgxpool.Pool, query string, args ...any) []string {
 	t.Helper()
-	answer, err := pool.Query(t.Context(), query, args...)
+	answer, err := pool.Query(t.Context(), query, append([]any{pgx.QueryResultFormats{pgx.TextFormatCode}}, args...)...)
 	if err != nil {
 		t.Fatalf("%s: %v", query, err)
 	}
 	defer answer.Close()
 	lines := []string{}
 	for answer.Next() {
-		values, err := answer.Values()
-		if err != nil {
-			t.Fatalf("%s: %v", query, err)
-		}
-		cells := make([]string, len(values))
-		for i, v := range values {
+		cells := make([]string, len(answer.RawValues()))
+		for i, v := range answer.RawValues() {
 			cells[i] = "-"
 			if v != nil {
-				cells[i] = fmt.Sprint(v)
+				cells[i] = string(v)
 			}
 		}
 		lines = append(lines, strings.Join(cells, "\t"))

@@ -129,6 +129,23 @@ func TestPsql(t *testing.T) {
 	}
 }
 
+// Where watching is not enabled, the first ingestion is all.
+func TestNotEnabled(t *testing.T) {
+	t.Parallel()
+	pool := dbtest.New(t)
+	root := filepath.Join(openDir(t), "small")
+	write(t, root, map[string]string{"a.py": "def a(): pass\n", "b.go": "package b\n", "c.md": "# C\n"})
+	for _, off := range []option{env("HTDAG_ENABLED=false"), env("HTDAG_ONCE=true")} {
+		r := succeed(t, at(pool, "up", "--include-extensions=py,md", "--ignore-patterns=c.*", root), off)
+		if strings.Contains(r.stdout, "Watching") {
+			t.Errorf("it watches:\n%s", r.stdout)
+		}
+	}
+	if got := strings.Join(dbtest.Column[string](t, pool, "select path from report.files"), " "); got != "a.py" {
+		t.Errorf("files are %q", got)
+	}
+}
+
 func TestHelp(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{{}, {"--help"}, {"help"}, {"up", "--help"}, {"run", "-h"}, {"migrate"}, {"db"}, {"help", "db", "psql"}} {
