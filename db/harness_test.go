@@ -40,7 +40,7 @@ func (r *testRunner) succeed(c dbsqlc.HtdagClaim) {
 
 // exchange hands in what was answered and claims up to want tasks.
 func (r *testRunner) exchange(ctx context.Context, want int) (claims []dbsqlc.HtdagClaim, err error) {
-	rows := []dbsqlc.HtdagClaim{}
+	var rows []dbsqlc.HtdagClaim
 	if len(r.answers.TaskIds) == 0 {
 		rows, err = r.queries.ClaimSteps(ctx, r.id, int32(want))
 	} else {
