@@ -211,32 +211,6 @@ comment on function code.embed_hash(text) is
 
 -- Branches --------------------------------------------------------------------
 
-create or replace function code.codebase_named(p_codebase text)
-returns integer
-language plpgsql
-stable
-set search_path = ''
-as $$
-declare
-  v_codebase_id integer;
-begin
-  if p_codebase is null then
-    return null;
-  end if;
-  select b.codebase_id into v_codebase_id from code.codebases b where b.name = p_codebase;
-  if not found then
-    raise exception using
-      errcode = 'HT001',
-      message = format('there is no codebase %L', p_codebase),
-      hint    = coalesce(
-        'Known codebases are ' || (select string_agg(b.name, ', ' order by b.name) from code.codebases b) || '.',
-        'No codebase is registered yet.');
-  end if;
-  return v_codebase_id;
-end;
-$$;
-comment on function code.codebase_named(text) is 'The id of the codebase of that name; null, which is all of them, for null. Raises HT001 for an unknown name.';
-
 create or replace function code.search_words(p_words text[], p_codebase_id integer, p_limit integer)
 returns setof code.ranked_chunks
 language plpgsql
@@ -558,7 +532,8 @@ set jit = off
 as $$
 declare
   v_query constant text := btrim(left(p_query, 2000), E' \t\r\n');
-  v_words constant text[] := array(select distinct w.word from unnest(code.query_words(v_query)) as w (word) limit 64);
+  v_words constant text[] := array(
+    select w.word from unnest(code.query_words(v_query)) with ordinality as w (word, n) group by w.word order by min(w.n) limit 64);
   -- Lists are cut where a place no longer counts for much.
   v_depth constant integer := greatest(200, p_limit);
   v_lone  constant boolean := v_query ~ '^[[:alnum:]]+$';
@@ -633,7 +608,7 @@ begin
   select r.*
     from code.fused_search(
            search.query,
-           code.codebase_named(search.codebase),
+           case when codebase is not null then code.codebase_id(codebase) end,
            least(coalesce(max_results, 20), 1000),
            v_model_id,
            v_vector.dimensions,
@@ -683,7 +658,7 @@ begin
   select r.*
     from code.fused_search(
            search_with_vector.query,
-           code.codebase_named(search_with_vector.codebase),
+           case when codebase is not null then code.codebase_id(codebase) end,
            least(coalesce(max_results, 20), 1000),
            v_model.model_id,
            null,
@@ -705,7 +680,7 @@ set plan_cache_mode = force_custom_plan
 set jit = off
 as $$
 declare
-  v_codebase_id constant integer := code.codebase_named(p_codebase);
+  v_codebase_id constant integer := case when p_codebase is not null then code.codebase_id(p_codebase) end;
   v_limit       integer := least(coalesce(p_limit, 50), 10000);
   v_rows        integer;
   v_chunk       record;
