@@ -69,8 +69,8 @@ CREATE TABLE code.calls (
     caller_id bigint,
     callee_id bigint,
     line integer NOT NULL,
-    confidence real,
     import_ordinal integer,
+    confidence double precision,
     reach text NOT NULL,
     name text NOT NULL,
     target text NOT NULL,
@@ -190,6 +190,7 @@ CREATE TABLE code.symbols (
     signature text,
     doc text,
     exported boolean NOT NULL,
+    export_name text,
     start_line integer NOT NULL,
     end_line integer NOT NULL,
     start_byte integer NOT NULL,
@@ -203,6 +204,8 @@ CREATE TABLE code.symbols (
 COMMENT ON TABLE code.symbols IS 'Definitions found in files. A symbol that an edit leaves alone keeps its symbol_id.';
 
 COMMENT ON COLUMN code.symbols.key IS 'Unique within the file and stable under edits elsewhere in it.';
+
+COMMENT ON COLUMN code.symbols.export_name IS 'Name under which importers know it, where that is another: default.';
 
 COMMENT ON COLUMN code.symbols.complexity IS 'Cyclomatic complexity (decisions + 1); 0 for what has no body.';
 
@@ -307,7 +310,7 @@ begin
     return 0::bigint;
   end if;
   with symbols as (
-    delete from code.symbols s where s.file_id = any (p_file_ids) returning s.file_id, s.name
+    delete from code.symbols s where s.file_id = any (p_file_ids) returning s.file_id, s.name, s.export_name
   ),
   provides as (
     delete from code.provides p where p.file_id = any (p_file_ids) returning p.file_id, p.name
@@ -332,7 +335,10 @@ begin
            array_agg(r.file_id is not null))
     into v_cleared
     from unnest(p_file_ids) as f (file_id)
-    left join (select x.file_id, array_agg(distinct x.name) as names from symbols x group by x.file_id) s
+    left join (select x.file_id, array_agg(distinct n.name) filter (where n.name is not null) as names
+                 from symbols x
+                cross join lateral (values (x.name), (x.export_name)) as n (name)
+                group by x.file_id) s
       on s.file_id = f.file_id
     left join (select x.file_id, array_agg(x.name) as names from provides x group by x.file_id) p
       on p.file_id = f.file_id
@@ -363,31 +369,6 @@ end;
 $$;
 
 COMMENT ON FUNCTION code.codebase_id(p_name text) IS 'The key of the codebase of that name; HT001 where there is none.';
-
-CREATE FUNCTION code.codebase_named(p_codebase text) RETURNS integer
-    LANGUAGE plpgsql STABLE
-    SET search_path TO ''
-    AS $$
-declare
-  v_codebase_id integer;
-begin
-  if p_codebase is null then
-    return null;
-  end if;
-  select b.codebase_id into v_codebase_id from code.codebases b where b.name = p_codebase;
-  if not found then
-    raise exception using
-      errcode = 'HT001',
-      message = format('there is no codebase %L', p_codebase),
-      hint    = coalesce(
-        'Known codebases are ' || (select string_agg(b.name, ', ' order by b.name) from code.codebases b) || '.',
-        'No codebase is registered yet.');
-  end if;
-  return v_codebase_id;
-end;
-$$;
-
-COMMENT ON FUNCTION code.codebase_named(p_codebase text) IS 'The id of the codebase of that name; null, which is all of them, for null. Raises HT001 for an unknown name.';
 
 CREATE FUNCTION code.collect_blobs(p_age interval DEFAULT '1 day'::interval) RETURNS bigint
     LANGUAGE plpgsql
@@ -796,7 +777,8 @@ CREATE FUNCTION code.fused_search(p_query text, p_codebase_id integer, p_limit i
     AS $_$
 declare
   v_query constant text := btrim(left(p_query, 2000), E' \t\r\n');
-  v_words constant text[] := array(select distinct w.word from unnest(code.query_words(v_query)) as w (word) limit 64);
+  v_words constant text[] := array(
+    select w.word from unnest(code.query_words(v_query)) with ordinality as w (word, n) group by w.word order by min(w.n) limit 64);
   -- Lists are cut where a place no longer counts for much.
   v_depth constant integer := greatest(200, p_limit);
   v_lone  constant boolean := v_query ~ '^[[:alnum:]]+$';
@@ -883,7 +865,7 @@ begin
   insert into code.stale_links (file_id, codebase_id, names, provided, roots)
   select f.file_id,
          p_codebase_id,
-         case when c.ready_at is not null then array(select distinct s.name from code.symbols s where s.file_id = f.file_id) end,
+         case when c.ready_at is not null then code.symbol_names(f.file_id) end,
          case when c.ready_at is not null then array(select p.name from code.provides p where p.file_id = f.file_id) end,
          exists (select from code.import_roots r where r.file_id = f.file_id)
     from unnest(p_file_ids) as f (file_id)
@@ -947,7 +929,7 @@ CREATE FUNCTION code.matches_of(p_regex text, p_codebase text, p_limit integer) 
     SET jit TO 'off'
     AS $$
 declare
-  v_codebase_id constant integer := code.codebase_named(p_codebase);
+  v_codebase_id constant integer := case when p_codebase is not null then code.codebase_id(p_codebase) end;
   v_limit       integer := least(coalesce(p_limit, 50), 10000);
   v_rows        integer;
   v_chunk       record;
@@ -1475,12 +1457,22 @@ begin
        and c.reach <> 'file'
        and (p_all or c.file_id = any (p_file_ids) or c.name = any (p_names))
   ),
+  names as materialized (
+    select distinct c.name from called c where c.reach <> 'none'
+  ),
   callable as materialized (
     select s.symbol_id, s.file_id, s.name, s.qualified_name, s.key, s.kind,
            f.family, f.scope, f.module, f.precedence, f.path,
            coalesce(f.scope, 'file ' || f.file_id) as unit
-      from (select distinct c.name from called c where c.reach <> 'none') n
-      join code.symbols s on s.codebase_id = p_codebase_id and s.name = n.name
+      from (
+        select s.symbol_id, s.file_id, s.name, s.qualified_name, s.key, s.kind, s.parent_key
+          from names n
+          join code.symbols s on s.codebase_id = p_codebase_id and s.name = n.name
+        union all
+        select s.symbol_id, s.file_id, s.export_name, s.export_name, s.key, s.kind, s.parent_key
+          from names n
+          join code.symbols s on s.codebase_id = p_codebase_id and s.export_name = n.name
+      ) s
       join code.files f on f.file_id = s.file_id
      where code.is_callable(s.kind, s.parent_key)
   ),
@@ -1628,7 +1620,7 @@ begin
              when inherited.symbol_id is not null then 0.75
              when visible.symbol_id is not null then 0.6
              when lone.symbol_id is not null then 0.5
-           end::real as confidence
+           end::double precision as confidence
       from called c
       left join defined scoped
         on c.reach in ('self', 'package', 'type')
@@ -1893,7 +1885,7 @@ begin
   select r.*
     from code.fused_search(
            search.query,
-           code.codebase_named(search.codebase),
+           case when codebase is not null then code.codebase_id(codebase) end,
            least(coalesce(max_results, 20), 1000),
            v_model_id,
            v_vector.dimensions,
@@ -2061,7 +2053,7 @@ begin
   select r.*
     from code.fused_search(
            search_with_vector.query,
-           code.codebase_named(search_with_vector.codebase),
+           case when codebase is not null then code.codebase_id(codebase) end,
            least(coalesce(max_results, 20), 1000),
            v_model.model_id,
            null,
@@ -2297,7 +2289,7 @@ $$;
 
 COMMENT ON FUNCTION code.store_blobs(p_sha256s bytea[], p_bytes bigint[], p_contents bytea[]) IS 'Store contents that are not there yet; a null content makes a content known without keeping it. Returns how many were written.';
 
-CREATE FUNCTION code.store_calls(p_codebase_id integer, p_replaced bigint[], p_file_ids bigint[], p_ordinals integer[], p_caller_keys text[], p_names text[], p_qualifiers text[], p_lines integer[], p_reaches text[], p_targets text[], p_callee_keys text[], p_confidences real[], p_import_ordinals integer[]) RETURNS bigint
+CREATE FUNCTION code.store_calls(p_codebase_id integer, p_replaced bigint[], p_file_ids bigint[], p_ordinals integer[], p_caller_keys text[], p_names text[], p_qualifiers text[], p_lines integer[], p_reaches text[], p_targets text[], p_callee_keys text[], p_confidences double precision[], p_import_ordinals integer[]) RETURNS bigint
     LANGUAGE plpgsql
     SET search_path TO ''
     SET plan_cache_mode TO 'force_custom_plan'
@@ -2373,7 +2365,7 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION code.store_calls(p_codebase_id integer, p_replaced bigint[], p_file_ids bigint[], p_ordinals integer[], p_caller_keys text[], p_names text[], p_qualifiers text[], p_lines integer[], p_reaches text[], p_targets text[], p_callee_keys text[], p_confidences real[], p_import_ordinals integer[]) IS 'Replace the calls of the files p_replaced by difference. Calls answered within their file name the callee''s key. Call it after store_symbols. Returns how many rows were written.';
+COMMENT ON FUNCTION code.store_calls(p_codebase_id integer, p_replaced bigint[], p_file_ids bigint[], p_ordinals integer[], p_caller_keys text[], p_names text[], p_qualifiers text[], p_lines integer[], p_reaches text[], p_targets text[], p_callee_keys text[], p_confidences double precision[], p_import_ordinals integer[]) IS 'Replace the calls of the files p_replaced by difference. Calls answered within their file name the callee''s key. Call it after store_symbols. Returns how many rows were written.';
 
 CREATE FUNCTION code.store_chunks(p_codebase_id integer, p_replaced bigint[], p_file_ids bigint[], p_symbol_keys text[], p_start_lines integer[], p_end_lines integer[], p_text_hashes bytea[], p_contents text[], p_words text[]) RETURNS bigint
     LANGUAGE plpgsql
@@ -2521,7 +2513,7 @@ begin
   -- where these change, all its names count as touched.
   moved as (
     select w.file_id,
-           array(select distinct s.name from code.symbols s where s.file_id = w.file_id)::text as names,
+           code.symbol_names(w.file_id)::text as names,
            array(select p.name from code.provides p where p.file_id = w.file_id)::text as provided
       from written w
      where w.moved
@@ -2674,11 +2666,10 @@ begin
   -- Calls find symbols through what their files provide: where that changes, all
   -- of a file's names count as touched. Those of a new file do already.
   symbols as (
-    select s.file_id, array_agg(distinct s.name) as names
-      from code.symbols s
-     where s.file_id in (select n.file_id from names n)
-       and s.file_id in (select f.file_id from code.files f where f.file_id = any (p_replaced) and f.ingested_sha256 is not null)
-     group by s.file_id
+    select f.file_id, code.symbol_names(f.file_id) as names
+      from code.files f
+     where f.file_id in (select n.file_id from names n)
+       and f.ingested_sha256 is not null
   )
   select (select count(*) from gone) + (select count(*) from added) + (select count(*) from roots)
          + 0 * coalesce((
@@ -2719,7 +2710,7 @@ $$;
 
 COMMENT ON FUNCTION code.store_signatures(p_model_id smallint, p_text_hashes bytea[], p_signatures text[]) IS 'Add vectors to the signature index. Returns how many were new.';
 
-CREATE FUNCTION code.store_symbols(p_codebase_id integer, p_replaced bigint[], p_file_ids bigint[], p_keys text[], p_parent_keys text[], p_kinds text[], p_names text[], p_qualified_names text[], p_signatures text[], p_docs text[], p_exporteds boolean[], p_start_lines integer[], p_end_lines integer[], p_start_bytes integer[], p_end_bytes integer[], p_complexities integer[]) RETURNS bigint
+CREATE FUNCTION code.store_symbols(p_codebase_id integer, p_replaced bigint[], p_file_ids bigint[], p_keys text[], p_parent_keys text[], p_kinds text[], p_names text[], p_qualified_names text[], p_signatures text[], p_docs text[], p_exporteds boolean[], p_export_names text[], p_start_lines integer[], p_end_lines integer[], p_start_bytes integer[], p_end_bytes integer[], p_complexities integer[]) RETURNS bigint
     LANGUAGE plpgsql
     SET search_path TO ''
     SET plan_cache_mode TO 'force_custom_plan'
@@ -2731,11 +2722,12 @@ begin
   with given as materialized (
     select g.file_id, g.key, nullif(g.parent_key, '') as parent_key, g.kind, g.name, g.qualified_name,
            nullif(g.signature, '') as signature, nullif(g.doc, '') as doc,
-           g.exported, g.start_line, g.end_line, g.start_byte, g.end_byte, g.complexity
+           g.exported, nullif(g.export_name, '') as export_name,
+           g.start_line, g.end_line, g.start_byte, g.end_byte, g.complexity
       from unnest(p_file_ids, p_keys, p_parent_keys, p_kinds, p_names, p_qualified_names, p_signatures, p_docs,
-                  p_exporteds, p_start_lines, p_end_lines, p_start_bytes, p_end_bytes, p_complexities)
+                  p_exporteds, p_export_names, p_start_lines, p_end_lines, p_start_bytes, p_end_bytes, p_complexities)
         as g (file_id, key, parent_key, kind, name, qualified_name, signature, doc,
-              exported, start_line, end_line, start_byte, end_byte, complexity)
+              exported, export_name, start_line, end_line, start_byte, end_byte, complexity)
   ),
   known as materialized (
     select s.*
@@ -2747,7 +2739,7 @@ begin
      using known k
      where s.symbol_id = k.symbol_id
        and not exists (select from given g where g.file_id = k.file_id and g.key = k.key)
-    returning s.file_id, s.name
+    returning s.file_id, s.name, s.export_name
   ),
   kept as (
     update code.symbols s
@@ -2758,6 +2750,7 @@ begin
            signature      = g.signature,
            doc            = g.doc,
            exported       = g.exported,
+           export_name    = g.export_name,
            start_line     = g.start_line,
            end_line       = g.end_line,
            start_byte     = g.start_byte,
@@ -2767,32 +2760,40 @@ begin
       join known k on k.file_id = g.file_id and k.key = g.key
      where s.symbol_id = k.symbol_id
        and (k.parent_key, k.kind, k.name, k.qualified_name, k.signature, k.doc,
-            k.exported, k.start_line, k.end_line, k.start_byte, k.end_byte, k.complexity)
+            k.exported, k.export_name, k.start_line, k.end_line, k.start_byte, k.end_byte, k.complexity)
            is distinct from
            (g.parent_key, g.kind, g.name, g.qualified_name, g.signature, g.doc,
-            g.exported, g.start_line, g.end_line, g.start_byte, g.end_byte, g.complexity)
+            g.exported, g.export_name, g.start_line, g.end_line, g.start_byte, g.end_byte, g.complexity)
     returning s.file_id,
               s.name,
-              (k.parent_key, k.kind, k.name, k.qualified_name)
-                is distinct from (g.parent_key, g.kind, g.name, g.qualified_name) as renamed,
-              k.name as former_name
+              s.export_name,
+              (k.parent_key, k.kind, k.name, k.qualified_name, k.export_name)
+                is distinct from (g.parent_key, g.kind, g.name, g.qualified_name, g.export_name) as renamed,
+              k.name as former_name,
+              k.export_name as former_export_name
   ),
   added as (
     insert into code.symbols
            (codebase_id, file_id, key, parent_key, kind, name, qualified_name, signature, doc,
-            exported, start_line, end_line, start_byte, end_byte, complexity)
+            exported, export_name, start_line, end_line, start_byte, end_byte, complexity)
     select p_codebase_id, g.file_id, g.key, g.parent_key, g.kind, g.name, g.qualified_name, g.signature, g.doc,
-           g.exported, g.start_line, g.end_line, g.start_byte, g.end_byte, g.complexity
+           g.exported, g.export_name, g.start_line, g.end_line, g.start_byte, g.end_byte, g.complexity
       from given g
      where not exists (select from known k where k.file_id = g.file_id and k.key = g.key)
-    returning file_id, name
+    returning file_id, name, export_name
   ),
   touched as (
-    select file_id, name from gone
-    union
-    select file_id, name from added
-    union
-    select file_id, unnest(array[name, former_name]) from kept where renamed
+    select x.file_id, n.name
+      from (
+        select file_id, array[name, export_name] as names from gone
+        union all
+        select file_id, array[name, export_name] from added
+        union all
+        select file_id, array[name, former_name, export_name, former_export_name] from kept where renamed
+      ) x
+     cross join lateral (select distinct u from unnest(x.names) as u) as n (name)
+     where n.name is not null
+     group by x.file_id, n.name
   ),
   marks as (
     select t.file_id, array_agg(t.name)::text as names
@@ -2813,7 +2814,7 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION code.store_symbols(p_codebase_id integer, p_replaced bigint[], p_file_ids bigint[], p_keys text[], p_parent_keys text[], p_kinds text[], p_names text[], p_qualified_names text[], p_signatures text[], p_docs text[], p_exporteds boolean[], p_start_lines integer[], p_end_lines integer[], p_start_bytes integer[], p_end_bytes integer[], p_complexities integer[]) IS 'Replace the symbols of the files p_replaced by difference on their keys, and mark the names that came or went. Returns how many rows were written.';
+COMMENT ON FUNCTION code.store_symbols(p_codebase_id integer, p_replaced bigint[], p_file_ids bigint[], p_keys text[], p_parent_keys text[], p_kinds text[], p_names text[], p_qualified_names text[], p_signatures text[], p_docs text[], p_exporteds boolean[], p_export_names text[], p_start_lines integer[], p_end_lines integer[], p_start_bytes integer[], p_end_bytes integer[], p_complexities integer[]) IS 'Replace the symbols of the files p_replaced by difference on their keys, and mark the names that came or went. Returns how many rows were written.';
 
 CREATE FUNCTION code.store_vectors(p_model_id smallint, p_text_hashes bytea[], p_dimensions text[], p_weights text[]) RETURNS bigint
     LANGUAGE plpgsql
@@ -2853,6 +2854,22 @@ end;
 $$;
 
 COMMENT ON FUNCTION code.substring_search(pattern text, codebase text, max_results integer) IS 'Lines that hold the pattern as it is written, case and all, by codebase, path and line. Three letters in a row make it quick. At most 10,000.';
+
+CREATE FUNCTION code.symbol_names(p_file_id bigint) RETURNS text[]
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return array(
+    select distinct n.name
+      from code.symbols s
+     cross join lateral (values (s.name), (s.export_name)) as n (name)
+     where s.file_id = p_file_id
+       and n.name is not null);
+end;
+$$;
+
+COMMENT ON FUNCTION code.symbol_names(p_file_id bigint) IS 'Every name by which a symbol of the file can be called.';
 
 CREATE FUNCTION code.translated_name(p_seek text, p_prefix text, p_directory text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -6210,6 +6227,8 @@ CREATE INDEX provides_name_idx ON code.provides USING btree (codebase_id, name);
 CREATE INDEX stale_dependencies_codebase_idx ON code.stale_dependencies USING btree (codebase_id);
 
 CREATE INDEX stale_links_codebase_idx ON code.stale_links USING btree (codebase_id);
+
+CREATE INDEX symbols_export_name_idx ON code.symbols USING btree (codebase_id, export_name) WHERE (export_name IS NOT NULL);
 
 CREATE INDEX symbols_name_idx ON code.symbols USING btree (codebase_id, name);
 
