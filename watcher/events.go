@@ -50,9 +50,6 @@ func (w *Watcher) handle(ev fsnotify.Event) {
 		if fi, err := os.Lstat(path); err == nil && fi.IsDir() {
 			w.appeared(parent, name, path)
 		} else if child == nil {
-			if !parent.files[name] {
-				rs.unseen(w.opts.DebounceDelay)
-			}
 			w.touched(parent, name)
 			delete(parent.files, name)
 		}
@@ -106,9 +103,6 @@ func (w *Watcher) appeared(parent *node, name, path string) {
 	}
 	if child != nil {
 		w.detach(child, true)
-	}
-	if err != nil && child == nil && !parent.files[name] {
-		parent.rs.unseen(w.opts.DebounceDelay)
 	}
 	if err == nil && !fi.Mode().IsRegular() && !parent.files[name] {
 		return // a link or a FIFO, and no file was there before

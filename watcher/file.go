@@ -117,16 +117,6 @@ func stampOf(fi fs.FileInfo) stamp {
 	return stamp{fi.Size(), fi.ModTime().UnixNano(), sys.changed, fi.Mode(), sys.id}
 }
 
-// settledStamp is a stamp for a later comparison. A file that changed a moment ago
-// may change again without its times telling; its stamp equals no other.
-func settledStamp(fi fs.FileInfo) stamp {
-	s := stampOf(fi)
-	if age := time.Since(lastChange(fi)); age >= 0 && age < young {
-		s.size = -1 - time.Now().UnixNano()
-	}
-	return s
-}
-
 // lastChange is when content or attributes last changed; where the system does
 // not say that, when the content did, which anyone can set to any time.
 func lastChange(fi fs.FileInfo) time.Time {

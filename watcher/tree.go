@@ -29,8 +29,6 @@ type rootState struct {
 	removed bool
 	stop    context.CancelFunc // ends delivery
 
-	scans     int // under way
-	scanEnded time.Time
 }
 
 // node is a directory that is watched, or polled. The names of its files are kept
@@ -46,7 +44,6 @@ type node struct {
 	children map[string]*node
 	files    map[string]bool
 	stamps   map[string]stamp // of files, while polled
-	self     stamp            // of the directory itself, while polled
 	alias    bool             // the same directory is watched by another name
 }
 
@@ -152,7 +149,6 @@ func (w *Watcher) checkRoot(rs *rootState) {
 // report, files that appeared, went or (where polled) changed are marked.
 func (w *Watcher) sync(n *node, report, deep bool) {
 	w.watch(n)
-	self, _ := os.Lstat(n.path)
 	entries, err := readDir(n.path)
 	if isNoPath(err) {
 		if n.parent != nil {
@@ -203,8 +199,8 @@ func (w *Watcher) sync(n *node, report, deep bool) {
 	}
 	old := n.files
 	n.files, n.stamps = files, stamps
-	if n.stamps != nil {
-		w.pollDirectory(n, self)
+	if !n.rs.polls[n] {
+		n.stamps = nil // from now on there are events
 	}
 	if report {
 		for name := range old {
@@ -220,21 +216,6 @@ func (w *Watcher) sync(n *node, report, deep bool) {
 	}
 }
 
-// pollDirectory notices that names came and went between two looks, given what
-// the directory looked like before it was read.
-func (w *Watcher) pollDirectory(n *node, self fs.FileInfo) {
-	if self != nil {
-		s := settledStamp(self)
-		if n.self != (stamp{}) && n.self != s {
-			n.rs.unseen(2*w.opts.PollInterval + w.opts.DebounceDelay)
-		}
-		n.self = s
-	}
-	if !n.rs.polls[n] { // from now on there are events
-		n.stamps, n.self = nil, stamp{}
-	}
-}
-
 // compare marks a file that is new to the node or, where stamps are kept, that
 // differs from the last look.
 func (w *Watcher) compare(n *node, e fs.DirEntry, stamps map[string]stamp, report bool) {
@@ -244,7 +225,7 @@ func (w *Watcher) compare(n *node, e fs.DirEntry, stamps map[string]stamp, repor
 		w.links.note(n.rs, EscapePath(filepath.Join(n.rel, name)), fi)
 		if stamps != nil {
 			s, had := n.stamps[name]
-			stamps[name] = settledStamp(fi)
+			stamps[name] = stampOf(fi)
 			known = known && had && s == stamps[name]
 		}
 	}
@@ -288,9 +269,6 @@ func (w *Watcher) enter(parent *node, name string, id fileID, report bool) {
 	w.claim(n)
 	parent.children[name] = n
 	w.sync(n, report, true)
-	if report {
-		n.rs.unseen(w.opts.DebounceDelay)
-	}
 }
 
 // claim notes which node stands for a directory. If another did, the directory

@@ -325,37 +325,13 @@ func (w *Watcher) borders(path, reason string) {
 }
 
 // Scan scans a root as the watcher sees it: with its settings, and without the
-// parts that are roots of their own. The root need not be watched. Where it is,
-// this and not the function of that name should answer RequestScan: the watcher
-// then knows what the scan may have seen that no event spoke of.
+// parts that are roots of their own. The root need not be watched.
 func (w *Watcher) Scan(ctx context.Context, root Root, yield func(File) error) (Summary, error) {
 	w.mu.Lock()
 	f := w.opts.Filter
 	f.Exclude = w.exclude(root.CodebaseID)
-	rs := w.roots[root.CodebaseID]
-	if rs != nil {
-		rs.scans++
-	}
 	w.mu.Unlock()
-	defer func() {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		if rs != nil {
-			rs.scans--
-			rs.scanEnded = time.Now()
-		}
-	}()
 	return Scan(ctx, root.Path, f, yield)
-}
-
-// unseen is called when something was not watched until now, or came and went
-// without having been looked at. If a scan ran meanwhile it may have found files
-// there of whose end the watcher knows nothing, and another scan must tell. lag
-// is how far behind the disk the caller may be.
-func (rs *rootState) unseen(lag time.Duration) {
-	if rs.scans > 0 || time.Since(rs.scanEnded) < lag {
-		rs.dirty.markScan("files may have come and gone during the last scan", time.Now(), false)
-	}
 }
 
 // ReadFile reads a file of a root, with its data when it is not over KeepLimit.
