@@ -37,12 +37,13 @@ $$;
 
 comment on function htdag.current_version(text) is 'The newest version of a flow, published by this call if it was a draft. Raises HT001.';
 
-create or replace function htdag.start_flows(p_flow text, p_inputs jsonb[], p_priority smallint default 0)
+create or replace function htdag.start_flows(p_flow text, p_inputs jsonb[], p_priority integer default 0)
 returns setof bigint
 language plpgsql
 volatile
 security definer
 set search_path = ''
+set plan_cache_mode = force_generic_plan
 as $$
 declare
   v_now     constant timestamptz := htdag.clock();
@@ -54,13 +55,16 @@ begin
   if array_position(p_inputs, null) is not null then
     raise exception using errcode = 'HT006',
       message = format('input %s of flow "%s" is null', array_position(p_inputs, null), p_flow), hint = 'Pass ''{}'' for a run without input.';
+  elsif p_priority not between -10000 and 10000 then
+    raise exception using errcode = 'HT006',
+      message = format('priority is %s', p_priority), hint = 'Give one between -10000 and 10000; lower is sooner.';
   end if;
   select exists (select from htdag.limits where flow_id = v_version.flow_id) into v_limited;
 
   with started as (
     insert into htdag.runs (flow_id, flow_version_id, state, priority, scheduled, succeeded, failed, skipped, queued_at, started_at, deadline_at)
     select v_version.flow_id, v_version.flow_version_id, case when v_limited then 'queued' else 'running' end,
-           coalesce(p_priority, 0::smallint), v_blank, v_blank, v_blank, v_blank, v_now,
+           coalesce(p_priority, 0), v_blank, v_blank, v_blank, v_blank, v_now,
            case when not v_limited then v_now end, case when not v_limited then v_now + v_version.run_timeout end
       from generate_series(1, cardinality(p_inputs))
     returning run_id
@@ -70,7 +74,7 @@ begin
     insert into htdag.run_io (run_id, input) select run_id, p_inputs[i] from numbered
   ), held as (
     insert into htdag.run_queue (run_id, flow_id, priority)
-    select run_id, v_version.flow_id, coalesce(p_priority, 0::smallint) from numbered where v_limited
+    select run_id, v_version.flow_id, coalesce(p_priority, 0) from numbered where v_limited
   )
   select array_agg(run_id order by run_id) into v_runs from numbered;
 
@@ -85,22 +89,23 @@ begin
 end;
 $$;
 
-comment on function htdag.start_flows(text, jsonb[], smallint) is
-  'Start one run of a flow per input; returns their ids in the order of the inputs. Runs of limited flows are queued until admitted. Lower priority is sooner.';
+comment on function htdag.start_flows(text, jsonb[], integer) is
+  'Start one run of a flow per input; returns their ids in the order of the inputs. Runs of limited flows are queued until admitted. Priorities are from -10000 to 10000, lower is sooner.';
 
-create or replace function htdag.start_flow(p_flow text, p_input jsonb default '{}', p_priority smallint default 0)
+create or replace function htdag.start_flow(p_flow text, p_input jsonb default '{}', p_priority integer default 0)
 returns bigint
 language plpgsql
 volatile
 security definer
 set search_path = ''
+set plan_cache_mode = force_generic_plan
 as $$
 begin
   return (select r from htdag.start_flows(p_flow, array[p_input], p_priority) r);
 end;
 $$;
 
-comment on function htdag.start_flow(text, jsonb, smallint) is
+comment on function htdag.start_flow(text, jsonb, integer) is
   'Start a run of a flow on one input; returns its id at once. Follow it in report.runs and report.steps.';
 
 create or replace function htdag.cancel_run(p_run_id bigint, p_reason text default 'cancelled')
@@ -109,6 +114,7 @@ language plpgsql
 volatile
 security definer
 set search_path = ''
+set plan_cache_mode = force_generic_plan
 as $$
 declare
   v_now constant timestamptz := htdag.clock();
@@ -116,7 +122,7 @@ declare
 begin
   select * into v_run from htdag.runs where run_id = p_run_id for update;
   if not found then
-    raise exception using errcode = 'HT001', message = format('run %s does not exist', p_run_id),
+    raise exception using errcode = 'HT001', message = format('run %s does not exist', coalesce(p_run_id::text, 'null')),
       hint = 'select run_id from report.runs lists the runs there are.';
   elsif v_run.finished_at is not null then
     return false;
@@ -126,7 +132,7 @@ begin
   update htdag.runs
      set state = 'cancelled', finished_at = v_now, error = coalesce(p_reason, 'cancelled'), skipped = ~(succeeded | failed)
    where run_id = p_run_id;
-  if exists (select from htdag.run_queue) then
+  if (select min(run_id) from htdag.run_queue) is not null then
     -- Not admit: a session that cancels and then dallies would keep others from admitting.
     perform htdag.wake_idle(null);
   end if;
@@ -150,30 +156,39 @@ returns integer
 language plpgsql
 volatile
 set search_path = ''
+set lock_timeout = '10 ms'
 as $$
 declare
   v_now  constant timestamptz := htdag.clock();
   v_done integer;
 begin
-  with withdrawn as (
-    delete from htdag.tasks t
-     where t.task_id = any (array(select w.task_id
-                                    from htdag.tasks w
-                                    join htdag.steps s using (flow_version_id, step_no)
-                                   where w.run_id = any (p_run_ids)
-                                     and (p_step_no is null or w.step_no = p_step_no)
-                                     and (p_handlers or s.run_on = 'success')
-                                   order by w.task_id
-                                     for update of w skip locked))
-    returning t.*
-  ), logged as (
-    -- A task of the caller's own batch may have its try in the log already.
-    insert into htdag.attempts (run_id, step_no, map_index, attempt, outcome, ready_at, claimed_at, finished_at, runner_id, error)
-    select run_id, step_no, coalesce(map_index, 0), attempt, p_outcome, ready_at, claimed_at, v_now, runner_id, p_error
-      from withdrawn where runner_id is not null
-        on conflict do nothing
-  )
-  select count(*)::integer into v_done from withdrawn;
+  loop
+    begin
+      with withdrawn as (
+        delete from htdag.tasks t
+         where t.task_id = any (array(select w.task_id
+                                        from htdag.tasks w
+                                        join htdag.steps s using (flow_version_id, step_no)
+                                       where w.run_id = any (p_run_ids)
+                                         and (p_step_no is null or w.step_no = p_step_no)
+                                         and (p_handlers or s.run_on = 'success')
+                                       order by w.task_id
+                                         for update of w skip locked))
+        returning t.*
+      ), logged as (
+        -- A task of the caller's own batch may have its try in the log already.
+        insert into htdag.attempts (run_id, step_no, map_index, attempt, outcome, ready_at, claimed_at, finished_at, runner_id, error)
+        select run_id, step_no, coalesce(map_index, 0), attempt, p_outcome, ready_at, claimed_at, v_now, runner_id, p_error
+          from withdrawn where runner_id is not null
+            on conflict do nothing
+      )
+      select count(*)::integer into v_done from withdrawn;
+      exit;
+    exception when lock_not_available then
+      -- SKIP LOCKED met a row that was just changed twice (see lease_tasks): look again.
+      null;
+    end;
+  end loop;
   return v_done;
 end;
 $$;

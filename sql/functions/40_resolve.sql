@@ -114,7 +114,6 @@ create or replace function htdag.settle(
 language plpgsql
 volatile
 set search_path = ''
-set plan_cache_mode = force_generic_plan
 as $$
 declare
   v_now     constant timestamptz := htdag.clock();
@@ -122,6 +121,7 @@ declare
   v_more    htdag.run_change[];
   v_maps    htdag.run_change[];
   v_map     htdag.run_change;
+  v_broken  htdag.run_change[];
   v_got     bigint[];
   v_left    integer[];
   v_ended   bigint;
@@ -216,18 +216,23 @@ begin
     p_want := p_want - coalesce(cardinality(v_got), 0);
     v_changes := coalesce(v_more, '{}');
 
-    -- Maps are opened one by one: each reads its own source.
+    -- Maps are opened one by one: each reads its own source. Those that have none come
+    -- last, for the end of a run takes its other maps with it.
+    v_broken := '{}';
     foreach v_map in array coalesce(v_maps, '{}') loop
       v_count := htdag.open_map(v_map.run_id, (position(B'1' in v_map.succeeded) - 1)::smallint);
       if v_count is null then
-        v_changes := v_changes || htdag.lose_step(v_map.run_id, (position(B'1' in v_map.succeeded) - 1)::smallint,
-          'the source of the map is not an array');
+        v_broken := v_broken || v_map;
       elsif v_count = 0 then
         v_changes := v_changes || v_map;
       else
         waiting := waiting || array(select distinct lane_id from htdag.tasks
           where run_id = v_map.run_id and step_no = position(B'1' in v_map.succeeded) - 1);
       end if;
+    end loop;
+    foreach v_map in array v_broken loop
+      v_changes := v_changes || htdag.lose_step(v_map.run_id, (position(B'1' in v_map.succeeded) - 1)::smallint,
+        'the source of the map is not an array');
     end loop;
     -- One change per run, since a run's row is updated once a turn.
     if cardinality(v_changes) > 1 then

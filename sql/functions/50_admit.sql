@@ -186,12 +186,14 @@ language plpgsql
 volatile
 security definer
 set search_path = ''
+set plan_cache_mode = force_generic_plan
 as $$
 begin
   -- One probe per flow: the queue itself may be long.
   return (select coalesce(sum(htdag.admit_flow(flow_id)), 0)::integer
-            from (select f.flow_id from htdag.flows f
-                   where exists (select from htdag.run_queue q where q.flow_id = f.flow_id)
+            from (select f.flow_id
+                    from htdag.flows f
+                   cross join lateral (select from htdag.run_queue q where q.flow_id = f.flow_id order by q.priority, q.run_id limit 1) q
                    order by f.flow_id) q);
 end;
 $$;
@@ -206,7 +208,7 @@ volatile
 set search_path = ''
 as $$
 begin
-  return case when exists (select from htdag.run_queue) then htdag.admit() else 0 end;
+  return case when (select min(run_id) from htdag.run_queue) is not null then htdag.admit() else 0 end;
 end;
 $$;
 

@@ -91,7 +91,7 @@ returns bigint[]
 language plpgsql
 volatile
 set search_path = ''
-set plan_cache_mode = force_generic_plan
+set lock_timeout = '10 ms'
 as $$
 declare
   v_now   constant timestamptz := htdag.clock();
@@ -119,6 +119,11 @@ begin
      where task_id = any (v_taken);
   end if;
   return v_taken;
+exception when lock_not_available then
+  -- SKIP LOCKED does wait where a row is changed twice while it is being looked at:
+  -- claimed by one transaction, then ended by another. That other may in turn
+  -- wait for a run that our caller holds, so nothing is claimed this time.
+  return array[]::bigint[];
 end;
 $$;
 
@@ -131,6 +136,7 @@ language plpgsql
 volatile
 security definer
 set search_path = ''
+set plan_cache_mode = force_generic_plan
 as $$
 declare
   v_lanes constant integer[] := htdag.runner_lanes(p_runner);
@@ -291,7 +297,6 @@ returns boolean
 language plpgsql
 volatile
 set search_path = ''
-set plan_cache_mode = force_generic_plan
 as $$
 declare
   v_wrong  bigint;
@@ -628,6 +633,7 @@ language plpgsql
 volatile
 security definer
 set search_path = ''
+set plan_cache_mode = force_generic_plan
 as $$
 begin
   return htdag.answer_step(p_task_id, p_token, 'succeeded', p_output, null);
@@ -643,6 +649,7 @@ language plpgsql
 volatile
 security definer
 set search_path = ''
+set plan_cache_mode = force_generic_plan
 as $$
 begin
   return htdag.answer_step(p_task_id, p_token, case when p_permanent then 'failed_permanently' else 'failed' end, null, p_error);

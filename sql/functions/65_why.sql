@@ -31,7 +31,7 @@ declare
 begin
   select * into v_run from htdag.runs where run_id = p_run_id;
   if not found then
-    raise exception using errcode = 'HT001', message = format('run %s does not exist', p_run_id),
+    raise exception using errcode = 'HT001', message = format('run %s does not exist', coalesce(p_run_id::text, 'null')),
       hint = 'select run_id from report.runs lists the runs there are.';
   elsif v_run.finished_at is not null then
     return next format('run %s %s at %s%s', p_run_id, v_run.state, v_run.finished_at, ': ' || v_run.error);

@@ -47,6 +47,7 @@ language plpgsql
 volatile
 security definer
 set search_path = ''
+set plan_cache_mode = force_generic_plan
 as $$
 declare
   v_now constant timestamptz := htdag.clock();
@@ -80,6 +81,7 @@ language plpgsql
 volatile
 security definer
 set search_path = ''
+set plan_cache_mode = force_generic_plan
 as $$
 declare
   v_now constant timestamptz := htdag.clock();
@@ -105,6 +107,7 @@ language plpgsql
 volatile
 security definer
 set search_path = ''
+set plan_cache_mode = force_generic_plan
 as $$
 declare
   v_now constant timestamptz := htdag.clock();
@@ -282,7 +285,7 @@ declare
   v_settled record;
 begin
   v_runs := array(select run_id from htdag.runs where finished_at is null and deadline_at < v_now
-                   order by run_id limit 100 for update skip locked);
+                   order by deadline_at limit 100 for update skip locked);
   if cardinality(v_runs) = 0 then
     return 0;
   end if;
@@ -301,12 +304,80 @@ $$;
 
 comment on function htdag.expire_runs() is 'Fail runs that are over their deadline; returns how many.';
 
+-- Elements of maps are of no use once their run has ended. A bounded number at a
+-- time, for a heartbeat must not take long: the oldest, or some others by chance.
+create or replace function htdag.clear_maps()
+returns integer
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_from bigint;
+  v_runs bigint[];
+  v_done integer;
+begin
+  select min(run_id) + floor(greatest(2 * random() - 1, 0) * (max(run_id) - min(run_id)))::bigint into v_from from htdag.map_shards;
+  v_runs := array(select distinct m.run_id
+                    from (select run_id from htdag.map_shards where run_id >= v_from order by run_id limit 1000) m
+                   cross join lateral (select finished_at from htdag.runs r where r.run_id = m.run_id limit 1) r
+                   where r.finished_at is not null);
+  if cardinality(v_runs) = 0 then
+    return 0;
+  end if;
+  delete from htdag.map_items
+   where ctid = any (array(select ctid from htdag.map_items where run_id = any (v_runs) limit 10000));
+  get diagnostics v_done = row_count;
+  if v_done < 10000 then
+    delete from htdag.map_shards
+     where ctid = any (array(select ctid from htdag.map_shards where run_id = any (v_runs)
+                              order by run_id, step_no, shard for update skip locked));
+  end if;
+  return v_done;
+end;
+$$;
+
+comment on function htdag.clear_maps() is 'Delete some elements of maps whose runs have ended; returns how many.';
+
+-- Sessions keep their plans for as long as the statistics stay. What was planned
+-- for a queue of a few rows would be used for one of a million, until autovacuum comes.
+create or replace function htdag.refresh_statistics()
+returns integer
+language plpgsql
+volatile
+set search_path = ''
+set lock_timeout = '10 ms'
+as $$
+declare
+  v_table regclass;
+  v_done  integer := 0;
+begin
+  for v_table in
+    select c.oid::regclass
+      from pg_catalog.pg_class c
+     where c.relnamespace = 'htdag'::regnamespace and c.relkind = 'r'
+       and pg_relation_size(c.oid) / current_setting('block_size')::integer > 2 * c.relpages + 64
+     order by c.oid
+  loop
+    execute format('analyze %s', v_table);
+    v_done := v_done + 1;
+  end loop;
+  return v_done;
+exception when lock_not_available then
+  return v_done; -- autovacuum is at it
+end;
+$$;
+
+comment on function htdag.refresh_statistics() is
+  'Analyze tables that have more than doubled since they last were, so that plans fit them; returns how many.';
+
 create or replace function htdag.upkeep()
 returns integer
 language plpgsql
 volatile
 security definer
 set search_path = ''
+set plan_cache_mode = force_generic_plan
 as $$
 declare
   v_now  constant timestamptz := htdag.clock();
@@ -316,24 +387,14 @@ begin
     return 0;
   end if;
   v_done := htdag.reap() + htdag.expire_runs() + htdag.promote();
-  -- Elements of maps are of no use once their run has ended.
-  with ended as (
-    select m.run_id, m.step_no, m.shard
-      from htdag.map_shards m join htdag.runs r using (run_id)
-     where r.finished_at is not null
-     order by m.run_id, m.step_no, m.shard
-     limit 160
-       for update of m skip locked
-  ), shards as (
-    delete from htdag.map_shards m using ended e
-     where m.run_id = e.run_id and m.step_no = e.step_no and m.shard = e.shard
-  )
-  delete from htdag.map_items i using (select distinct run_id, step_no from ended) e
-   where i.run_id = e.run_id and i.step_no = e.step_no;
-  delete from htdag.runners
-   where runner_id = any (array(select runner_id from htdag.runners r where stopped_at < v_now - interval '1 day'
-                                   and not exists (select from htdag.tasks t where t.runner_id = r.runner_id)
-                                 order by runner_id for update skip locked));
+  perform htdag.clear_maps();
+  if exists (select from htdag.runners where stopped_at < v_now - interval '1 day') then
+    delete from htdag.runners
+     where runner_id = any (array(select runner_id from htdag.runners r where stopped_at < v_now - interval '1 day'
+                                     and not exists (select from htdag.tasks t where t.runner_id = r.runner_id)
+                                   order by runner_id for update skip locked));
+  end if;
+  perform htdag.refresh_statistics();
   return v_done;
 end;
 $$;
