@@ -225,7 +225,8 @@ CREATE VIEW code.call_edges AS
             WHEN (c.qualifier IS NULL) THEN c.name
             ELSE ((c.qualifier || '.'::text) || c.name)
         END) AS callee,
-    c.confidence
+    c.confidence,
+    c.ordinal
    FROM (((((code.calls c
      JOIN code.codebases b ON ((b.codebase_id = c.codebase_id)))
      JOIN code.files cf ON ((cf.file_id = c.file_id)))
@@ -265,7 +266,7 @@ begin
     from code.matching_symbols(p_symbol, p_codebase) as m (symbol_id)
     join code.symbols s on s.symbol_id = m.symbol_id
     join code.calls c on c.codebase_id = s.codebase_id and c.name = s.name and c.callee_id = s.symbol_id
-    join code.call_edges e on e.caller_file_id = c.file_id and e.callee_id = c.callee_id and e.call_line = c.line
+    join code.call_edges e on e.caller_file_id = c.file_id and e.ordinal = c.ordinal
    order by e.codebase, e.caller_path, e.call_line;
 end;
 $$;
@@ -387,6 +388,30 @@ end;
 $$;
 
 COMMENT ON FUNCTION code.collect_blobs(p_age interval) IS 'Remove contents that no file has had for longer than p_age. Returns how many.';
+
+CREATE FUNCTION code.collect_events(p_age interval DEFAULT '7 days'::interval) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $_$
+declare
+  v_queue    constant regclass := to_regclass('pgmq.q_code_events');
+  v_messages bigint[];
+begin
+  if v_queue is null then
+    return 0::bigint;
+  end if;
+  -- The table is there once the first event was sent, so it is named at run time.
+  execute format('select coalesce(array_agg(q.msg_id), ''{}''::bigint[]) from %s q where q.enqueued_at < $1', v_queue)
+     into v_messages
+    using now() - p_age;
+  if v_messages <> '{}' then
+    perform pgmq.delete('code_events', v_messages);
+  end if;
+  return cardinality(v_messages)::bigint;
+end;
+$_$;
+
+COMMENT ON FUNCTION code.collect_events(p_age interval) IS 'Remove events that nobody has taken from the queue code_events for longer than p_age. Returns how many.';
 
 CREATE FUNCTION code.collect_vectors() RETURNS bigint
     LANGUAGE plpgsql
@@ -1008,11 +1033,12 @@ begin
   return query
   select distinct g.sha256
     from unnest(p_sha256s) as g (sha256)
-   where not exists (select from code.blobs b where b.sha256 = g.sha256);
+   where g.sha256 is not null
+     and not exists (select from code.blobs b where b.sha256 = g.sha256 and b.content is not null);
 end;
 $$;
 
-COMMENT ON FUNCTION code.missing_blobs(p_sha256s bytea[]) IS 'Which of these contents are not stored yet.';
+COMMENT ON FUNCTION code.missing_blobs(p_sha256s bytea[]) IS 'Which of these contents are not stored, or known but not kept.';
 
 CREATE FUNCTION code.notify(p_event text, p_codebase text, p_path text, p_run_id bigint, p_details jsonb DEFAULT '{}'::jsonb) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
@@ -1442,8 +1468,22 @@ CREATE FUNCTION code.resolve_calls(p_codebase_id integer, p_file_ids bigint[], p
     SET search_path TO ''
     SET plan_cache_mode TO 'force_custom_plan'
     SET jit TO 'off'
+    SET enable_nestloop TO 'off'
     AS $$
+declare
+  v_files bigint[];
 begin
+  -- The planner cannot know how many rows a step below yields, and guesses few; its
+  -- nested loops then took seconds for one file. So tables are narrowed by arrays,
+  -- which use their indexes, and what is left is joined by hash.
+  if not p_all then
+    v_files := array(
+      select distinct c.file_id
+        from code.calls c
+       where c.codebase_id = p_codebase_id
+         and (c.file_id = any (p_file_ids) or c.name = any (p_names)));
+  end if;
+
   return query
   with called as materialized (
     select c.file_id, c.ordinal, c.name, c.target, i.resolved_name,
@@ -1453,28 +1493,37 @@ begin
       from code.calls c
       join code.files f on f.file_id = c.file_id
       left join code.imports i on i.file_id = c.file_id and i.ordinal = c.import_ordinal
+       and (p_all or i.file_id = any (v_files))
      where c.codebase_id = p_codebase_id
        and c.reach <> 'file'
        and (p_all or c.file_id = any (p_file_ids) or c.name = any (p_names))
+       and (p_all or f.file_id = any (v_files))
   ),
   names as materialized (
     select distinct c.name from called c where c.reach <> 'none'
+  ),
+  found as materialized (
+    select s.*
+      from (
+        select s.symbol_id, s.file_id, s.name, s.qualified_name, s.key, s.kind, s.parent_key
+          from names n
+          join code.symbols s on s.codebase_id = p_codebase_id and s.name = n.name
+         where p_all or s.name = any (array(select x.name from names x))
+        union all
+        select s.symbol_id, s.file_id, s.export_name, s.export_name, s.key, s.kind, s.parent_key
+          from names n
+          join code.symbols s on s.codebase_id = p_codebase_id and s.export_name = n.name
+         where p_all or s.export_name = any (array(select x.name from names x))
+      ) s
+     where code.is_callable(s.kind, s.parent_key)
   ),
   callable as materialized (
     select s.symbol_id, s.file_id, s.name, s.qualified_name, s.key, s.kind,
            f.family, f.scope, f.module, f.precedence, f.path,
            coalesce(f.scope, 'file ' || f.file_id) as unit
-      from (
-        select s.symbol_id, s.file_id, s.name, s.qualified_name, s.key, s.kind, s.parent_key
-          from names n
-          join code.symbols s on s.codebase_id = p_codebase_id and s.name = n.name
-        union all
-        select s.symbol_id, s.file_id, s.export_name, s.export_name, s.key, s.kind, s.parent_key
-          from names n
-          join code.symbols s on s.codebase_id = p_codebase_id and s.export_name = n.name
-      ) s
+      from found s
       join code.files f on f.file_id = s.file_id
-     where code.is_callable(s.kind, s.parent_key)
+     where p_all or f.file_id = any (array(select x.file_id from found x))
   ),
   -- One definition for each name of a unit; the others are for other platforms.
   defined as materialized (
@@ -1495,6 +1544,7 @@ begin
       from called c
       join code.imports i on i.file_id = c.file_id
      where c.reach = 'package'
+       and (p_all or i.file_id = any (v_files))
        and (i.alias = '.' or '*' = any (i.names))
        and i.resolved_name is not null
   ),
@@ -1504,6 +1554,7 @@ begin
       join code.provides p on p.codebase_id = p_codebase_id and p.name = t.resolved_name
       join callable s on s.file_id = p.file_id and s.name = t.name
      where s.precedence < 2
+       and (p_all or p.name = any (array(select x.resolved_name from reached x)))
        and (s.qualified_name = t.target or s.qualified_name = s.module || '.' || t.target)
      order by t.resolved_name, t.target, s.qualified_name = t.target desc, s.precedence, s.path collate "C", s.key collate "C"
   ),
@@ -1522,19 +1573,27 @@ begin
      where c.reach in ('self', 'type', 'method')
   ),
   -- A package has many files but is one unit.
-  units as materialized (
-    select distinct n.resolved_name, coalesce(f.scope, 'file ' || f.file_id) as unit
+  named_units as materialized (
+    select n.resolved_name, p.file_id
       from (select i.resolved_name
               from code.imports i
              where i.file_id in (select a.file_id from asked a)
+               and (p_all or i.file_id = any (v_files))
                and i.resolved_name is not null
             union
             select c.resolved_name
               from called c
              where c.resolved_name is not null) n
       join code.provides p on p.codebase_id = p_codebase_id and p.name = n.resolved_name
-      join code.files f on f.file_id = p.file_id
+     where p_all
+        or p.name = any (array(select i.resolved_name from code.imports i where i.file_id = any (v_files)))
+  ),
+  units as materialized (
+    select distinct n.resolved_name, coalesce(f.scope, 'file ' || f.file_id) as unit
+      from named_units n
+      join code.files f on f.file_id = n.file_id
      where f.precedence < 2
+       and (p_all or f.file_id = any (array(select x.file_id from named_units x)))
   ),
   sight as materialized (
     select distinct a.file_id, a.unit, true as own
@@ -1544,6 +1603,7 @@ begin
       from code.imports i
       join units u on u.resolved_name = i.resolved_name
      where i.file_id in (select a.file_id from asked a)
+       and (p_all or i.file_id = any (v_files))
   ),
   -- By file first: many units define a method of a common name, few are in sight.
   candidates as materialized (
@@ -1656,6 +1716,7 @@ begin
       from answers a
      where c.file_id = a.file_id
        and c.ordinal = a.ordinal
+       and (p_all or c.file_id = any (v_files))
        and (c.callee_id, c.confidence) is distinct from (a.callee_id, a.confidence)
     returning c.file_id
   )
@@ -1814,10 +1875,12 @@ declare
   v_recalled bigint[];
 begin
   perform code.lock_codebase(p_codebase_id);
+  -- A mark without names stands for everything. It waits for the whole ingestion
+  -- that left it; one file's run has not the time.
   with taken as (
     delete from code.stale_links l
      where l.codebase_id = p_codebase_id
-       and (p_file_ids is null or l.file_id = any (p_file_ids))
+       and (p_file_ids is null or (l.file_id = any (p_file_ids) and l.names is not null))
     returning l.file_id, l.names, l.provided, l.roots
   )
   select coalesce(array_agg(t.file_id), '{}'::bigint[]),
@@ -2953,6 +3016,17 @@ $$;
 
 COMMENT ON FUNCTION code.update_dependencies(p_codebase_id integer) IS 'Count the dependencies of the files marked for it anew. Marks that another transaction has in hand are left to it. Returns how many rows of code.dependencies were written.';
 
+CREATE FUNCTION code.upkeep() RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+  return code.collect_blobs() + code.collect_vectors() + code.collect_events();
+end;
+$$;
+
+COMMENT ON FUNCTION code.upkeep() IS 'Remove what nothing refers to any more: contents, vectors, events that were never read. To be called now and then; returns how many rows went.';
+
 CREATE FUNCTION htdag.add_step(p_flow text, p_step text, p_needs text[] DEFAULT '{}'::text[], p_kind text DEFAULT NULL::text, p_group text DEFAULT NULL::text, p_queue text DEFAULT NULL::text, p_bundle text DEFAULT NULL::text, p_map text DEFAULT NULL::text, p_run_on text DEFAULT NULL::text, p_on_failure text DEFAULT NULL::text, p_wants_needs boolean DEFAULT NULL::boolean, p_timeout interval DEFAULT NULL::interval, p_max_retries integer DEFAULT NULL::integer, p_initial_delay interval DEFAULT NULL::interval, p_backoff double precision DEFAULT NULL::double precision, p_max_delay interval DEFAULT NULL::interval) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
@@ -2986,12 +3060,14 @@ COMMENT ON FUNCTION htdag.add_step(p_flow text, p_step text, p_needs text[], p_k
 CREATE FUNCTION htdag.admit() RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 begin
   -- One probe per flow: the queue itself may be long.
   return (select coalesce(sum(htdag.admit_flow(flow_id)), 0)::integer
-            from (select f.flow_id from htdag.flows f
-                   where exists (select from htdag.run_queue q where q.flow_id = f.flow_id)
+            from (select f.flow_id
+                    from htdag.flows f
+                   cross join lateral (select from htdag.run_queue q where q.flow_id = f.flow_id order by q.priority, q.run_id limit 1) q
                    order by f.flow_id) q);
 end;
 $$;
@@ -3134,6 +3210,7 @@ COMMENT ON FUNCTION htdag.answer_step(p_task_id bigint, p_token bigint, p_outcom
 CREATE FUNCTION htdag.cancel_run(p_run_id bigint, p_reason text DEFAULT 'cancelled'::text) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 declare
   v_now constant timestamptz := htdag.clock();
@@ -3141,7 +3218,7 @@ declare
 begin
   select * into v_run from htdag.runs where run_id = p_run_id for update;
   if not found then
-    raise exception using errcode = 'HT001', message = format('run %s does not exist', p_run_id),
+    raise exception using errcode = 'HT001', message = format('run %s does not exist', coalesce(p_run_id::text, 'null')),
       hint = 'select run_id from report.runs lists the runs there are.';
   elsif v_run.finished_at is not null then
     return false;
@@ -3151,7 +3228,7 @@ begin
   update htdag.runs
      set state = 'cancelled', finished_at = v_now, error = coalesce(p_reason, 'cancelled'), skipped = ~(succeeded | failed)
    where run_id = p_run_id;
-  if exists (select from htdag.run_queue) then
+  if (select min(run_id) from htdag.run_queue) is not null then
     -- Not admit: a session that cancels and then dallies would keep others from admitting.
     perform htdag.wake_idle(null);
   end if;
@@ -3164,7 +3241,6 @@ COMMENT ON FUNCTION htdag.cancel_run(p_run_id bigint, p_reason text) IS 'End a r
 CREATE FUNCTION htdag.check_answers(p_task_ids bigint[], p_tokens bigint[], p_step_nos smallint[], p_outcomes text[]) RETURNS boolean
     LANGUAGE plpgsql
     SET search_path TO ''
-    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 declare
   v_wrong  bigint;
@@ -3407,6 +3483,7 @@ COMMENT ON VIEW htdag.claims IS 'One answer of an exchange. Verdict claimed: a t
 CREATE FUNCTION htdag.claim_steps(p_runner integer, p_want integer DEFAULT 1) RETURNS SETOF htdag.claims
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 declare
   v_lanes constant integer[] := htdag.runner_lanes(p_runner);
@@ -3456,6 +3533,37 @@ $$;
 
 COMMENT ON FUNCTION htdag.claimed(p_task_ids bigint[]) IS 'Everything a runner needs to work on tasks that were just leased to it.';
 
+CREATE FUNCTION htdag.clear_maps() RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_from bigint;
+  v_runs bigint[];
+  v_done integer;
+begin
+  select min(run_id) + floor(greatest(2 * random() - 1, 0) * (max(run_id) - min(run_id)))::bigint into v_from from htdag.map_shards;
+  v_runs := array(select distinct m.run_id
+                    from (select run_id from htdag.map_shards where run_id >= v_from order by run_id limit 1000) m
+                   cross join lateral (select finished_at from htdag.runs r where r.run_id = m.run_id limit 1) r
+                   where r.finished_at is not null);
+  if cardinality(v_runs) = 0 then
+    return 0;
+  end if;
+  delete from htdag.map_items
+   where ctid = any (array(select ctid from htdag.map_items where run_id = any (v_runs) limit 10000));
+  get diagnostics v_done = row_count;
+  if v_done < 10000 then
+    delete from htdag.map_shards
+     where ctid = any (array(select ctid from htdag.map_shards where run_id = any (v_runs)
+                              order by run_id, step_no, shard for update skip locked));
+  end if;
+  return v_done;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.clear_maps() IS 'Delete some elements of maps whose runs have ended; returns how many.';
+
 CREATE FUNCTION htdag.clock() RETURNS timestamp with time zone
     LANGUAGE sql
     SET search_path TO ''
@@ -3466,6 +3574,7 @@ COMMENT ON FUNCTION htdag.clock() IS 'The engine''s clock. All times that the en
 CREATE FUNCTION htdag.complete_step(p_task_id bigint, p_token bigint, p_output jsonb DEFAULT NULL::jsonb) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 begin
   return htdag.answer_step(p_task_id, p_token, 'succeeded', p_output, null);
@@ -3779,7 +3888,7 @@ declare
   v_settled record;
 begin
   v_runs := array(select run_id from htdag.runs where finished_at is null and deadline_at < v_now
-                   order by run_id limit 100 for update skip locked);
+                   order by deadline_at limit 100 for update skip locked);
   if cardinality(v_runs) = 0 then
     return 0;
   end if;
@@ -3801,6 +3910,7 @@ COMMENT ON FUNCTION htdag.expire_runs() IS 'Fail runs that are over their deadli
 CREATE FUNCTION htdag.fail_step(p_task_id bigint, p_token bigint, p_error text, p_permanent boolean DEFAULT false) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 begin
   return htdag.answer_step(p_task_id, p_token, case when p_permanent then 'failed_permanently' else 'failed' end, null, p_error);
@@ -3814,7 +3924,7 @@ CREATE FUNCTION htdag.fill_slots() RETURNS integer
     SET search_path TO ''
     AS $$
 begin
-  return case when exists (select from htdag.run_queue) then htdag.admit() else 0 end;
+  return case when (select min(run_id) from htdag.run_queue) is not null then htdag.admit() else 0 end;
 end;
 $$;
 
@@ -3847,6 +3957,7 @@ COMMENT ON VIEW htdag.stale_tasks IS 'Tasks in a runner''s hands that are no lon
 CREATE FUNCTION htdag.heartbeat(p_runner integer, p_cpu real, p_memory real, p_task_ids bigint[] DEFAULT '{}'::bigint[], p_tokens bigint[] DEFAULT '{}'::bigint[], p_lease interval DEFAULT '00:00:30'::interval) RETURNS SETOF htdag.stale_tasks
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 declare
   v_now constant timestamptz := htdag.clock();
@@ -3955,7 +4066,7 @@ COMMENT ON FUNCTION htdag.lane(p_queue text, p_kind text) IS 'Number of the lane
 CREATE FUNCTION htdag.lease_tasks(p_runner integer, p_lanes integer[], p_want integer) RETURNS bigint[]
     LANGUAGE plpgsql
     SET search_path TO ''
-    SET plan_cache_mode TO 'force_generic_plan'
+    SET lock_timeout TO '10 ms'
     AS $$
 declare
   v_now   constant timestamptz := htdag.clock();
@@ -3983,6 +4094,11 @@ begin
      where task_id = any (v_taken);
   end if;
   return v_taken;
+exception when lock_not_available then
+  -- SKIP LOCKED does wait where a row is changed twice while it is being looked at:
+  -- claimed by one transaction, then ended by another. That other may in turn
+  -- wait for a run that our caller holds, so nothing is claimed this time.
+  return array[]::bigint[];
 end;
 $$;
 
@@ -4421,6 +4537,33 @@ $$;
 
 COMMENT ON FUNCTION htdag.reap() IS 'Give the tasks of silent runners, and those held beyond their time limit, another try elsewhere, or lose them when no try is left. Returns how many.';
 
+CREATE FUNCTION htdag.refresh_statistics() RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    SET lock_timeout TO '10 ms'
+    AS $$
+declare
+  v_table regclass;
+  v_done  integer := 0;
+begin
+  for v_table in
+    select c.oid::regclass
+      from pg_catalog.pg_class c
+     where c.relnamespace = 'htdag'::regnamespace and c.relkind = 'r'
+       and pg_relation_size(c.oid) / current_setting('block_size')::integer > 2 * c.relpages + 64
+     order by c.oid
+  loop
+    execute format('analyze %s', v_table);
+    v_done := v_done + 1;
+  end loop;
+  return v_done;
+exception when lock_not_available then
+  return v_done; -- autovacuum is at it
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.refresh_statistics() IS 'Analyze tables that have more than doubled since they last were, so that plans fit them; returns how many.';
+
 CREATE FUNCTION htdag.register_runner(p_name text, p_queues text[] DEFAULT '{default}'::text[], p_kinds text[] DEFAULT '{}'::text[], p_concurrency integer DEFAULT 1, p_lease interval DEFAULT '00:00:30'::interval) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
@@ -4441,6 +4584,7 @@ COMMENT ON FUNCTION htdag.register_runner(p_name text, p_queues text[], p_kinds 
 CREATE FUNCTION htdag.rest(p_runner integer) RETURNS interval
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 declare
   v_now constant timestamptz := htdag.clock();
@@ -4669,7 +4813,6 @@ COMMENT ON FUNCTION htdag.set_limits(p_flow text, p_max_concurrent_runs integer,
 CREATE FUNCTION htdag.settle(p_changes htdag.run_change[], p_runner integer DEFAULT NULL::integer, p_lanes integer[] DEFAULT '{}'::integer[], p_want integer DEFAULT 0, OUT handed bigint[], OUT waiting integer[], OUT ended boolean) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO ''
-    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 declare
   v_now     constant timestamptz := htdag.clock();
@@ -4677,6 +4820,7 @@ declare
   v_more    htdag.run_change[];
   v_maps    htdag.run_change[];
   v_map     htdag.run_change;
+  v_broken  htdag.run_change[];
   v_got     bigint[];
   v_left    integer[];
   v_ended   bigint;
@@ -4771,18 +4915,23 @@ begin
     p_want := p_want - coalesce(cardinality(v_got), 0);
     v_changes := coalesce(v_more, '{}');
 
-    -- Maps are opened one by one: each reads its own source.
+    -- Maps are opened one by one: each reads its own source. Those that have none come
+    -- last, for the end of a run takes its other maps with it.
+    v_broken := '{}';
     foreach v_map in array coalesce(v_maps, '{}') loop
       v_count := htdag.open_map(v_map.run_id, (position(B'1' in v_map.succeeded) - 1)::smallint);
       if v_count is null then
-        v_changes := v_changes || htdag.lose_step(v_map.run_id, (position(B'1' in v_map.succeeded) - 1)::smallint,
-          'the source of the map is not an array');
+        v_broken := v_broken || v_map;
       elsif v_count = 0 then
         v_changes := v_changes || v_map;
       else
         waiting := waiting || array(select distinct lane_id from htdag.tasks
           where run_id = v_map.run_id and step_no = position(B'1' in v_map.succeeded) - 1);
       end if;
+    end loop;
+    foreach v_map in array v_broken loop
+      v_changes := v_changes || htdag.lose_step(v_map.run_id, (position(B'1' in v_map.succeeded) - 1)::smallint,
+        'the source of the map is not an array');
     end loop;
     -- One change per run, since a run's row is updated once a turn.
     if cardinality(v_changes) > 1 then
@@ -4795,20 +4944,22 @@ $$;
 
 COMMENT ON FUNCTION htdag.settle(p_changes htdag.run_change[], p_runner integer, p_lanes integer[], p_want integer, OUT handed bigint[], OUT waiting integer[], OUT ended boolean) IS 'Apply what ended to locked runs and schedule what became due. Up to p_want new tasks in p_lanes are handed to p_runner at once; waiting names the lanes of the others; ended says whether a run ended.';
 
-CREATE FUNCTION htdag.start_flow(p_flow text, p_input jsonb DEFAULT '{}'::jsonb, p_priority smallint DEFAULT 0) RETURNS bigint
+CREATE FUNCTION htdag.start_flow(p_flow text, p_input jsonb DEFAULT '{}'::jsonb, p_priority integer DEFAULT 0) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 begin
   return (select r from htdag.start_flows(p_flow, array[p_input], p_priority) r);
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.start_flow(p_flow text, p_input jsonb, p_priority smallint) IS 'Start a run of a flow on one input; returns its id at once. Follow it in report.runs and report.steps.';
+COMMENT ON FUNCTION htdag.start_flow(p_flow text, p_input jsonb, p_priority integer) IS 'Start a run of a flow on one input; returns its id at once. Follow it in report.runs and report.steps.';
 
-CREATE FUNCTION htdag.start_flows(p_flow text, p_inputs jsonb[], p_priority smallint DEFAULT 0) RETURNS SETOF bigint
+CREATE FUNCTION htdag.start_flows(p_flow text, p_inputs jsonb[], p_priority integer DEFAULT 0) RETURNS SETOF bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 declare
   v_now     constant timestamptz := htdag.clock();
@@ -4820,13 +4971,16 @@ begin
   if array_position(p_inputs, null) is not null then
     raise exception using errcode = 'HT006',
       message = format('input %s of flow "%s" is null', array_position(p_inputs, null), p_flow), hint = 'Pass ''{}'' for a run without input.';
+  elsif p_priority not between -10000 and 10000 then
+    raise exception using errcode = 'HT006',
+      message = format('priority is %s', p_priority), hint = 'Give one between -10000 and 10000; lower is sooner.';
   end if;
   select exists (select from htdag.limits where flow_id = v_version.flow_id) into v_limited;
 
   with started as (
     insert into htdag.runs (flow_id, flow_version_id, state, priority, scheduled, succeeded, failed, skipped, queued_at, started_at, deadline_at)
     select v_version.flow_id, v_version.flow_version_id, case when v_limited then 'queued' else 'running' end,
-           coalesce(p_priority, 0::smallint), v_blank, v_blank, v_blank, v_blank, v_now,
+           coalesce(p_priority, 0), v_blank, v_blank, v_blank, v_blank, v_now,
            case when not v_limited then v_now end, case when not v_limited then v_now + v_version.run_timeout end
       from generate_series(1, cardinality(p_inputs))
     returning run_id
@@ -4836,7 +4990,7 @@ begin
     insert into htdag.run_io (run_id, input) select run_id, p_inputs[i] from numbered
   ), held as (
     insert into htdag.run_queue (run_id, flow_id, priority)
-    select run_id, v_version.flow_id, coalesce(p_priority, 0::smallint) from numbered where v_limited
+    select run_id, v_version.flow_id, coalesce(p_priority, 0) from numbered where v_limited
   )
   select array_agg(run_id order by run_id) into v_runs from numbered;
 
@@ -4851,7 +5005,7 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.start_flows(p_flow text, p_inputs jsonb[], p_priority smallint) IS 'Start one run of a flow per input; returns their ids in the order of the inputs. Runs of limited flows are queued until admitted. Lower priority is sooner.';
+COMMENT ON FUNCTION htdag.start_flows(p_flow text, p_inputs jsonb[], p_priority integer) IS 'Start one run of a flow per input; returns their ids in the order of the inputs. Runs of limited flows are queued until admitted. Priorities are from -10000 to 10000, lower is sooner.';
 
 CREATE FUNCTION htdag.step_output(p_run_id bigint, p_step_no integer) RETURNS jsonb
     LANGUAGE plpgsql STABLE
@@ -4879,6 +5033,7 @@ COMMENT ON FUNCTION htdag.step_output(p_run_id bigint, p_step_no integer) IS 'Ou
 CREATE FUNCTION htdag.stop_runner(p_runner integer) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 declare
   v_now constant timestamptz := htdag.clock();
@@ -4980,6 +5135,7 @@ COMMENT ON FUNCTION htdag.try_runs(p_tasks htdag.tasks[]) IS 'Those of the tasks
 CREATE FUNCTION htdag.upkeep() RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 declare
   v_now  constant timestamptz := htdag.clock();
@@ -4989,24 +5145,14 @@ begin
     return 0;
   end if;
   v_done := htdag.reap() + htdag.expire_runs() + htdag.promote();
-  -- Elements of maps are of no use once their run has ended.
-  with ended as (
-    select m.run_id, m.step_no, m.shard
-      from htdag.map_shards m join htdag.runs r using (run_id)
-     where r.finished_at is not null
-     order by m.run_id, m.step_no, m.shard
-     limit 160
-       for update of m skip locked
-  ), shards as (
-    delete from htdag.map_shards m using ended e
-     where m.run_id = e.run_id and m.step_no = e.step_no and m.shard = e.shard
-  )
-  delete from htdag.map_items i using (select distinct run_id, step_no from ended) e
-   where i.run_id = e.run_id and i.step_no = e.step_no;
-  delete from htdag.runners
-   where runner_id = any (array(select runner_id from htdag.runners r where stopped_at < v_now - interval '1 day'
-                                   and not exists (select from htdag.tasks t where t.runner_id = r.runner_id)
-                                 order by runner_id for update skip locked));
+  perform htdag.clear_maps();
+  if exists (select from htdag.runners where stopped_at < v_now - interval '1 day') then
+    delete from htdag.runners
+     where runner_id = any (array(select runner_id from htdag.runners r where stopped_at < v_now - interval '1 day'
+                                     and not exists (select from htdag.tasks t where t.runner_id = r.runner_id)
+                                   order by runner_id for update skip locked));
+  end if;
+  perform htdag.refresh_statistics();
   return v_done;
 end;
 $$;
@@ -5053,7 +5199,7 @@ declare
 begin
   select * into v_run from htdag.runs where run_id = p_run_id;
   if not found then
-    raise exception using errcode = 'HT001', message = format('run %s does not exist', p_run_id),
+    raise exception using errcode = 'HT001', message = format('run %s does not exist', coalesce(p_run_id::text, 'null')),
       hint = 'select run_id from report.runs lists the runs there are.';
   elsif v_run.finished_at is not null then
     return next format('run %s %s at %s%s', p_run_id, v_run.state, v_run.finished_at, ': ' || v_run.error);
@@ -5103,30 +5249,39 @@ COMMENT ON FUNCTION htdag.why(p_run_id bigint) IS 'Why a run is not finished, on
 CREATE FUNCTION htdag.withdraw_tasks(p_run_ids bigint[], p_outcome text, p_error text, p_step_no smallint DEFAULT NULL::smallint, p_handlers boolean DEFAULT true) RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO ''
+    SET lock_timeout TO '10 ms'
     AS $$
 declare
   v_now  constant timestamptz := htdag.clock();
   v_done integer;
 begin
-  with withdrawn as (
-    delete from htdag.tasks t
-     where t.task_id = any (array(select w.task_id
-                                    from htdag.tasks w
-                                    join htdag.steps s using (flow_version_id, step_no)
-                                   where w.run_id = any (p_run_ids)
-                                     and (p_step_no is null or w.step_no = p_step_no)
-                                     and (p_handlers or s.run_on = 'success')
-                                   order by w.task_id
-                                     for update of w skip locked))
-    returning t.*
-  ), logged as (
-    -- A task of the caller's own batch may have its try in the log already.
-    insert into htdag.attempts (run_id, step_no, map_index, attempt, outcome, ready_at, claimed_at, finished_at, runner_id, error)
-    select run_id, step_no, coalesce(map_index, 0), attempt, p_outcome, ready_at, claimed_at, v_now, runner_id, p_error
-      from withdrawn where runner_id is not null
-        on conflict do nothing
-  )
-  select count(*)::integer into v_done from withdrawn;
+  loop
+    begin
+      with withdrawn as (
+        delete from htdag.tasks t
+         where t.task_id = any (array(select w.task_id
+                                        from htdag.tasks w
+                                        join htdag.steps s using (flow_version_id, step_no)
+                                       where w.run_id = any (p_run_ids)
+                                         and (p_step_no is null or w.step_no = p_step_no)
+                                         and (p_handlers or s.run_on = 'success')
+                                       order by w.task_id
+                                         for update of w skip locked))
+        returning t.*
+      ), logged as (
+        -- A task of the caller's own batch may have its try in the log already.
+        insert into htdag.attempts (run_id, step_no, map_index, attempt, outcome, ready_at, claimed_at, finished_at, runner_id, error)
+        select run_id, step_no, coalesce(map_index, 0), attempt, p_outcome, ready_at, claimed_at, v_now, runner_id, p_error
+          from withdrawn where runner_id is not null
+            on conflict do nothing
+      )
+      select count(*)::integer into v_done from withdrawn;
+      exit;
+    exception when lock_not_available then
+      -- SKIP LOCKED met a row that was just changed twice (see lease_tasks): look again.
+      null;
+    end;
+  end loop;
   return v_done;
 end;
 $$;

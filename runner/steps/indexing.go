@@ -26,13 +26,22 @@ func (s *steps) graphUpdate(ctx context.Context, w *work) (any, error) {
 }
 
 // searchIndexRebuild merges what storing has left in the pending lists of the
-// search indexes; after a whole codebase the planner's statistics are renewed too.
+// search indexes; when much of a codebase was new the planner's statistics are
+// renewed too.
 func (s *steps) searchIndexRebuild(ctx context.Context, w *work) (any, error) {
 	q, err := w.queries(ctx)
 	if err != nil {
 		return nil, err
 	}
-	pages, err := q.CleanSearchIndex(ctx, w.wholeCodebase())
+	much := false
+	if w.wholeCodebase() {
+		i, err := q.Ingestion(ctx, w.runID)
+		if err != nil {
+			return nil, fmt.Errorf("read progress of run %d: %w", w.runID, err)
+		}
+		much = i.FilesChanged > 0 && i.FilesChanged >= i.FilesSeen/10
+	}
+	pages, err := q.CleanSearchIndex(ctx, much)
 	if err != nil {
 		return nil, fmt.Errorf("merge pending search index entries: %w", err)
 	}

@@ -37,7 +37,8 @@ type link struct {
 }
 
 // linkCalls says for each call of an extraction where its callee is to be found.
-// It is a pure function of the extraction.
+// It is a pure function of the extraction: whoever changes what it returns raises
+// ingest.ExtractorVersion.
 func linkCalls(ex *ingest.Extraction) []link {
 	l := newLinker(ex)
 	links := make([]link, len(ex.Calls))

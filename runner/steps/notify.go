@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 
 	"github.com/jackc/pgx/v5"
 
@@ -51,10 +52,7 @@ func (w *work) counts(ctx context.Context, q *dbsqlc.Queries) (any, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read progress of run %d: %w", w.runID, err)
 		}
-		return map[string]any{
-			"files_seen": i.FilesSeen, "files_changed": i.FilesChanged, "files_gone": i.FilesGone, "files_done": i.FilesDone,
-			"bytes_changed": i.BytesChanged, "bytes_done": i.BytesDone,
-		}, nil
+		return ingestionCounts(i), nil
 	}
 	totals, err := q.FileTotals(ctx, w.input.Codebase, w.input.Path)
 	if err != nil {
@@ -64,6 +62,13 @@ func (w *work) counts(ctx context.Context, q *dbsqlc.Queries) (any, error) {
 		return map[string]any{}, nil
 	}
 	return totals, nil
+}
+
+func ingestionCounts(i dbsqlc.CodeIngestion) map[string]any {
+	return map[string]any{
+		"files_seen": i.FilesSeen, "files_changed": i.FilesChanged, "files_gone": i.FilesGone, "files_done": i.FilesDone,
+		"bytes_changed": i.BytesChanged, "bytes_done": i.BytesDone,
+	}
 }
 
 func (s *steps) completionNotification(ctx context.Context, w *work) (any, error) {
@@ -109,13 +114,14 @@ func (s *steps) progressUpdate(ctx context.Context, w *work) (any, error) {
 	}
 	details := map[string]any{"step": w.step}
 	if w.wholeCodebase() {
-		counts, err := w.counts(ctx, q)
+		i, err := q.Ingestion(ctx, w.runID)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("read progress of run %d: %w", w.runID, err)
 		}
-		for k, v := range counts.(map[string]any) {
-			details[k] = v
+		if i.FilesChanged == 0 && i.FilesGone == 0 {
+			return skippedUnchanged, nil // most scans: nobody wants to hear of each
 		}
+		maps.Copy(details, ingestionCounts(i))
 	}
 	return w.notify(ctx, q, eventProgress, details)
 }

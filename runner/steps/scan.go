@@ -255,8 +255,8 @@ func (sc *scan) store(ctx context.Context, g *group) error {
 	}
 	defer tx.Rollback(ctx)
 	q := dbsqlc.New(tx)
-	if _, err := q.StoreBlobs(ctx, g.sha256s, g.sizes, g.contents); err != nil {
-		return fmt.Errorf("store %d contents: %w", len(g.sha256s), err)
+	if err := g.storeContents(ctx, q); err != nil {
+		return err
 	}
 	recorded, err := g.facts.record(ctx, q, sc.codebase.CodebaseID)
 	if err != nil {
@@ -273,6 +273,34 @@ func (sc *scan) store(ctx context.Context, g *group) error {
 		if r.Due {
 			sc.fresh = append(sc.fresh, dueFile{r.FileID, sizes[r.Path]})
 		}
+	}
+	return nil
+}
+
+// storeContents sends the contents that are not there yet: after a switch back to
+// a branch that is none of them.
+func (g *group) storeContents(ctx context.Context, q *dbsqlc.Queries) error {
+	if len(g.sha256s) == 0 {
+		return nil
+	}
+	hashes, err := q.MissingBlobs(ctx, g.sha256s)
+	if err != nil {
+		return fmt.Errorf("ask for %d contents: %w", len(g.sha256s), err)
+	}
+	missing := make(map[[32]byte]bool, len(hashes))
+	for _, h := range hashes {
+		missing[[32]byte(h)] = true
+	}
+	var send group
+	for i, h := range g.sha256s {
+		if missing[[32]byte(h)] {
+			send.sha256s = append(send.sha256s, h)
+			send.sizes = append(send.sizes, g.sizes[i])
+			send.contents = append(send.contents, g.contents[i])
+		}
+	}
+	if _, err := q.StoreBlobs(ctx, send.sha256s, send.sizes, send.contents); err != nil {
+		return fmt.Errorf("store %d contents: %w", len(send.sha256s), err)
 	}
 	return nil
 }

@@ -292,3 +292,33 @@ func TestDefaultExport(t *testing.T) {
 		t.Errorf("calls after the default moved (-want +got):\n%s", diff)
 	}
 }
+
+// Upkeep removes what nothing refers to, and nothing else.
+func TestUpkeep(t *testing.T) {
+	t.Parallel()
+	c := newCorpus(t, dbtest.New(t), "m", t.TempDir())
+	c.write(map[string]string{"a.go": "package a\n", "b.go": "package a\n\nfunc B() {}\n"})
+	c.ingestAll()
+	c.remove("b.go")
+	c.write(map[string]string{"a.go": "package a\n\nfunc A() {}\n"})
+	c.ingestAll()
+	age := []string{
+		"update code.blobs set stored_at = stored_at - interval '1 year'",
+		"update pgmq.q_code_events set enqueued_at = enqueued_at - interval '1 year' where msg_id = 1",
+	}
+	for _, statement := range age {
+		dbtest.Exec(t, c.pool, statement)
+	}
+	// The first a.go; b.go keeps its content, its row says what was last seen.
+	for _, removed := range []struct{ what, want string }{
+		{"code.collect_blobs()", "1"}, {"code.collect_vectors()", "2"}, {"code.collect_events()", "1"}, {"code.upkeep()", "0"},
+	} {
+		if diff := cmp.Diff([]string{removed.want}, c.query("select "+removed.what)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", removed.what, diff)
+		}
+	}
+	left := c.query("select count(*) from code.vectors union all select count(*) from code.embeddings union all select count(*) from code.blobs")
+	if diff := cmp.Diff([]string{"1", "1", "2"}, left); diff != "" {
+		t.Errorf("vectors, signatures, contents left (-want +got):\n%s", diff)
+	}
+}

@@ -161,10 +161,11 @@ begin
   return query
   select distinct g.sha256
     from unnest(p_sha256s) as g (sha256)
-   where not exists (select from code.blobs b where b.sha256 = g.sha256);
+   where g.sha256 is not null
+     and not exists (select from code.blobs b where b.sha256 = g.sha256 and b.content is not null);
 end;
 $$;
-comment on function code.missing_blobs(bytea[]) is 'Which of these contents are not stored yet.';
+comment on function code.missing_blobs(bytea[]) is 'Which of these contents are not stored, or known but not kept.';
 
 create or replace function code.store_blobs(p_sha256s bytea[], p_bytes bigint[], p_contents bytea[])
 returns bigint
@@ -1281,6 +1282,47 @@ begin
 end;
 $$;
 comment on function code.collect_vectors() is 'Remove vectors of texts that no chunk holds any more, and their signatures. Returns how many.';
+
+create or replace function code.collect_events(p_age interval default interval '7 days')
+returns bigint
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+  v_queue    constant regclass := to_regclass('pgmq.q_code_events');
+  v_messages bigint[];
+begin
+  if v_queue is null then
+    return 0::bigint;
+  end if;
+  -- The table is there once the first event was sent, so it is named at run time.
+  execute format('select coalesce(array_agg(q.msg_id), ''{}''::bigint[]) from %s q where q.enqueued_at < $1', v_queue)
+     into v_messages
+    using now() - p_age;
+  if v_messages <> '{}' then
+    perform pgmq.delete('code_events', v_messages);
+  end if;
+  return cardinality(v_messages)::bigint;
+end;
+$$;
+comment on function code.collect_events(interval) is
+  'Remove events that nobody has taken from the queue code_events for longer than p_age. Returns how many.';
+
+create or replace function code.upkeep()
+returns bigint
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+begin
+  return code.collect_blobs() + code.collect_vectors() + code.collect_events();
+end;
+$$;
+comment on function code.upkeep() is
+  'Remove what nothing refers to any more: contents, vectors, events that were never read. To be called now and then; returns how many rows went.';
 
 create or replace view code.invariant_violations as
 select 'symbol without a live file' as invariant, s.file_id, s.symbol_id::text as detail

@@ -136,8 +136,22 @@ volatile
 set search_path = ''
 set plan_cache_mode = force_custom_plan
 set jit = off
+set enable_nestloop = off
 as $$
+declare
+  v_files bigint[];
 begin
+  -- The planner cannot know how many rows a step below yields, and guesses few; its
+  -- nested loops then took seconds for one file. So tables are narrowed by arrays,
+  -- which use their indexes, and what is left is joined by hash.
+  if not p_all then
+    v_files := array(
+      select distinct c.file_id
+        from code.calls c
+       where c.codebase_id = p_codebase_id
+         and (c.file_id = any (p_file_ids) or c.name = any (p_names)));
+  end if;
+
   return query
   with called as materialized (
     select c.file_id, c.ordinal, c.name, c.target, i.resolved_name,
@@ -147,28 +161,37 @@ begin
       from code.calls c
       join code.files f on f.file_id = c.file_id
       left join code.imports i on i.file_id = c.file_id and i.ordinal = c.import_ordinal
+       and (p_all or i.file_id = any (v_files))
      where c.codebase_id = p_codebase_id
        and c.reach <> 'file'
        and (p_all or c.file_id = any (p_file_ids) or c.name = any (p_names))
+       and (p_all or f.file_id = any (v_files))
   ),
   names as materialized (
     select distinct c.name from called c where c.reach <> 'none'
+  ),
+  found as materialized (
+    select s.*
+      from (
+        select s.symbol_id, s.file_id, s.name, s.qualified_name, s.key, s.kind, s.parent_key
+          from names n
+          join code.symbols s on s.codebase_id = p_codebase_id and s.name = n.name
+         where p_all or s.name = any (array(select x.name from names x))
+        union all
+        select s.symbol_id, s.file_id, s.export_name, s.export_name, s.key, s.kind, s.parent_key
+          from names n
+          join code.symbols s on s.codebase_id = p_codebase_id and s.export_name = n.name
+         where p_all or s.export_name = any (array(select x.name from names x))
+      ) s
+     where code.is_callable(s.kind, s.parent_key)
   ),
   callable as materialized (
     select s.symbol_id, s.file_id, s.name, s.qualified_name, s.key, s.kind,
            f.family, f.scope, f.module, f.precedence, f.path,
            coalesce(f.scope, 'file ' || f.file_id) as unit
-      from (
-        select s.symbol_id, s.file_id, s.name, s.qualified_name, s.key, s.kind, s.parent_key
-          from names n
-          join code.symbols s on s.codebase_id = p_codebase_id and s.name = n.name
-        union all
-        select s.symbol_id, s.file_id, s.export_name, s.export_name, s.key, s.kind, s.parent_key
-          from names n
-          join code.symbols s on s.codebase_id = p_codebase_id and s.export_name = n.name
-      ) s
+      from found s
       join code.files f on f.file_id = s.file_id
-     where code.is_callable(s.kind, s.parent_key)
+     where p_all or f.file_id = any (array(select x.file_id from found x))
   ),
   -- One definition for each name of a unit; the others are for other platforms.
   defined as materialized (
@@ -189,6 +212,7 @@ begin
       from called c
       join code.imports i on i.file_id = c.file_id
      where c.reach = 'package'
+       and (p_all or i.file_id = any (v_files))
        and (i.alias = '.' or '*' = any (i.names))
        and i.resolved_name is not null
   ),
@@ -198,6 +222,7 @@ begin
       join code.provides p on p.codebase_id = p_codebase_id and p.name = t.resolved_name
       join callable s on s.file_id = p.file_id and s.name = t.name
      where s.precedence < 2
+       and (p_all or p.name = any (array(select x.resolved_name from reached x)))
        and (s.qualified_name = t.target or s.qualified_name = s.module || '.' || t.target)
      order by t.resolved_name, t.target, s.qualified_name = t.target desc, s.precedence, s.path collate "C", s.key collate "C"
   ),
@@ -216,19 +241,27 @@ begin
      where c.reach in ('self', 'type', 'method')
   ),
   -- A package has many files but is one unit.
-  units as materialized (
-    select distinct n.resolved_name, coalesce(f.scope, 'file ' || f.file_id) as unit
+  named_units as materialized (
+    select n.resolved_name, p.file_id
       from (select i.resolved_name
               from code.imports i
              where i.file_id in (select a.file_id from asked a)
+               and (p_all or i.file_id = any (v_files))
                and i.resolved_name is not null
             union
             select c.resolved_name
               from called c
              where c.resolved_name is not null) n
       join code.provides p on p.codebase_id = p_codebase_id and p.name = n.resolved_name
-      join code.files f on f.file_id = p.file_id
+     where p_all
+        or p.name = any (array(select i.resolved_name from code.imports i where i.file_id = any (v_files)))
+  ),
+  units as materialized (
+    select distinct n.resolved_name, coalesce(f.scope, 'file ' || f.file_id) as unit
+      from named_units n
+      join code.files f on f.file_id = n.file_id
      where f.precedence < 2
+       and (p_all or f.file_id = any (array(select x.file_id from named_units x)))
   ),
   sight as materialized (
     select distinct a.file_id, a.unit, true as own
@@ -238,6 +271,7 @@ begin
       from code.imports i
       join units u on u.resolved_name = i.resolved_name
      where i.file_id in (select a.file_id from asked a)
+       and (p_all or i.file_id = any (v_files))
   ),
   -- By file first: many units define a method of a common name, few are in sight.
   candidates as materialized (
@@ -350,6 +384,7 @@ begin
       from answers a
      where c.file_id = a.file_id
        and c.ordinal = a.ordinal
+       and (p_all or c.file_id = any (v_files))
        and (c.callee_id, c.confidence) is distinct from (a.callee_id, a.confidence)
     returning c.file_id
   )
@@ -390,10 +425,12 @@ declare
   v_recalled bigint[];
 begin
   perform code.lock_codebase(p_codebase_id);
+  -- A mark without names stands for everything. It waits for the whole ingestion
+  -- that left it; one file's run has not the time.
   with taken as (
     delete from code.stale_links l
      where l.codebase_id = p_codebase_id
-       and (p_file_ids is null or l.file_id = any (p_file_ids))
+       and (p_file_ids is null or (l.file_id = any (p_file_ids) and l.names is not null))
     returning l.file_id, l.names, l.provided, l.roots
   )
   select coalesce(array_agg(t.file_id), '{}'::bigint[]),

@@ -28,7 +28,8 @@ select c.codebase_id,
        c.callee_id,
        coalesce(callee.qualified_name,
                 case when c.qualifier is null then c.name else c.qualifier || '.' || c.name end) as callee,
-       c.confidence
+       c.confidence,
+       c.ordinal
   from code.calls c
   join code.codebases b on b.codebase_id = c.codebase_id
   join code.files cf on cf.file_id = c.file_id
@@ -188,7 +189,7 @@ begin
     from code.matching_symbols(p_symbol, p_codebase) as m (symbol_id)
     join code.symbols s on s.symbol_id = m.symbol_id
     join code.calls c on c.codebase_id = s.codebase_id and c.name = s.name and c.callee_id = s.symbol_id
-    join code.call_edges e on e.caller_file_id = c.file_id and e.callee_id = c.callee_id and e.call_line = c.line
+    join code.call_edges e on e.caller_file_id = c.file_id and e.ordinal = c.ordinal
    order by e.codebase, e.caller_path, e.call_line;
 end;
 $$;
