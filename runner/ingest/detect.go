@@ -3,6 +3,7 @@ package ingest
 import (
 	"bytes"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/go-enry/go-enry/v2"
@@ -17,9 +18,9 @@ const maxDetect = 64 << 10
 // path and the beginning of its content: "Go", "TypeScript", "TSX", "C++", "Text".
 //
 // The registered languages' file names, extensions, #! lines and editor modelines
-// decide, in this order. Where several languages share an extension, or none is
-// known, linguist's tables and its heuristics over the content do. A text that
-// nothing is known of is "Text". The same arguments always give the same answer.
+// decide, in this order; where several share an extension, what marks them in the
+// content. Linguist's tables and heuristics know the rest. A text of which nothing
+// is known is "Text". The same arguments always give the same answer.
 func Detect(file string, head []byte) string {
 	base := path.Base(file)
 	if name, ok := lang.ByFilename(base); ok {
@@ -37,7 +38,7 @@ func Detect(file string, head []byte) string {
 		return name
 	}
 	if len(candidates) > 1 {
-		return byContent(base, head, candidates)
+		return byMarks(head, candidates)
 	}
 	if named := enry.GetLanguagesByFilename(base, head, nil); len(named) == 1 {
 		return named[0]
@@ -144,21 +145,35 @@ func byModeline(head []byte) string {
 	return ""
 }
 
-// byContent chooses among languages that share an extension, by linguist's
-// heuristics. Where these leave it open the first is taken: linguist's classifier
-// would be slow, and answers differently from call to call when in doubt.
+// byMarks chooses among registered languages that share an extension.
+func byMarks(head []byte, candidates []string) string {
+	best, most := "", 0
+	for _, name := range candidates {
+		l, _ := lang.ByName(name)
+		marks := 0
+		for _, mark := range l.Marks {
+			if bytes.Contains(head, []byte(mark)) {
+				marks++
+			}
+		}
+		if best == "" || marks > most {
+			best, most = name, marks
+		}
+	}
+	return best
+}
+
+// maxHeuristics is how much of a file linguist's heuristics are given: they search
+// it with many expressions.
+const maxHeuristics = 8 << 10
+
+// byContent chooses among languages that only linguist knows, by its heuristics.
+// Where these leave it open the first is taken: linguist's classifier would be
+// slow, and answers differently from call to call when in doubt.
 func byContent(base string, head []byte, candidates []string) string {
-	if named := enry.GetLanguagesByContent(base, head, candidates); len(named) == 1 && among(named[0], candidates) {
+	head = head[:min(len(head), maxHeuristics)]
+	if named := enry.GetLanguagesByContent(base, head, candidates); len(named) == 1 && slices.Contains(candidates, named[0]) {
 		return named[0]
 	}
 	return candidates[0]
-}
-
-func among(name string, list []string) bool {
-	for _, l := range list {
-		if l == name {
-			return true
-		}
-	}
-	return false
 }

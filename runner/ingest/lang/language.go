@@ -46,6 +46,11 @@ type Language struct {
 	Filenames    []string // whole base names, exact: "Makefile"
 	Interpreters []string // of a #! line, without path and version: "python"
 
+	// Marks are texts that only this one holds among the languages that share an
+	// extension with it. Of these the one with most marks in a file has it; where
+	// there are none, the first by file name of its specification.
+	Marks []string
+
 	// Extract is the parser; nil where there is none.
 	Extract ExtractFunc
 

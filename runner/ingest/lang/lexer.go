@@ -30,7 +30,7 @@ func Fallback(ctx context.Context, src Source) (Extraction, error) {
 	if l.Scan != nil {
 		return l.Scan.Extract(ctx, src)
 	}
-	lexer := chromaLexer(src.Language)
+	lexer := chromaLexer(append([]string{src.Language}, l.Aliases...))
 	if lexer == nil || enry.GetLanguageType(src.Language) != enry.Programming {
 		return Lines(src, ""), nil
 	}
@@ -98,12 +98,16 @@ var chromaLexers = sync.OnceValue(func() map[string]chroma.Lexer {
 	return byName
 })
 
-func chromaLexer(language string) chroma.Lexer {
-	name := strings.ToLower(language)
+// chromaLexer finds a lexer by any of a language's names, in the spellings that
+// chroma may have for it.
+func chromaLexer(names []string) chroma.Lexer {
 	byName := chromaLexers()
-	for _, key := range []string{name, strings.ReplaceAll(name, " ", ""), strings.ReplaceAll(name, " ", "-")} {
-		if lexer, ok := byName[key]; ok {
-			return lexer
+	for _, name := range names {
+		name = strings.ToLower(name)
+		for _, key := range []string{name, strings.ReplaceAll(name, " ", ""), strings.ReplaceAll(name, " ", "-")} {
+			if lexer, ok := byName[key]; ok {
+				return lexer
+			}
 		}
 	}
 	return nil

@@ -4,6 +4,7 @@ var _ = register(Language{
 	Name:       "Objective-C",
 	Aliases:    []string{"objc", "objectivec"},
 	Extensions: []string{".m", ".h"},
+	Marks:      []string{"\n@interface ", "\n@protocol ", "\n@end", "\n@class ", "\n#import ", "\n@property", "\n- (", "\n+ (", "NS_ASSUME_NONNULL_BEGIN"},
 	Scan:       objectiveCScan(),
 })
 
