@@ -21,6 +21,9 @@ declare
 
     'grant execute on function htdag.start_flow, htdag.start_flows, htdag.cancel_run, htdag.define_flow, htdag.create_flow, htdag.add_step, htdag.set_limits, htdag.admit, htdag.upkeep to htdag_client',
 
+    'grant execute on function htdag.retire_flow to htdag_client',
+    'grant execute on function htdag.diff_flow, htdag.diff_versions, htdag.flow_graph to htdag_client, htdag_reader',
+
     'grant execute on function htdag.why, htdag.clock to htdag_runner, htdag_client, htdag_reader',
     'grant execute on function code.search, code.search_with_vector, code.substring_search, code.regex_search, code.dependents, code.callers, code.callees to htdag_client, htdag_reader',
     'grant select on all tables in schema report to htdag_runner, htdag_client, htdag_reader'];

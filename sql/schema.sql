@@ -3269,6 +3269,45 @@ $$;
 
 COMMENT ON FUNCTION htdag.check_answers(p_task_ids bigint[], p_tokens bigint[], p_step_nos smallint[], p_outcomes text[]) IS 'Whether some step is answered twice. Raises HT006 for answers that are incomplete or have an unknown outcome, HT003 in a transaction with a snapshot of its own.';
 
+CREATE FUNCTION htdag.check_keys(p_spec jsonb) RETURNS integer
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_step_keys constant text[] := array(select jsonb_object_keys(htdag.normal_step('{"name": "a"}')) k order by k);
+  v_flow_keys constant text[] := array['description', 'flow', 'steps', 'timeout'];
+  v_step      jsonb;
+  v_wrong     text;
+begin
+  select format('flow "%s" has the unknown option "%s"', p_spec ->> 'flow', key) into v_wrong
+    from jsonb_object_keys(p_spec) key
+   where key <> all (v_flow_keys)
+   order by key limit 1;
+  if v_wrong is not null then
+    raise exception using errcode = 'HT004', message = v_wrong,
+      hint = format('The options of a flow are %s.', array_to_string(v_flow_keys, ', '));
+  end if;
+  for v_step in select jsonb_array_elements(p_spec -> 'steps') loop
+    if jsonb_typeof(v_step) <> 'object' then
+      raise exception using errcode = 'HT004',
+        message = format('flow "%s": step %s is not an object', p_spec ->> 'flow', v_step),
+        hint = 'Give each step as an object with its name and options.';
+    end if;
+    select format('flow "%s": step "%s" has the unknown option "%s"', p_spec ->> 'flow', v_step ->> 'name', key) into v_wrong
+      from jsonb_object_keys(v_step) key
+     where key <> all (v_step_keys)
+     order by key limit 1;
+    if v_wrong is not null then
+      raise exception using errcode = 'HT004', message = v_wrong,
+        hint = format('The options of a step are %s.', array_to_string(v_step_keys, ', '));
+    end if;
+  end loop;
+  return cardinality(v_step_keys);
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.check_keys(p_spec jsonb) IS 'Number of options that a step may have; raises HT004 for a key of the definition or of a step that is none.';
+
 CREATE FUNCTION htdag.check_steps(p_flow text, p_steps jsonb) RETURNS integer
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
@@ -3389,10 +3428,13 @@ CREATE TABLE htdag.flows (
     name text NOT NULL,
     description text,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
+    retired_at timestamp with time zone,
     CONSTRAINT flows_name_wellformed CHECK ((name ~ '^[a-z][a-z0-9_.-]{0,62}$'::text))
 );
 
 COMMENT ON TABLE htdag.flows IS 'Named DAG definitions. What a flow does is in its versions.';
+
+COMMENT ON COLUMN htdag.flows.retired_at IS 'Since when it starts no new runs; null while it is in use.';
 
 CREATE TABLE htdag.lanes (
     lane_id integer NOT NULL,
@@ -3739,13 +3781,18 @@ begin
   select v.* into v_version
     from htdag.flows f
     join htdag.flow_versions v using (flow_id)
-   where f.name = p_flow
+   where f.name = p_flow and f.retired_at is null
    order by v.version desc
    limit 1;
   if not found then
+    if exists (select from htdag.flows where name = p_flow and retired_at is not null) then
+      raise exception using errcode = 'HT003',
+        message = format('flow "%s" is retired', p_flow),
+        hint = format('Bring it back first: select htdag.retire_flow(%L, p_retired => false);', p_flow);
+    end if;
     raise exception using errcode = 'HT001',
       message = format('flow "%s" does not exist', p_flow),
-      hint = 'select name from htdag.flows lists the flows there are; define_flow makes one.';
+      hint = 'select flow from report.flows lists the flows there are; define_flow makes one.';
   end if;
   if v_version.published_at is null then
     update htdag.flow_versions set published_at = htdag.clock()
@@ -3756,7 +3803,7 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.current_version(p_flow text) IS 'The newest version of a flow, published by this call if it was a draft. Raises HT001.';
+COMMENT ON FUNCTION htdag.current_version(p_flow text) IS 'The newest version of a flow, published by this call if it was a draft. Raises HT001, and HT003 when the flow is retired.';
 
 CREATE FUNCTION htdag.cycle_path(p_steps jsonb, p_left text[]) RETURNS text
     LANGUAGE plpgsql STABLE
@@ -3857,6 +3904,152 @@ $_$;
 
 COMMENT ON FUNCTION htdag.define_flow(p_spec jsonb) IS 'Define a flow from one document, {"flow", "description", "timeout", "steps": [...]}; returns the version. The same definition again changes nothing. Raises HT004 when it is invalid.';
 
+CREATE TABLE htdag.steps (
+    flow_version_id integer NOT NULL,
+    step_no smallint NOT NULL,
+    name text NOT NULL,
+    group_path text DEFAULT ''::text NOT NULL,
+    kind text NOT NULL,
+    queue text NOT NULL,
+    lane_id integer,
+    needs text[] NOT NULL,
+    bundle_no smallint,
+    bundle_mask bit varying,
+    self bit varying NOT NULL,
+    gate bit varying NOT NULL,
+    dooms bit varying NOT NULL,
+    run_on text NOT NULL,
+    on_failure text NOT NULL,
+    map_source_no smallint,
+    map_key text,
+    is_map boolean DEFAULT false NOT NULL,
+    wants_needs boolean NOT NULL,
+    timeout interval NOT NULL,
+    max_retries smallint NOT NULL,
+    initial_delay interval NOT NULL,
+    backoff double precision NOT NULL,
+    max_delay interval NOT NULL,
+    CONSTRAINT steps_backoff_at_least_one CHECK ((backoff >= (1)::double precision)),
+    CONSTRAINT steps_bundle_has_mask CHECK (((bundle_no IS NULL) = (bundle_mask IS NULL))),
+    CONSTRAINT steps_delays_ordered CHECK (((initial_delay >= '00:00:00'::interval) AND (max_delay >= initial_delay))),
+    CONSTRAINT steps_handlers_not_bundled CHECK (((run_on = 'success'::text) OR (bundle_no IS NULL))),
+    CONSTRAINT steps_lane_unless_templated CHECK (((lane_id IS NULL) = (queue ~~ '%{%}%'::text))),
+    CONSTRAINT steps_map_not_bundled CHECK (((NOT is_map) OR (bundle_no IS NULL))),
+    CONSTRAINT steps_map_source_iff_map CHECK ((is_map OR ((map_source_no IS NULL) AND (map_key IS NULL)))),
+    CONSTRAINT steps_max_retries_range CHECK (((max_retries >= 0) AND (max_retries <= 1000))),
+    CONSTRAINT steps_name_wellformed CHECK ((name ~ '^[a-z][a-z0-9_]{0,62}$'::text)),
+    CONSTRAINT steps_on_failure_known CHECK ((on_failure = ANY (ARRAY['fail'::text, 'skip'::text, 'continue'::text]))),
+    CONSTRAINT steps_run_on_known CHECK ((run_on = ANY (ARRAY['success'::text, 'failure'::text, 'always'::text]))),
+    CONSTRAINT steps_timeout_positive CHECK ((timeout > '00:00:00'::interval))
+);
+
+COMMENT ON TABLE htdag.steps IS 'Nodes of a flow version, numbered topologically from 0; members of a bundle have consecutive numbers. Masks have one bit per step.';
+
+COMMENT ON COLUMN htdag.steps.queue IS 'Pool of runners that may claim the step. {key} stands for a value of the run''s input.';
+
+COMMENT ON COLUMN htdag.steps.lane_id IS 'Lane of (queue, kind); null where the queue depends on the input.';
+
+COMMENT ON COLUMN htdag.steps.bundle_no IS 'Number of the first step of its bundle; null outside bundles.';
+
+COMMENT ON COLUMN htdag.steps.self IS 'Mask with the step''s own bit.';
+
+COMMENT ON COLUMN htdag.steps.gate IS 'Steps that must have ended before this one may start: its needs or, in a bundle, what any member needs from outside.';
+
+COMMENT ON COLUMN htdag.steps.dooms IS 'Steps that cannot run once this one is skipped or fails without being let through.';
+
+COMMENT ON COLUMN htdag.steps.map_source_no IS 'Step whose output holds the array that a map step runs over; null for the run''s input.';
+
+CREATE VIEW htdag.flow_changes AS
+ SELECT s.name AS step,
+    'option changed'::text AS change,
+    s.map_key AS option,
+    s.map_key AS was,
+    s.map_key AS becomes
+   FROM (htdag.flows f
+     LEFT JOIN htdag.steps s ON (false));
+
+COMMENT ON VIEW htdag.flow_changes IS 'One change between two definitions of a flow: flow added, flow option changed, step added, step removed, need added, need removed or option changed. Step is null for changes of the flow as a whole.';
+
+CREATE FUNCTION htdag.diff_flow(p_spec jsonb) RETURNS SETOF htdag.flow_changes
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_new constant jsonb := htdag.normal_spec(p_spec);
+  v_old jsonb;
+begin
+  if exists (select from htdag.flows where name = v_new ->> 'flow') then
+    v_old := htdag.version_spec(v_new ->> 'flow', null);
+  end if;
+  return query select * from htdag.diff_specs(v_old, v_new);
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.diff_flow(p_spec jsonb) IS 'What define_flow would change with this definition: one row per change, none when the newest version means the same. Stores nothing. Raises HT004 when the definition is invalid.';
+
+CREATE FUNCTION htdag.diff_specs(p_from jsonb, p_to jsonb) RETURNS SETOF htdag.flow_changes
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return query
+  with old as (
+    select s, s ->> 'name' as name, i from jsonb_array_elements(p_from -> 'steps') with ordinality t(s, i)
+  ), new as (
+    select s, s ->> 'name' as name, i from jsonb_array_elements(p_to -> 'steps') with ordinality t(s, i)
+  ), kept as (
+    select o.s as was, n.s as becomes, n.name, n.i from old o join new n on n.name = o.name
+  ), changes as (
+    select -1::bigint as place, 0 as rank, null::text as step, 'flow added' as change, null::text as option, null::text as was, p_to ->> 'flow' as becomes
+     where p_from is null
+    union all
+    select 0, 0, null, 'flow option changed', key, o.value, n.value
+      from jsonb_each_text(htdag.spec_options(p_from)) o
+      full join jsonb_each_text(htdag.spec_options(p_to)) n using (key)
+     where o.value is distinct from n.value
+    union all
+    -- A step that comes or goes is told by what is not default about it.
+    select n.i, 1, n.name, 'step added', null, null, htdag.telling_options(n.s)
+      from new n where n.name not in (select name from old)
+    union all
+    select b.i, 2, b.name, 'need added', 'needs', null, need
+      from kept b, jsonb_array_elements_text(b.becomes -> 'needs') need
+     where not b.was -> 'needs' ? need
+    union all
+    select b.i, 3, b.name, 'need removed', 'needs', need, null
+      from kept b, jsonb_array_elements_text(b.was -> 'needs') need
+     where not b.becomes -> 'needs' ? need
+    union all
+    select b.i, 4, b.name, 'option changed', c.key, c.was, c.becomes
+      from kept b
+     cross join lateral (select key, o.value as was, n.value as becomes
+                           from jsonb_each_text(htdag.spec_options(b.was)) o
+                           full join jsonb_each_text(htdag.spec_options(b.becomes)) n using (key)
+                          where o.value is distinct from n.value) c
+    union all
+    select 100000 + o.i, 5, o.name, 'step removed', null, htdag.telling_options(o.s), null
+      from old o where o.name not in (select name from new)
+  )
+  select c.step, c.change, c.option, c.was, c.becomes
+    from (select distinct * from changes) c
+   order by c.place, c.rank, c.option, c.was, c.becomes;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.diff_specs(p_from jsonb, p_to jsonb) IS 'What differs between two definitions in normal form, flow first, then steps in their order, steps that are gone last.';
+
+CREATE FUNCTION htdag.diff_versions(p_flow text, p_from integer, p_to integer DEFAULT NULL::integer) RETURNS SETOF htdag.flow_changes
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+  return query
+  select * from htdag.diff_specs(htdag.version_spec(p_flow, p_from), htdag.version_spec(p_flow, p_to));
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.diff_versions(p_flow text, p_from integer, p_to integer) IS 'What changed from one version of a flow to another, by default the newest: one row per change, none when they mean the same. Raises HT001.';
+
 CREATE FUNCTION htdag.done_changes(p_done htdag.tasks[]) RETURNS htdag.run_change[]
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -3929,6 +4122,48 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.fill_slots() IS 'admit, where anything is queued at all. Returns how many runs started.';
+
+CREATE VIEW htdag.flow_edges AS
+ SELECT s.step_no,
+    s.name AS step,
+    s.map_key AS need,
+    s.kind,
+    s.queue,
+    s.group_path,
+    s.map_key AS bundle,
+    s.map_key AS map,
+    s.run_on,
+    s.on_failure,
+    v.version,
+    (v.published_at IS NULL) AS draft
+   FROM (htdag.steps s
+     JOIN htdag.flow_versions v USING (flow_version_id));
+
+COMMENT ON VIEW htdag.flow_edges IS 'One line of a drawing: a step and one of its needs; a step that needs nothing has one row with need null.';
+
+CREATE FUNCTION htdag.flow_graph(p_flow text, p_version integer DEFAULT NULL::integer) RETURNS SETOF htdag.flow_edges
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+  perform htdag.version_spec(p_flow, p_version);
+  return query
+  select s.step_no, s.name, need, s.kind, s.queue, s.group_path,
+         (select b.name from htdag.steps b where b.flow_version_id = s.flow_version_id and b.step_no = s.bundle_no),
+         case when s.is_map then concat_ws('.', coalesce((select m.name from htdag.steps m where m.flow_version_id = s.flow_version_id and m.step_no = s.map_source_no), 'input'), s.map_key) end,
+         s.run_on, s.on_failure, v.version, v.published_at is null
+    from htdag.flows f
+    join lateral (select * from htdag.flow_versions v
+                   where v.flow_id = f.flow_id and (p_version is null or v.version = p_version)
+                   order by v.version desc limit 1) v on true
+    join htdag.steps s using (flow_version_id)
+    left join lateral unnest(s.needs) need on true
+   where f.name = p_flow
+   order by s.step_no, need;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.flow_graph(p_flow text, p_version integer) IS 'The DAG of a version of a flow, by default the newest, as rows to draw: one per step and need, in topological order. Raises HT001.';
 
 CREATE FUNCTION htdag.guard_published_steps() RETURNS trigger
     LANGUAGE plpgsql
@@ -4278,6 +4513,51 @@ $$;
 
 COMMENT ON FUNCTION htdag.needs_output(p_run_id bigint, p_flow_version_id integer, p_step_no integer) IS 'Outputs of the steps that a step needs, as {"step": output}.';
 
+CREATE FUNCTION htdag.normal_spec(p_spec jsonb) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $_$
+declare
+  v_flow    constant text := p_spec ->> 'flow';
+  v_steps   jsonb := '[]'::jsonb;
+  v_step    jsonb;
+  v_timeout interval;
+begin
+  if v_flow is null or v_flow !~ '^[a-z][a-z0-9_.-]{0,62}$' then
+    raise exception using errcode = 'HT004',
+      message = format('flow name %s is not lower case letters, digits, dots, hyphens and underscores, 1 to 63 of them', coalesce('"' || v_flow || '"', 'null')),
+      hint = 'Give the definition a "flow" key with such a name.';
+  elsif jsonb_typeof(coalesce(p_spec -> 'steps', '[]')) <> 'array' then
+    raise exception using errcode = 'HT004',
+      message = format('flow "%s": steps is not an array', v_flow), hint = 'Give "steps" as an array of objects.';
+  end if;
+  perform htdag.check_keys(p_spec);
+  begin
+    v_timeout := (p_spec ->> 'timeout')::interval;
+    for v_step in select jsonb_array_elements(p_spec -> 'steps') loop
+      v_steps := v_steps || htdag.normal_step(v_step);
+    end loop;
+  exception when data_exception then
+    raise exception using errcode = 'HT004',
+      message = format('flow "%s"%s: %s', v_flow, ', step "' || (v_step ->> 'name') || '"', sqlerrm),
+      hint = 'Correct the definition; nothing was stored.';
+  end;
+  if jsonb_array_length(v_steps) > 1000 then
+    raise exception using errcode = 'HT005',
+      message = format('flow "%s" has %s steps; 1000 is the most', v_flow, jsonb_array_length(v_steps)),
+      hint = 'Use a map step for work that repeats.';
+  elsif not v_timeout between interval '1 ms' and interval '1 year' then
+    raise exception using errcode = 'HT004',
+      message = format('timeout of flow "%s" is %s, not between 1 ms and 1 year', v_flow, v_timeout),
+      hint = 'Leave the timeout out where runs may last as long as they do.';
+  end if;
+  perform htdag.check_steps(v_flow, v_steps), htdag.ordered_steps(v_flow, v_steps);
+  return jsonb_build_object('flow', v_flow, 'description', p_spec ->> 'description', 'timeout', v_timeout::text, 'steps', v_steps);
+end;
+$_$;
+
+COMMENT ON FUNCTION htdag.normal_spec(p_spec jsonb) IS 'A flow definition with every default written out; raises HT004 when it is invalid.';
+
 CREATE FUNCTION htdag.normal_step(p_step jsonb) RETURNS jsonb
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     SET search_path TO ''
@@ -4603,60 +4883,27 @@ $$;
 
 COMMENT ON FUNCTION htdag.rest(p_runner integer) IS 'Mark a runner idle, so that new work wakes it. Returns how long until something that waits for a time may move; null when nothing does. Claim once more after this call, before sleeping.';
 
-CREATE TABLE htdag.steps (
-    flow_version_id integer NOT NULL,
-    step_no smallint NOT NULL,
-    name text NOT NULL,
-    group_path text DEFAULT ''::text NOT NULL,
-    kind text NOT NULL,
-    queue text NOT NULL,
-    lane_id integer,
-    needs text[] NOT NULL,
-    bundle_no smallint,
-    bundle_mask bit varying,
-    self bit varying NOT NULL,
-    gate bit varying NOT NULL,
-    dooms bit varying NOT NULL,
-    run_on text NOT NULL,
-    on_failure text NOT NULL,
-    map_source_no smallint,
-    map_key text,
-    is_map boolean DEFAULT false NOT NULL,
-    wants_needs boolean NOT NULL,
-    timeout interval NOT NULL,
-    max_retries smallint NOT NULL,
-    initial_delay interval NOT NULL,
-    backoff double precision NOT NULL,
-    max_delay interval NOT NULL,
-    CONSTRAINT steps_backoff_at_least_one CHECK ((backoff >= (1)::double precision)),
-    CONSTRAINT steps_bundle_has_mask CHECK (((bundle_no IS NULL) = (bundle_mask IS NULL))),
-    CONSTRAINT steps_delays_ordered CHECK (((initial_delay >= '00:00:00'::interval) AND (max_delay >= initial_delay))),
-    CONSTRAINT steps_handlers_not_bundled CHECK (((run_on = 'success'::text) OR (bundle_no IS NULL))),
-    CONSTRAINT steps_lane_unless_templated CHECK (((lane_id IS NULL) = (queue ~~ '%{%}%'::text))),
-    CONSTRAINT steps_map_not_bundled CHECK (((NOT is_map) OR (bundle_no IS NULL))),
-    CONSTRAINT steps_map_source_iff_map CHECK ((is_map OR ((map_source_no IS NULL) AND (map_key IS NULL)))),
-    CONSTRAINT steps_max_retries_range CHECK (((max_retries >= 0) AND (max_retries <= 1000))),
-    CONSTRAINT steps_name_wellformed CHECK ((name ~ '^[a-z][a-z0-9_]{0,62}$'::text)),
-    CONSTRAINT steps_on_failure_known CHECK ((on_failure = ANY (ARRAY['fail'::text, 'skip'::text, 'continue'::text]))),
-    CONSTRAINT steps_run_on_known CHECK ((run_on = ANY (ARRAY['success'::text, 'failure'::text, 'always'::text]))),
-    CONSTRAINT steps_timeout_positive CHECK ((timeout > '00:00:00'::interval))
-);
+CREATE FUNCTION htdag.retire_flow(p_flow text, p_retired boolean DEFAULT true) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_was timestamptz;
+begin
+  select retired_at into v_was from htdag.flows where name = p_flow for no key update;
+  if not found then
+    raise exception using errcode = 'HT001',
+      message = format('flow "%s" does not exist', p_flow),
+      hint = 'select flow from report.flows lists the flows there are.';
+  elsif (v_was is not null) = coalesce(p_retired, true) then
+    return false;
+  end if;
+  update htdag.flows set retired_at = case when v_was is null then htdag.clock() end where name = p_flow;
+  return true;
+end;
+$$;
 
-COMMENT ON TABLE htdag.steps IS 'Nodes of a flow version, numbered topologically from 0; members of a bundle have consecutive numbers. Masks have one bit per step.';
-
-COMMENT ON COLUMN htdag.steps.queue IS 'Pool of runners that may claim the step. {key} stands for a value of the run''s input.';
-
-COMMENT ON COLUMN htdag.steps.lane_id IS 'Lane of (queue, kind); null where the queue depends on the input.';
-
-COMMENT ON COLUMN htdag.steps.bundle_no IS 'Number of the first step of its bundle; null outside bundles.';
-
-COMMENT ON COLUMN htdag.steps.self IS 'Mask with the step''s own bit.';
-
-COMMENT ON COLUMN htdag.steps.gate IS 'Steps that must have ended before this one may start: its needs or, in a bundle, what any member needs from outside.';
-
-COMMENT ON COLUMN htdag.steps.dooms IS 'Steps that cannot run once this one is skipped or fails without being let through.';
-
-COMMENT ON COLUMN htdag.steps.map_source_no IS 'Step whose output holds the array that a map step runs over; null for the run''s input.';
+COMMENT ON FUNCTION htdag.retire_flow(p_flow text, p_retired boolean) IS 'Take a flow out of use, or with p_retired => false into use again: a retired flow starts no new runs, those it has go on. False if that was so already. Raises HT001.';
 
 CREATE FUNCTION htdag.retry_delay(p_step htdag.steps, p_tries integer) RETURNS interval
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -4944,6 +5191,13 @@ $$;
 
 COMMENT ON FUNCTION htdag.settle(p_changes htdag.run_change[], p_runner integer, p_lanes integer[], p_want integer, OUT handed bigint[], OUT waiting integer[], OUT ended boolean) IS 'Apply what ended to locked runs and schedule what became due. Up to p_want new tasks in p_lanes are handed to p_runner at once; waiting names the lanes of the others; ended says whether a run ended.';
 
+CREATE FUNCTION htdag.spec_options(p_spec jsonb) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN (SELECT COALESCE(jsonb_object_agg(jsonb_each.key, (jsonb_each.value #>> '{}'::text[])), '{}'::jsonb) AS "coalesce" FROM jsonb_each(spec_options.p_spec) jsonb_each(key, value) WHERE ((jsonb_each.value <> 'null'::jsonb) AND (jsonb_each.key <> ALL (ARRAY['flow'::text, 'steps'::text, 'name'::text, 'needs'::text]))));
+
+COMMENT ON FUNCTION htdag.spec_options(p_spec jsonb) IS 'The options of a normal step or flow as an object of texts, without what identifies and connects it.';
+
 CREATE FUNCTION htdag.start_flow(p_flow text, p_input jsonb DEFAULT '{}'::jsonb, p_priority integer DEFAULT 0) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
@@ -5075,6 +5329,13 @@ $$;
 
 COMMENT ON FUNCTION htdag.stopped_changes(p_kept htdag.tasks[], p_task_ids bigint[], p_tokens bigint[], p_step_nos smallint[], p_outcomes text[]) IS 'What answers that do not complete their tasks change in the runs. Raises HT006 where they do not fit the task.';
 
+CREATE FUNCTION htdag.telling_options(p_step jsonb) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN (SELECT (COALESCE(jsonb_object_agg(s.key, s.value), '{}'::jsonb))::text AS "coalesce" FROM (jsonb_each(telling_options.p_step) s(key, value) LEFT JOIN jsonb_each(htdag.normal_step(jsonb_build_object('name', (telling_options.p_step ->> 'name'::text)))) d(key, value) USING (key)) WHERE ((s.key <> 'name'::text) AND (s.value <> 'null'::jsonb) AND (s.value IS DISTINCT FROM d.value)));
+
+COMMENT ON FUNCTION htdag.telling_options(p_step jsonb) IS 'What of a normal step is not default, as jsonb text.';
+
 CREATE FUNCTION htdag.templated_lane(p_queue text, p_kind text, p_run_id bigint) RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -5158,6 +5419,32 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.upkeep() IS 'Everything that is due by time: reap, expire, promote, admit, clean up. Runners call it with their heartbeats; calling it by hand does no harm. Returns how many tasks and runs moved.';
+
+CREATE FUNCTION htdag.version_spec(p_flow text, p_version integer) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_spec jsonb;
+begin
+  select v.spec into v_spec
+    from htdag.flows f
+    join htdag.flow_versions v using (flow_id)
+   where f.name = p_flow and (p_version is null or v.version = p_version)
+   order by v.version desc
+   limit 1;
+  if not found then
+    raise exception using errcode = 'HT001',
+      message = format('flow "%s" %s', p_flow, case
+        when exists (select from htdag.flows where name = p_flow) then format('has no version %s', p_version)
+        else 'does not exist' end),
+      hint = 'select flow, version from report.flows lists the flows there are with their newest versions.';
+  end if;
+  return htdag.normal_spec(v_spec);
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.version_spec(p_flow text, p_version integer) IS 'The definition of a version of a flow in normal form, of the newest when p_version is null. Raises HT001.';
 
 CREATE FUNCTION htdag.wake(p_queues text[]) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
@@ -5966,6 +6253,47 @@ COMMENT ON COLUMN report.files.status IS 'ingested (whole), partial (with a reas
 COMMENT ON COLUMN report.files.reason IS 'Why the file is partial or skipped.';
 
 COMMENT ON COLUMN report.files.ingested_at IS 'When what is stored of it was last made.';
+
+CREATE VIEW report.flows AS
+ SELECT f.name AS flow,
+    f.description,
+    v.version,
+    (v.published_at IS NULL) AS draft,
+    (v.step_count)::integer AS steps_total,
+    f.retired_at,
+    ( SELECT count(*) AS count
+           FROM htdag.run_queue q
+          WHERE (q.flow_id = f.flow_id)) AS queued,
+    ( SELECT count(*) AS count
+           FROM htdag.runs r
+          WHERE ((r.flow_id = f.flow_id) AND (r.state = 'running'::text))) AS running
+   FROM (htdag.flows f
+     JOIN LATERAL ( SELECT v_1.flow_version_id,
+            v_1.flow_id,
+            v_1.version,
+            v_1.spec,
+            v_1.step_count,
+            v_1.run_timeout,
+            v_1.regular,
+            v_1.fatal,
+            v_1.created_at,
+            v_1.published_at
+           FROM htdag.flow_versions v_1
+          WHERE (v_1.flow_id = f.flow_id)
+          ORDER BY v_1.version DESC
+         LIMIT 1) v ON (true));
+
+COMMENT ON VIEW report.flows IS 'Flows with their newest versions and the runs they have under way.';
+
+COMMENT ON COLUMN report.flows.description IS 'What it is for, as its definition says.';
+
+COMMENT ON COLUMN report.flows.draft IS 'Whether the version has not been run and may still change in place.';
+
+COMMENT ON COLUMN report.flows.retired_at IS 'Since when it starts no new runs; null while it is in use.';
+
+COMMENT ON COLUMN report.flows.queued IS 'Runs that wait to be admitted.';
+
+COMMENT ON COLUMN report.flows.running IS 'Runs under way.';
 
 CREATE VIEW report.history AS
  SELECT c.name AS codebase,

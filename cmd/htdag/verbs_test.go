@@ -1,9 +1,11 @@
 package main_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -11,14 +13,30 @@ import (
 	"github.com/htdag/htdag/db/dbtest"
 )
 
+// latestMigration is the number of the last migration.
+func latestMigration(t *testing.T) int {
+	t.Helper()
+	files, err := filepath.Glob("../../sql/migrations/*.up.sql")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no migrations: %v", err)
+	}
+	latest, err := strconv.Atoi(strings.SplitN(filepath.Base(files[len(files)-1]), "_", 2)[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return latest
+}
+
 func TestMigrate(t *testing.T) {
 	t.Parallel()
 	pool := dbtest.Empty(t)
-	const (
-		none    = "migration  0 of 2\nfunctions  not as in this binary; htdag migrate up installs them\n"
-		half    = "migration  1 of 2\nfunctions  not as in this binary; htdag migrate up installs them\n"
-		current = "migration  2 of 2\nfunctions  as in this binary\n"
-	)
+	latest := latestMigration(t)
+	old := func(n int) string {
+		return fmt.Sprintf("migration  %d of %d\nfunctions  not as in this binary; htdag migrate up installs them\n", n, latest)
+	}
+	none, half := old(0), old(1)
+	current := fmt.Sprintf("migration  %d of %d\nfunctions  as in this binary\n", latest, latest)
+	downToHalf := strconv.Itoa(latest - 1)
 	schemas := func() string {
 		return strings.Join(dbtest.Column[string](t, pool, "select nspname::text from pg_namespace where nspname in ('htdag', 'code', 'report') order by 1"), " ")
 	}
@@ -34,7 +52,7 @@ func TestMigrate(t *testing.T) {
 		{args: []string{"migrate", "up"}, stdout: current, schemas: "code htdag report"},
 		{args: []string{"migrate", "down"}, code: 2, stderr: "say --yes", schemas: "code htdag report"},
 		{args: []string{"migrate", "down", "--yes", "--steps", "-1"}, code: 2, stderr: "--steps is -1", schemas: "code htdag report"},
-		{args: []string{"migrate", "down", "--yes", "--steps", "1"}, stdout: half, schemas: "htdag report"},
+		{args: []string{"migrate", "down", "--yes", "--steps", downToHalf}, stdout: half, schemas: "htdag report"},
 		{args: []string{"migrate", "status"}, stdout: half, schemas: "htdag report"},
 		{args: []string{"migrate", "up"}, stdout: current, schemas: "code htdag report"},
 		{args: []string{"migrate", "down", "--yes", "--steps", "99"}, stdout: none},
@@ -71,7 +89,7 @@ func TestNewerDatabase(t *testing.T) {
 	for _, args := range [][]string{{"up", "--once", root}, {"run"}, {"migrate", "up"}, {"migrate", "down", "--yes"}, {"migrate", "down", "--yes", "--steps", "1"}} {
 		oneError(t, run(t, at(pool, args...)), 1, "newer htdag", "migration 99", "use the newer binary")
 	}
-	if r := run(t, at(pool, "migrate", "status")); r.code != 0 || !strings.HasPrefix(r.stdout, "migration  99 of 2\n") {
+	if r := run(t, at(pool, "migrate", "status")); r.code != 0 || !strings.HasPrefix(r.stdout, fmt.Sprintf("migration  99 of %d\n", latestMigration(t))) {
 		t.Errorf("exit status %d, said %q", r.code, r.stdout)
 	}
 	if after := routines(); after != before {

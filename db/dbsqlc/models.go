@@ -78,6 +78,31 @@ type HtdagClaim struct {
 	Queue         string
 }
 
+// One change between two definitions of a flow: flow added, flow option changed, step added, step removed, need added, need removed or option changed. Step is null for changes of the flow as a whole.
+type HtdagFlowChange struct {
+	Step    *string
+	Change  string
+	Option  *string
+	Was     *string
+	Becomes *string
+}
+
+// One line of a drawing: a step and one of its needs; a step that needs nothing has one row with need null.
+type HtdagFlowEdge struct {
+	StepNo    int16
+	Step      string
+	Need      *string
+	Kind      string
+	Queue     string
+	GroupPath string
+	Bundle    *string
+	Map       *string
+	RunOn     string
+	OnFailure string
+	Version   int32
+	Draft     bool
+}
+
 // Tasks in a runner's hands that are no longer its own: cancelled, timed out or given to another.
 type HtdagStaleTask struct {
 	TaskID int64
@@ -92,4 +117,21 @@ type HtdagStepDefinition struct {
 	Kind          string
 	IsMap         bool
 	Timeout       time.Duration
+}
+
+// Flows with their newest versions and the runs they have under way.
+type ReportFlow struct {
+	Flow string
+	// What it is for, as its definition says.
+	Description *string
+	Version     int32
+	// Whether the version has not been run and may still change in place.
+	Draft      bool
+	StepsTotal int32
+	// Since when it starts no new runs; null while it is in use.
+	RetiredAt *time.Time
+	// Runs that wait to be admitted.
+	Queued int64
+	// Runs under way.
+	Running int64
 }

@@ -18,13 +18,18 @@ begin
   select v.* into v_version
     from htdag.flows f
     join htdag.flow_versions v using (flow_id)
-   where f.name = p_flow
+   where f.name = p_flow and f.retired_at is null
    order by v.version desc
    limit 1;
   if not found then
+    if exists (select from htdag.flows where name = p_flow and retired_at is not null) then
+      raise exception using errcode = 'HT003',
+        message = format('flow "%s" is retired', p_flow),
+        hint = format('Bring it back first: select htdag.retire_flow(%L, p_retired => false);', p_flow);
+    end if;
     raise exception using errcode = 'HT001',
       message = format('flow "%s" does not exist', p_flow),
-      hint = 'select name from htdag.flows lists the flows there are; define_flow makes one.';
+      hint = 'select flow from report.flows lists the flows there are; define_flow makes one.';
   end if;
   if v_version.published_at is null then
     update htdag.flow_versions set published_at = htdag.clock()
@@ -35,7 +40,7 @@ begin
 end;
 $$;
 
-comment on function htdag.current_version(text) is 'The newest version of a flow, published by this call if it was a draft. Raises HT001.';
+comment on function htdag.current_version(text) is 'The newest version of a flow, published by this call if it was a draft. Raises HT001, and HT003 when the flow is retired.';
 
 create or replace function htdag.start_flows(p_flow text, p_inputs jsonb[], p_priority integer default 0)
 returns setof bigint

@@ -1,0 +1,38 @@
+-- Verbs of the command line: one call each.
+
+-- name: DiffFlow :many
+select * from htdag.diff_flow(p_spec => @spec);
+
+-- name: DiffVersions :many
+select * from htdag.diff_versions(p_flow => @flow, p_from => @from_version, p_to => sqlc.narg(to_version));
+
+-- name: FlowGraph :many
+select * from htdag.flow_graph(p_flow => @flow, p_version => sqlc.narg(version));
+
+-- name: RetireFlow :one
+select htdag.retire_flow(p_flow => @flow, p_retired => @retired)::boolean as changed;
+
+-- name: Flows :many
+select * from report.flows order by flow;
+
+-- name: StartFlow :one
+select htdag.start_flow(p_flow => @flow, p_input => @input, p_priority => @priority)::bigint as run_id;
+
+-- name: CancelRun :one
+select htdag.cancel_run(p_run_id => @run_id, p_reason => @reason)::boolean as cancelled;
+
+-- name: Why :many
+select line::text from htdag.why(p_run_id => @run_id) line;
+
+-- name: RunReport :one
+select run_id, flow, version, state, started_at, finished_at, steps_total, steps_done, coalesce(error, '')::text as error
+  from report.runs
+ where run_id = @run_id;
+
+-- name: RunReports :many
+select run_id, flow, version, state, started_at, finished_at, steps_total, steps_done, coalesce(error, '')::text as error
+  from report.runs
+ where (sqlc.narg(flow)::text is null or flow = sqlc.narg(flow))
+   and (sqlc.narg(state)::text is null or state = sqlc.narg(state))
+ order by run_id desc
+ limit @at_most;

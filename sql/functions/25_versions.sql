@@ -1,0 +1,329 @@
+-- Versions: what differs between two definitions, what a flow looks like, and the
+-- end of its use.
+--
+-- A difference is about meaning: specs are brought to their normal form first, steps
+-- are matched by name and needs compared as sets, so that neither the order of steps
+-- or keys nor a default written out counts.
+
+create or replace view htdag.flow_changes as
+select s.name                 as step,
+       'option changed'::text as change,
+       s.map_key              as option,
+       s.map_key              as was,
+       s.map_key              as becomes
+  from htdag.flows f
+  left join htdag.steps s on false;
+
+comment on view htdag.flow_changes is
+  'One change between two definitions of a flow: flow added, flow option changed, step added, step removed, need added, need removed or option changed. Step is null for changes of the flow as a whole.';
+
+create or replace view htdag.flow_edges as
+select s.step_no,
+       s.name        as step,
+       s.map_key     as need,
+       s.kind,
+       s.queue,
+       s.group_path,
+       s.map_key     as bundle,
+       s.map_key     as map,
+       s.run_on,
+       s.on_failure,
+       v.version,
+       (v.published_at is null)::boolean as draft
+  from htdag.steps s
+  join htdag.flow_versions v using (flow_version_id);
+
+comment on view htdag.flow_edges is
+  'One line of a drawing: a step and one of its needs; a step that needs nothing has one row with need null.';
+
+-- The normal form that define_flow stores, checked as define_flow checks it.
+create or replace function htdag.normal_spec(p_spec jsonb)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_flow    constant text := p_spec ->> 'flow';
+  v_steps   jsonb := '[]'::jsonb;
+  v_step    jsonb;
+  v_timeout interval;
+begin
+  if v_flow is null or v_flow !~ '^[a-z][a-z0-9_.-]{0,62}$' then
+    raise exception using errcode = 'HT004',
+      message = format('flow name %s is not lower case letters, digits, dots, hyphens and underscores, 1 to 63 of them', coalesce('"' || v_flow || '"', 'null')),
+      hint = 'Give the definition a "flow" key with such a name.';
+  elsif jsonb_typeof(coalesce(p_spec -> 'steps', '[]')) <> 'array' then
+    raise exception using errcode = 'HT004',
+      message = format('flow "%s": steps is not an array', v_flow), hint = 'Give "steps" as an array of objects.';
+  end if;
+  perform htdag.check_keys(p_spec);
+  begin
+    v_timeout := (p_spec ->> 'timeout')::interval;
+    for v_step in select jsonb_array_elements(p_spec -> 'steps') loop
+      v_steps := v_steps || htdag.normal_step(v_step);
+    end loop;
+  exception when data_exception then
+    raise exception using errcode = 'HT004',
+      message = format('flow "%s"%s: %s', v_flow, ', step "' || (v_step ->> 'name') || '"', sqlerrm),
+      hint = 'Correct the definition; nothing was stored.';
+  end;
+  if jsonb_array_length(v_steps) > 1000 then
+    raise exception using errcode = 'HT005',
+      message = format('flow "%s" has %s steps; 1000 is the most', v_flow, jsonb_array_length(v_steps)),
+      hint = 'Use a map step for work that repeats.';
+  elsif not v_timeout between interval '1 ms' and interval '1 year' then
+    raise exception using errcode = 'HT004',
+      message = format('timeout of flow "%s" is %s, not between 1 ms and 1 year', v_flow, v_timeout),
+      hint = 'Leave the timeout out where runs may last as long as they do.';
+  end if;
+  perform htdag.check_steps(v_flow, v_steps), htdag.ordered_steps(v_flow, v_steps);
+  return jsonb_build_object('flow', v_flow, 'description', p_spec ->> 'description', 'timeout', v_timeout::text, 'steps', v_steps);
+end;
+$$;
+
+comment on function htdag.normal_spec(jsonb) is 'A flow definition with every default written out; raises HT004 when it is invalid.';
+
+-- A key that means nothing is a mistake, most often of spelling. The options that
+-- there are can be read off the normal form, which has them all.
+create or replace function htdag.check_keys(p_spec jsonb)
+returns integer
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_step_keys constant text[] := array(select jsonb_object_keys(htdag.normal_step('{"name": "a"}')) k order by k);
+  v_flow_keys constant text[] := array['description', 'flow', 'steps', 'timeout'];
+  v_step      jsonb;
+  v_wrong     text;
+begin
+  select format('flow "%s" has the unknown option "%s"', p_spec ->> 'flow', key) into v_wrong
+    from jsonb_object_keys(p_spec) key
+   where key <> all (v_flow_keys)
+   order by key limit 1;
+  if v_wrong is not null then
+    raise exception using errcode = 'HT004', message = v_wrong,
+      hint = format('The options of a flow are %s.', array_to_string(v_flow_keys, ', '));
+  end if;
+  for v_step in select jsonb_array_elements(p_spec -> 'steps') loop
+    if jsonb_typeof(v_step) <> 'object' then
+      raise exception using errcode = 'HT004',
+        message = format('flow "%s": step %s is not an object', p_spec ->> 'flow', v_step),
+        hint = 'Give each step as an object with its name and options.';
+    end if;
+    select format('flow "%s": step "%s" has the unknown option "%s"', p_spec ->> 'flow', v_step ->> 'name', key) into v_wrong
+      from jsonb_object_keys(v_step) key
+     where key <> all (v_step_keys)
+     order by key limit 1;
+    if v_wrong is not null then
+      raise exception using errcode = 'HT004', message = v_wrong,
+        hint = format('The options of a step are %s.', array_to_string(v_step_keys, ', '));
+    end if;
+  end loop;
+  return cardinality(v_step_keys);
+end;
+$$;
+
+comment on function htdag.check_keys(jsonb) is 'Number of options that a step may have; raises HT004 for a key of the definition or of a step that is none.';
+
+-- Options of a step or flow as text; those that are null are as if they were absent.
+create or replace function htdag.spec_options(p_spec jsonb)
+returns jsonb
+language sql
+immutable
+parallel safe
+set search_path = ''
+return (select coalesce(jsonb_object_agg(key, value #>> '{}'), '{}')
+          from jsonb_each(p_spec)
+         where value <> 'null' and key not in ('flow', 'steps', 'name', 'needs'));
+
+comment on function htdag.spec_options(jsonb) is 'The options of a normal step or flow as an object of texts, without what identifies and connects it.';
+
+-- Both specs are in normal form; p_from is null where there was nothing.
+create or replace function htdag.diff_specs(p_from jsonb, p_to jsonb)
+returns setof htdag.flow_changes
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  return query
+  with old as (
+    select s, s ->> 'name' as name, i from jsonb_array_elements(p_from -> 'steps') with ordinality t(s, i)
+  ), new as (
+    select s, s ->> 'name' as name, i from jsonb_array_elements(p_to -> 'steps') with ordinality t(s, i)
+  ), kept as (
+    select o.s as was, n.s as becomes, n.name, n.i from old o join new n on n.name = o.name
+  ), changes as (
+    select -1::bigint as place, 0 as rank, null::text as step, 'flow added' as change, null::text as option, null::text as was, p_to ->> 'flow' as becomes
+     where p_from is null
+    union all
+    select 0, 0, null, 'flow option changed', key, o.value, n.value
+      from jsonb_each_text(htdag.spec_options(p_from)) o
+      full join jsonb_each_text(htdag.spec_options(p_to)) n using (key)
+     where o.value is distinct from n.value
+    union all
+    -- A step that comes or goes is told by what is not default about it.
+    select n.i, 1, n.name, 'step added', null, null, htdag.telling_options(n.s)
+      from new n where n.name not in (select name from old)
+    union all
+    select b.i, 2, b.name, 'need added', 'needs', null, need
+      from kept b, jsonb_array_elements_text(b.becomes -> 'needs') need
+     where not b.was -> 'needs' ? need
+    union all
+    select b.i, 3, b.name, 'need removed', 'needs', need, null
+      from kept b, jsonb_array_elements_text(b.was -> 'needs') need
+     where not b.becomes -> 'needs' ? need
+    union all
+    select b.i, 4, b.name, 'option changed', c.key, c.was, c.becomes
+      from kept b
+     cross join lateral (select key, o.value as was, n.value as becomes
+                           from jsonb_each_text(htdag.spec_options(b.was)) o
+                           full join jsonb_each_text(htdag.spec_options(b.becomes)) n using (key)
+                          where o.value is distinct from n.value) c
+    union all
+    select 100000 + o.i, 5, o.name, 'step removed', null, htdag.telling_options(o.s), null
+      from old o where o.name not in (select name from new)
+  )
+  select c.step, c.change, c.option, c.was, c.becomes
+    from (select distinct * from changes) c
+   order by c.place, c.rank, c.option, c.was, c.becomes;
+end;
+$$;
+
+comment on function htdag.diff_specs(jsonb, jsonb) is 'What differs between two definitions in normal form, flow first, then steps in their order, steps that are gone last.';
+
+create or replace function htdag.telling_options(p_step jsonb)
+returns text
+language sql
+immutable
+parallel safe
+set search_path = ''
+return (select coalesce(jsonb_object_agg(s.key, s.value), '{}')::text
+          from jsonb_each(p_step) s
+          left join jsonb_each(htdag.normal_step(jsonb_build_object('name', p_step ->> 'name'))) d using (key)
+         where s.key <> 'name' and s.value <> 'null' and s.value is distinct from d.value);
+
+comment on function htdag.telling_options(jsonb) is 'What of a normal step is not default, as jsonb text.';
+
+-- The stored spec of a version, in today's normal form: what has come to be an
+-- option since it was stored has its default.
+create or replace function htdag.version_spec(p_flow text, p_version integer)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_spec jsonb;
+begin
+  select v.spec into v_spec
+    from htdag.flows f
+    join htdag.flow_versions v using (flow_id)
+   where f.name = p_flow and (p_version is null or v.version = p_version)
+   order by v.version desc
+   limit 1;
+  if not found then
+    raise exception using errcode = 'HT001',
+      message = format('flow "%s" %s', p_flow, case
+        when exists (select from htdag.flows where name = p_flow) then format('has no version %s', p_version)
+        else 'does not exist' end),
+      hint = 'select flow, version from report.flows lists the flows there are with their newest versions.';
+  end if;
+  return htdag.normal_spec(v_spec);
+end;
+$$;
+
+comment on function htdag.version_spec(text, integer) is 'The definition of a version of a flow in normal form, of the newest when p_version is null. Raises HT001.';
+
+create or replace function htdag.diff_versions(p_flow text, p_from integer, p_to integer default null)
+returns setof htdag.flow_changes
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+begin
+  return query
+  select * from htdag.diff_specs(htdag.version_spec(p_flow, p_from), htdag.version_spec(p_flow, p_to));
+end;
+$$;
+
+comment on function htdag.diff_versions(text, integer, integer) is
+  'What changed from one version of a flow to another, by default the newest: one row per change, none when they mean the same. Raises HT001.';
+
+create or replace function htdag.diff_flow(p_spec jsonb)
+returns setof htdag.flow_changes
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+declare
+  v_new constant jsonb := htdag.normal_spec(p_spec);
+  v_old jsonb;
+begin
+  if exists (select from htdag.flows where name = v_new ->> 'flow') then
+    v_old := htdag.version_spec(v_new ->> 'flow', null);
+  end if;
+  return query select * from htdag.diff_specs(v_old, v_new);
+end;
+$$;
+
+comment on function htdag.diff_flow(jsonb) is
+  'What define_flow would change with this definition: one row per change, none when the newest version means the same. Stores nothing. Raises HT004 when the definition is invalid.';
+
+create or replace function htdag.flow_graph(p_flow text, p_version integer default null)
+returns setof htdag.flow_edges
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+begin
+  perform htdag.version_spec(p_flow, p_version);
+  return query
+  select s.step_no, s.name, need, s.kind, s.queue, s.group_path,
+         (select b.name from htdag.steps b where b.flow_version_id = s.flow_version_id and b.step_no = s.bundle_no),
+         case when s.is_map then concat_ws('.', coalesce((select m.name from htdag.steps m where m.flow_version_id = s.flow_version_id and m.step_no = s.map_source_no), 'input'), s.map_key) end,
+         s.run_on, s.on_failure, v.version, v.published_at is null
+    from htdag.flows f
+    join lateral (select * from htdag.flow_versions v
+                   where v.flow_id = f.flow_id and (p_version is null or v.version = p_version)
+                   order by v.version desc limit 1) v on true
+    join htdag.steps s using (flow_version_id)
+    left join lateral unnest(s.needs) need on true
+   where f.name = p_flow
+   order by s.step_no, need;
+end;
+$$;
+
+comment on function htdag.flow_graph(text, integer) is
+  'The DAG of a version of a flow, by default the newest, as rows to draw: one per step and need, in topological order. Raises HT001.';
+
+create or replace function htdag.retire_flow(p_flow text, p_retired boolean default true)
+returns boolean
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+  v_was timestamptz;
+begin
+  select retired_at into v_was from htdag.flows where name = p_flow for no key update;
+  if not found then
+    raise exception using errcode = 'HT001',
+      message = format('flow "%s" does not exist', p_flow),
+      hint = 'select flow from report.flows lists the flows there are.';
+  elsif (v_was is not null) = coalesce(p_retired, true) then
+    return false;
+  end if;
+  update htdag.flows set retired_at = case when v_was is null then htdag.clock() end where name = p_flow;
+  return true;
+end;
+$$;
+
+comment on function htdag.retire_flow(text, boolean) is
+  'Take a flow out of use, or with p_retired => false into use again: a retired flow starts no new runs, those it has go on. False if that was so already. Raises HT001.';

@@ -1,0 +1,3 @@
+begin;
+alter table htdag.flows drop column retired_at;
+commit;
