@@ -154,6 +154,23 @@ func (q *Queries) Flows(ctx context.Context) ([]ReportFlow, error) {
 	return items, nil
 }
 
+const newestVersion = `-- name: NewestVersion :one
+select version, draft, (retired_at is not null)::boolean as retired from report.flows where flow = $1
+`
+
+type NewestVersionRow struct {
+	Version int32
+	Draft   bool
+	Retired bool
+}
+
+func (q *Queries) NewestVersion(ctx context.Context, flow string) (NewestVersionRow, error) {
+	row := q.db.QueryRow(ctx, newestVersion, flow)
+	var i NewestVersionRow
+	err := row.Scan(&i.Version, &i.Draft, &i.Retired)
+	return i, err
+}
+
 const retireFlow = `-- name: RetireFlow :one
 select htdag.retire_flow(p_flow => $1, p_retired => $2)::boolean as changed
 `
@@ -260,6 +277,48 @@ func (q *Queries) StartFlow(ctx context.Context, flow string, input json.RawMess
 	var run_id int64
 	err := row.Scan(&run_id)
 	return run_id, err
+}
+
+const stepReports = `-- name: StepReports :many
+select step, group_path, state::text as state, attempts, coalesce(ran, '0')::interval as ran, coalesce(error, '')::text as error
+  from report.steps
+ where run_id = $1
+`
+
+type StepReportsRow struct {
+	Step      string
+	GroupPath string
+	State     string
+	Attempts  int32
+	Ran       time.Duration
+	Error     string
+}
+
+func (q *Queries) StepReports(ctx context.Context, runID int64) ([]StepReportsRow, error) {
+	rows, err := q.db.Query(ctx, stepReports, runID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []StepReportsRow
+	for rows.Next() {
+		var i StepReportsRow
+		if err := rows.Scan(
+			&i.Step,
+			&i.GroupPath,
+			&i.State,
+			&i.Attempts,
+			&i.Ran,
+			&i.Error,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const why = `-- name: Why :many

@@ -36,3 +36,11 @@ select run_id, flow, version, state, started_at, finished_at, steps_total, steps
    and (sqlc.narg(state)::text is null or state = sqlc.narg(state))
  order by run_id desc
  limit @at_most;
+
+-- name: NewestVersion :one
+select version, draft, (retired_at is not null)::boolean as retired from report.flows where flow = @flow;
+
+-- name: StepReports :many
+select step, group_path, state::text as state, attempts, coalesce(ran, '0')::interval as ran, coalesce(error, '')::text as error
+  from report.steps
+ where run_id = @run_id;

@@ -6,7 +6,7 @@
 // given wins over its variable. The database is also taken from DATABASE_URL.
 //
 // Exit status: 0 when the verb did what it says, 1 when it failed, 2 when it was
-// called wrongly; that of db psql is psql's. Results go to standard output, messages and logs to standard error.
+// called wrongly; that of db psql is psql's, and flow diff answers as diff does. Results go to standard output, messages and logs to standard error.
 package cli
 
 import (
@@ -53,6 +53,11 @@ type exitStatus int
 
 func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
 
+// trouble is the failure of a verb whose exit status 1 is an answer.
+type trouble struct{ error }
+
+func (t trouble) Unwrap() error { return t.error }
+
 // Main runs the command and returns its exit status.
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer, getenv func(string) string) int {
 	ctx, letGo, stop := interruptible(stderr)
@@ -84,6 +89,9 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer, getenv func(
 		hint = "; the disk of the database is full: free some space"
 	}
 	fmt.Fprintf(stderr, "htdag: %s%s\n", err, hint)
+	if errors.As(err, &trouble{}) {
+		return 2
+	}
 	return 1
 }
 
@@ -137,7 +145,7 @@ func (a *app) root() *cobra.Command {
 	f.StringVar(&a.dataDir, "data-dir", "", "where the local PostgreSQL lives (default a directory of the user's)")
 	f.StringVar(&a.binDir, "postgres-bin-dir", "", "directory of the server binaries for the local PostgreSQL (default the newest found)")
 	f.StringVar(&a.logLevel, "log-level", "warn", "debug, info, warn or error")
-	root.AddCommand(a.up(), a.runCommand(), a.migrate(), a.db())
+	root.AddCommand(a.up(), a.runCommand(), a.flow(), a.startCommand(), a.runs(), a.why(), a.cancel(), a.migrate(), a.db())
 	root.CompletionOptions.HiddenDefaultCmd = true
 	checkArgs(root)
 	return root

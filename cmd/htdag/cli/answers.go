@@ -1,0 +1,54 @@
+package cli
+
+import (
+	"time"
+
+	"github.com/htdag/htdag/db/dbsqlc"
+)
+
+// What verbs answer with --json. The names are those of the reports' columns.
+
+type flowAnswer struct {
+	Flow        string     `json:"flow"`
+	Description *string    `json:"description"`
+	Version     int32      `json:"version"`
+	Draft       bool       `json:"draft"`
+	StepsTotal  int32      `json:"steps_total"`
+	RetiredAt   *time.Time `json:"retired_at"`
+	Queued      int64      `json:"queued"`
+	Running     int64      `json:"running"`
+}
+
+type runAnswer struct {
+	RunID      int64      `json:"run_id"`
+	Flow       string     `json:"flow"`
+	Version    int32      `json:"version"`
+	State      string     `json:"state"`
+	StartedAt  *time.Time `json:"started_at"`
+	FinishedAt *time.Time `json:"finished_at"`
+	StepsTotal int32      `json:"steps_total"`
+	StepsDone  int32      `json:"steps_done"`
+	Error      string     `json:"error"`
+}
+
+type stepAnswer struct {
+	Step     string  `json:"step"`
+	Group    string  `json:"group_path"`
+	State    string  `json:"state"`
+	Attempts int32   `json:"attempts"`
+	Seconds  float64 `json:"ran_seconds"`
+	Error    string  `json:"error"`
+}
+
+func stepAnswerOf(s dbsqlc.StepReportsRow) stepAnswer {
+	return stepAnswer{s.Step, s.GroupPath, s.State, s.Attempts, s.Ran.Seconds(), s.Error}
+}
+
+// answers turns rows into answers; none are an empty list and not null.
+func answers[Row, Answer any](rows []Row, of func(Row) Answer) []Answer {
+	all := make([]Answer, 0, len(rows))
+	for _, r := range rows {
+		all = append(all, of(r))
+	}
+	return all
+}
