@@ -3,7 +3,6 @@ package runner
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -20,8 +19,8 @@ import (
 //
 // The returned value is stored as the step's output, encoded as JSON; keep it
 // small (counts and identifiers, never file contents). A returned error fails the
-// attempt; it is retried as the step's definition says unless it is wrapped by
-// Permanent.
+// attempt, which is tried again as the step's definition says, unless it is wrapped
+// by Permanent.
 type Handler interface {
 	Handle(ctx context.Context, t *Task) (output any, err error)
 }
@@ -69,19 +68,6 @@ func (m *Memory) Load(key any) (any, bool) { return m.m.Load(key) }
 
 // Store keeps value for the later steps of the bundle.
 func (m *Memory) Store(key, value any) { m.m.Store(key, value) }
-
-// Permanent marks an error that no retry will mend: the step fails for good.
-func Permanent(err error) error { return &permanentError{err} }
-
-type permanentError struct{ err error }
-
-func (e *permanentError) Error() string { return e.err.Error() }
-func (e *permanentError) Unwrap() error { return e.err }
-
-func isPermanent(err error) bool {
-	var p *permanentError
-	return errors.As(err, &p)
-}
 
 // Registry maps kinds of steps to their handlers. Fill it before the runner
 // starts; it must not change afterwards.

@@ -23,15 +23,28 @@ func (s *session) start(ctx context.Context, claim dbsqlc.HtdagClaim) {
 	s.mu.Unlock()
 	go func() {
 		defer cancel(nil)
-		results, more := s.work(ctx, claim)
-		s.mu.Lock()
-		delete(s.running, claim.TaskID)
-		s.results = append(s.results, results...)
-		s.mu.Unlock()
-		s.begin(context.WithoutCancel(ctx), more)
-		s.signal()
+		var results []result
+		var more []dbsqlc.HtdagClaim
+		returned := false
+		// A handler may end its goroutine, by a call of runtime.Goexit: its task has to
+		// be answered all the same.
+		defer func() {
+			if !returned {
+				results = []result{s.outcome(ctx, claim, claim.StepNo, nil, errGoexit, 0)}
+			}
+			s.mu.Lock()
+			delete(s.running, claim.TaskID)
+			s.results = append(s.results, results...)
+			s.mu.Unlock()
+			s.begin(context.WithoutCancel(ctx), more)
+			s.signal()
+		}()
+		results, more = s.work(ctx, claim)
+		returned = true
 	}()
 }
+
+var errGoexit = errors.New("the handler ended its goroutine")
 
 func (s *session) signal() {
 	select {
@@ -49,6 +62,7 @@ func (s *session) work(ctx context.Context, claim dbsqlc.HtdagClaim) ([]result, 
 		return []result{s.outcome(ctx, claim, claim.StepNo, nil, fmt.Errorf("read the flow's steps: %w", err), 0)}, nil
 	}
 	b := &bundle{pool: s.pool, first: claim.StepNo}
+	defer b.discard(context.WithoutCancel(ctx)) // unless it was committed
 	var results []result
 	for no := claim.StepNo; no <= claim.LastStepNo; no++ {
 		if no > claim.StepNo && s.isDraining() {
