@@ -162,6 +162,8 @@ func (s *session) begin(ctx context.Context, answers []dbsqlc.HtdagClaim) int {
 			s.log.WarnContext(ctx, "late result dropped", "task", a.TaskID)
 		case "wake":
 			queues = append(queues, a.Queue)
+		case "pump":
+			s.askPump()
 		}
 	}
 	if len(queues) > 0 {

@@ -25,6 +25,7 @@ type session struct {
 
 	changed chan struct{} // holds one element: running, results or draining changed
 	beatNow chan struct{} // holds one element: send a heartbeat at once
+	pumpNow chan struct{} // holds one element: the engine has steps of its own to do
 }
 
 // work is one claimed task in progress.
@@ -56,7 +57,7 @@ func (r *Runner) register(ctx context.Context, kinds []string) (*session, error)
 	log := r.opts.Log.With("runner", id)
 	log.InfoContext(ctx, "runner registered", "name", r.opts.Name, "queues", r.opts.Queues, "concurrency", r.opts.Concurrency)
 	return &session{Runner: r, id: id, log: log, queries: queries, running: map[int64]*work{},
-		changed: make(chan struct{}, 1), beatNow: make(chan struct{}, 1)}, nil
+		changed: make(chan struct{}, 1), beatNow: make(chan struct{}, 1), pumpNow: make(chan struct{}, 1)}, nil
 }
 
 // run exchanges results for work until ctx ends and everything is handed in, until
@@ -68,6 +69,7 @@ func (s *session) run(ctx context.Context, refusal *refusal) error {
 	defer lose(nil)
 	var beats sync.WaitGroup
 	beats.Go(func() { s.heartbeats(alive, lose) })
+	beats.Go(func() { s.pumps(alive) })
 	stopDrain := context.AfterFunc(ctx, func() { s.drain(alive, lose) })
 	defer stopDrain()
 

@@ -22,6 +22,17 @@ CREATE TYPE htdag.run_change AS (
 
 COMMENT ON TYPE htdag.run_change IS 'Bits to set (or, for unscheduled, to clear) in the masks of one run.';
 
+CREATE TYPE htdag.step_results AS (
+	task_id bigint,
+	outcome text,
+	output jsonb,
+	error text,
+	code text,
+	ran interval
+);
+
+COMMENT ON TYPE htdag.step_results IS 'What came of a step that the engine ran itself.';
+
 CREATE FUNCTION code.advance_ingestion(p_run_id bigint, p_files integer, p_bytes bigint) RETURNS bigint
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -3027,7 +3038,7 @@ $$;
 
 COMMENT ON FUNCTION code.upkeep() IS 'Remove what nothing refers to any more: contents, vectors, events that were never read. To be called now and then; returns how many rows went.';
 
-CREATE FUNCTION htdag.add_step(p_flow text, p_step text, p_needs text[] DEFAULT '{}'::text[], p_kind text DEFAULT NULL::text, p_group text DEFAULT NULL::text, p_queue text DEFAULT NULL::text, p_bundle text DEFAULT NULL::text, p_map text DEFAULT NULL::text, p_run_on text DEFAULT NULL::text, p_on_failure text DEFAULT NULL::text, p_wants_needs boolean DEFAULT NULL::boolean, p_timeout interval DEFAULT NULL::interval, p_max_retries integer DEFAULT NULL::integer, p_initial_delay interval DEFAULT NULL::interval, p_backoff double precision DEFAULT NULL::double precision, p_max_delay interval DEFAULT NULL::interval) RETURNS integer
+CREATE FUNCTION htdag.add_step(p_flow text, p_step text, p_needs text[] DEFAULT '{}'::text[], p_kind text DEFAULT NULL::text, p_group text DEFAULT NULL::text, p_queue text DEFAULT NULL::text, p_bundle text DEFAULT NULL::text, p_map text DEFAULT NULL::text, p_run_on text DEFAULT NULL::text, p_on_failure text DEFAULT NULL::text, p_wants_needs boolean DEFAULT NULL::boolean, p_timeout interval DEFAULT NULL::interval, p_max_retries integer DEFAULT NULL::integer, p_initial_delay interval DEFAULT NULL::interval, p_backoff double precision DEFAULT NULL::double precision, p_max_delay interval DEFAULT NULL::interval, p_jitter double precision DEFAULT NULL::double precision, p_no_retry text[] DEFAULT NULL::text[], p_sql text DEFAULT NULL::text, p_sub_flow text DEFAULT NULL::text, p_signal text DEFAULT NULL::text, p_delay interval DEFAULT NULL::interval, p_run_if jsonpath DEFAULT NULL::jsonpath, p_skip_if jsonpath DEFAULT NULL::jsonpath, p_on_skip text DEFAULT NULL::text, p_argument jsonpath DEFAULT NULL::jsonpath, p_memo interval DEFAULT NULL::interval, p_memo_version text DEFAULT NULL::text, p_priority integer DEFAULT NULL::integer, p_limit_key text DEFAULT NULL::text) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     AS $$
@@ -3048,14 +3059,19 @@ begin
       hint = format('Create it first: select htdag.create_flow(%L);', p_flow);
   end if;
   return htdag.define_flow(jsonb_set(v_spec, '{steps}', v_spec -> 'steps' || jsonb_strip_nulls(jsonb_build_object(
-    'name', p_step, 'needs', p_needs, 'kind', p_kind, 'group', p_group, 'queue', p_queue, 'bundle', p_bundle,
+    'name', p_step, 'needs', p_needs,
+    'kind', coalesce(p_kind, case when p_sql is not null then 'sql' when p_sub_flow is not null then 'flow' when p_signal is not null then 'signal' end),
+    'group', p_group, 'queue', p_queue, 'bundle', p_bundle,
     'map', p_map, 'run_on', p_run_on, 'on_failure', p_on_failure, 'wants_needs', p_wants_needs,
     'timeout', p_timeout::text, 'max_retries', p_max_retries, 'initial_delay', p_initial_delay::text,
-    'backoff', p_backoff, 'max_delay', p_max_delay::text))));
+    'backoff', p_backoff, 'max_delay', p_max_delay::text, 'jitter', p_jitter, 'no_retry', p_no_retry,
+    'sql', p_sql, 'flow', p_sub_flow, 'signal', p_signal, 'delay', p_delay::text, 'run_if', p_run_if::text, 'skip_if', p_skip_if::text,
+    'on_skip', p_on_skip, 'argument', p_argument::text, 'memo', p_memo::text, 'memo_version', p_memo_version,
+    'priority', p_priority, 'limit_key', p_limit_key))));
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.add_step(p_flow text, p_step text, p_needs text[], p_kind text, p_group text, p_queue text, p_bundle text, p_map text, p_run_on text, p_on_failure text, p_wants_needs boolean, p_timeout interval, p_max_retries integer, p_initial_delay interval, p_backoff double precision, p_max_delay interval) IS 'Add a step to the newest version of a flow; returns the version. Steps that it needs must exist. p_kind names the handler and defaults to the step''s name; p_map runs one task per element of a need''s array output ("step" or "step.key") or of the input ("input.key").';
+COMMENT ON FUNCTION htdag.add_step(p_flow text, p_step text, p_needs text[], p_kind text, p_group text, p_queue text, p_bundle text, p_map text, p_run_on text, p_on_failure text, p_wants_needs boolean, p_timeout interval, p_max_retries integer, p_initial_delay interval, p_backoff double precision, p_max_delay interval, p_jitter double precision, p_no_retry text[], p_sql text, p_sub_flow text, p_signal text, p_delay interval, p_run_if jsonpath, p_skip_if jsonpath, p_on_skip text, p_argument jsonpath, p_memo interval, p_memo_version text, p_priority integer, p_limit_key text) IS 'Add a step to the newest version of a flow; returns the version. Steps that it needs must exist. p_kind names the handler and defaults to the step''s name; p_sql, p_sub_flow and p_signal make it a step of the engine''s own. p_map runs one task per element of a need''s array output ("step" or "step.key") or of the input ("input.key"). sql/README.md describes every option.';
 
 CREATE FUNCTION htdag.admit() RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
@@ -3098,7 +3114,7 @@ begin
 
   if v_limits.max_concurrent_runs is not null then
     select v_limits.max_concurrent_runs - count(*) into v_room
-      from htdag.runs where flow_id = p_flow_id and state = 'running';
+      from htdag.runs where flow_id = p_flow_id and state in ('running', 'paused') and parent_run_id is null;
     v_reason := format('%s runs are running, which is the limit', v_limits.max_concurrent_runs);
   end if;
   if v_limits.rate_per_minute is not null then
@@ -3173,7 +3189,7 @@ $$;
 
 COMMENT ON FUNCTION htdag.admit_runs(p_run_ids bigint[]) IS 'Start queued runs without asking the limits; returns how many were still queued.';
 
-CREATE FUNCTION htdag.answer_step(p_task_id bigint, p_token bigint, p_outcome text, p_output jsonb, p_error text) RETURNS boolean
+CREATE FUNCTION htdag.answer_step(p_task_id bigint, p_token bigint, p_outcome text, p_output jsonb, p_error text, p_code text DEFAULT NULL::text, p_delay interval DEFAULT NULL::interval) RETURNS boolean
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
@@ -3192,20 +3208,47 @@ begin
   end if;
   for v_answer in
     select * from htdag.complete_steps(v_task.runner_id, array[p_task_id], array[p_token], array[v_task.step_no],
-      array[p_outcome], array[p_output], array[p_error], array[v_now - v_task.claimed_at])
+      array[p_outcome], array[p_output], array[p_error], array[v_now - v_task.claimed_at], 0, array[p_code], array[p_delay])
   loop
     if v_answer.verdict = 'stale' then
       raise exception using errcode = 'HT002', message = format('task %s ended together with run %s', p_task_id, v_task.run_id),
         hint = 'Drop the result: it does not count any more.';
     elsif v_answer.verdict = 'wake' then
       perform htdag.wake(array[v_answer.queue]);
+    elsif v_answer.verdict = 'pump' then
+      perform htdag.wake_idle(null);
     end if;
   end loop;
   return true;
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.answer_step(p_task_id bigint, p_token bigint, p_outcome text, p_output jsonb, p_error text) IS 'complete_steps for one step, with errors instead of verdicts.';
+COMMENT ON FUNCTION htdag.answer_step(p_task_id bigint, p_token bigint, p_outcome text, p_output jsonb, p_error text, p_code text, p_delay interval) IS 'complete_steps for one step, with errors instead of verdicts.';
+
+CREATE FUNCTION htdag.broadcast_signal(p_name text, p_payload jsonb DEFAULT 'null'::jsonb, p_flow text DEFAULT NULL::text) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+  return htdag.send_signals(array(
+    select r.run_id
+      from htdag.steps s
+      join htdag.flow_versions v using (flow_version_id)
+      join htdag.flows f on f.flow_id = v.flow_id
+      join htdag.runs r on r.flow_id = f.flow_id and r.flow_version_id = v.flow_version_id
+     where s.kind = 'signal' and s.target = p_name and (p_flow is null or f.name = p_flow)
+       and r.finished_at is null and get_bit(r.succeeded | r.failed | r.skipped, s.step_no) = 0), p_name, p_payload);
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.broadcast_signal(p_name text, p_payload jsonb, p_flow text) IS 'Tell every run that has not ended and has a step waiting, or yet to wait, for the signal of that name; of one flow or of all. Returns how many were told.';
+
+CREATE FUNCTION htdag.caller() RETURNS name
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    RETURN (COALESCE(NULLIF(current_setting('role'::text), 'none'::text), (SESSION_USER)::text))::name;
+
+COMMENT ON FUNCTION htdag.caller() IS 'The role that called a verb, which itself runs with its owner''s rights.';
 
 CREATE FUNCTION htdag.cancel_run(p_run_id bigint, p_reason text DEFAULT 'cancelled'::text) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
@@ -3213,7 +3256,6 @@ CREATE FUNCTION htdag.cancel_run(p_run_id bigint, p_reason text DEFAULT 'cancell
     SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 declare
-  v_now constant timestamptz := htdag.clock();
   v_run htdag.runs;
 begin
   select * into v_run from htdag.runs where run_id = p_run_id for update;
@@ -3223,12 +3265,12 @@ begin
   elsif v_run.finished_at is not null then
     return false;
   end if;
-  perform htdag.withdraw_tasks(array[p_run_id], 'cancelled', coalesce(p_reason, 'cancelled'));
-  delete from htdag.run_queue where run_id = p_run_id;
-  update htdag.runs
-     set state = 'cancelled', finished_at = v_now, error = coalesce(p_reason, 'cancelled'), skipped = ~(succeeded | failed)
-   where run_id = p_run_id;
-  if (select min(run_id) from htdag.run_queue) is not null then
+  perform htdag.end_runs(array[p_run_id], coalesce(p_reason, 'cancelled'));
+  -- Sub-flows that nobody holds end with it, level by level; the others at pump's next turn.
+  while htdag.deliver_cancels(1000) > 0 loop
+    null;
+  end loop;
+  if (select min(run_id) from htdag.run_queue) is not null or exists (select from htdag.inbox) then
     -- Not admit: a session that cancels and then dallies would keep others from admitting.
     perform htdag.wake_idle(null);
   end if;
@@ -3238,7 +3280,7 @@ $$;
 
 COMMENT ON FUNCTION htdag.cancel_run(p_run_id bigint, p_reason text) IS 'End a run now: its tasks are withdrawn, handlers at work on them see their context end within a heartbeat, and their results count no more. False if it had ended already. Raises HT001.';
 
-CREATE FUNCTION htdag.check_answers(p_task_ids bigint[], p_tokens bigint[], p_step_nos smallint[], p_outcomes text[]) RETURNS boolean
+CREATE FUNCTION htdag.check_answers(p_task_ids bigint[], p_tokens bigint[], p_step_nos smallint[], p_outcomes text[], p_delays interval[] DEFAULT NULL::interval[]) RETURNS boolean
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
@@ -3253,21 +3295,39 @@ begin
       hint = 'Use read committed, which is PostgreSQL''s default.';
   end if;
   select min(i) filter (where a.task_id is null or a.token is null or a.step_no is null or a.outcome is null
-                           or a.outcome <> all (array['succeeded', 'failed', 'failed_permanently', 'timed_out', 'released'])),
+                           or a.outcome <> all (array['succeeded', 'failed', 'failed_permanently', 'timed_out', 'released', 'snoozed', 'decomposed'])
+                           or a.outcome = 'snoozed' and coalesce(a.delay not between interval '0' and interval '1 year', true)),
          count(*) > 1 and count(*) > count(distinct (a.task_id, a.token, a.step_no))
     into v_wrong, v_double
-    from unnest(p_task_ids, p_tokens, p_step_nos, p_outcomes) with ordinality a(task_id, token, step_no, outcome, i);
+    from unnest(p_task_ids, p_tokens, p_step_nos, p_outcomes, p_delays) with ordinality a(task_id, token, step_no, outcome, delay, i);
   if v_wrong is not null then
     raise exception using errcode = 'HT006',
       message = format('answer %s of the batch: task %s, token %s, step number %s, outcome %s', v_wrong, coalesce(p_task_ids[v_wrong]::text, 'null'),
         coalesce(p_tokens[v_wrong]::text, 'null'), coalesce(p_step_nos[v_wrong]::text, 'null'), coalesce('"' || p_outcomes[v_wrong] || '"', 'null')),
-      hint = 'None of them may be null; the outcome is succeeded, failed, failed_permanently, timed_out or released. Nothing of the batch was stored.';
+      hint = 'None of them may be null; the outcome is succeeded, failed, failed_permanently, timed_out, released, snoozed (with a delay of up to a year) or decomposed. Nothing of the batch was stored.';
   end if;
   return v_double;
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.check_answers(p_task_ids bigint[], p_tokens bigint[], p_step_nos smallint[], p_outcomes text[]) IS 'Whether some step is answered twice. Raises HT006 for answers that are incomplete or have an unknown outcome, HT003 in a transaction with a snapshot of its own.';
+COMMENT ON FUNCTION htdag.check_answers(p_task_ids bigint[], p_tokens bigint[], p_step_nos smallint[], p_outcomes text[], p_delays interval[]) IS 'Whether some step is answered twice. Raises HT006 for answers that are incomplete or have an unknown outcome, HT003 in a transaction with a snapshot of its own.';
+
+CREATE FUNCTION htdag.check_depth(p_run_id bigint) RETURNS integer
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_depth constant smallint := (select depth from htdag.runs where run_id = p_run_id);
+begin
+  if v_depth >= 50 then
+    raise exception using errcode = 'HT005', message = format('run %s is at depth %s, the most there is', p_run_id, v_depth),
+      hint = 'Look for a flow that runs itself without end.';
+  end if;
+  return v_depth::integer;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.check_depth(p_run_id bigint) IS 'Depth of a run; raises HT005 where nothing may be nested deeper.';
 
 CREATE FUNCTION htdag.check_keys(p_spec jsonb) RETURNS integer
     LANGUAGE plpgsql STABLE
@@ -3311,43 +3371,15 @@ COMMENT ON FUNCTION htdag.check_keys(p_spec jsonb) IS 'Number of options that a 
 CREATE FUNCTION htdag.check_steps(p_flow text, p_steps jsonb) RETURNS integer
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
-    AS $_$
+    AS $$
 declare
   v_step  jsonb;
   v_names text[] := array[]::text[];
   v_wrong text;
 begin
   for v_step in select jsonb_array_elements(p_steps) loop
-    v_wrong := case
-      when v_step ->> 'name' is null
-        then 'a step has no name'
-      when v_step ->> 'name' !~ '^[a-z][a-z0-9_]{0,62}$'
-        then format('step name "%s" is not lower case letters, digits and underscores, 1 to 63 of them', v_step ->> 'name')
-      when v_step ->> 'name' = 'input'
-        then 'a step cannot be called "input": maps call the run''s input so'
-      when v_step ->> 'name' = any (v_names)
-        then format('step "%s" is defined twice', v_step ->> 'name')
-      when jsonb_typeof(v_step -> 'needs') <> 'array'
-        then format('needs of step "%s" is not an array of step names', v_step ->> 'name')
-      when v_step ->> 'run_on' not in ('success', 'failure', 'always')
-        then format('run_on of step "%s" is "%s", not success, failure or always', v_step ->> 'name', v_step ->> 'run_on')
-      when v_step ->> 'on_failure' not in ('fail', 'skip', 'continue')
-        then format('on_failure of step "%s" is "%s", not fail, skip or continue', v_step ->> 'name', v_step ->> 'on_failure')
-      when v_step ->> 'bundle' is not null and (v_step ->> 'map' is not null or v_step ->> 'run_on' <> 'success')
-        then format('step "%s" is in bundle "%s" but is a map step or does not run on success', v_step ->> 'name', v_step ->> 'bundle')
-      when v_step ->> 'run_on' <> 'success' and v_step -> 'needs' = '[]'
-        then format('step "%s" runs on %s but needs no step', v_step ->> 'name', v_step ->> 'run_on')
-      when not (v_step ->> 'timeout')::interval between interval '1 ms' and interval '1 year'
-        then format('timeout of step "%s" is %s, not between 1 ms and 1 year', v_step ->> 'name', v_step ->> 'timeout')
-      when not (v_step ->> 'max_retries')::integer between 0 and 1000
-        then format('max_retries of step "%s" is %s, not between 0 and 1000', v_step ->> 'name', v_step ->> 'max_retries')
-      when not (v_step ->> 'backoff')::double precision between 1 and 1000
-        then format('backoff of step "%s" is %s, not between 1 and 1000', v_step ->> 'name', v_step ->> 'backoff')
-      when not ((v_step ->> 'initial_delay')::interval between interval '0' and (v_step ->> 'max_delay')::interval
-                and (v_step ->> 'max_delay')::interval <= interval '1 year')
-        then format('delays of step "%s" are %s to %s, not ascending between 0 and 1 year',
-               v_step ->> 'name', v_step ->> 'initial_delay', v_step ->> 'max_delay')
-    end;
+    v_wrong := case when v_step ->> 'name' = any (v_names) then format('step "%s" is defined twice', v_step ->> 'name')
+                    else htdag.step_fault(v_step) end;
     if v_wrong is not null then
       raise exception using errcode = 'HT004',
         message = format('flow "%s": %s', p_flow, v_wrong),
@@ -3379,7 +3411,7 @@ begin
   end if;
   return cardinality(v_names);
 end;
-$_$;
+$$;
 
 COMMENT ON FUNCTION htdag.check_steps(p_flow text, p_steps jsonb) IS 'Number of steps; raises HT004, naming the step, when names, needs, map sources or options are wrong.';
 
@@ -3429,20 +3461,28 @@ CREATE TABLE htdag.flows (
     description text,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     retired_at timestamp with time zone,
-    CONSTRAINT flows_name_wellformed CHECK ((name ~ '^[a-z][a-z0-9_.-]{0,62}$'::text))
+    CONSTRAINT flows_name_wellformed CHECK ((name ~ '^[a-z][a-z0-9_.-]{0,62}(:[a-z][a-z0-9_]{0,62})*$'::text))
 );
 
 COMMENT ON TABLE htdag.flows IS 'Named DAG definitions. What a flow does is in its versions.';
+
+COMMENT ON COLUMN htdag.flows.name IS 'Name; with a colon, "flow:step" holds the flows that a step gave itself while running.';
 
 COMMENT ON COLUMN htdag.flows.retired_at IS 'Since when it starts no new runs; null while it is in use.';
 
 CREATE TABLE htdag.lanes (
     lane_id integer NOT NULL,
     queue text NOT NULL,
-    kind text NOT NULL
+    kind text NOT NULL,
+    is_limited boolean DEFAULT false NOT NULL,
+    is_paused boolean DEFAULT false NOT NULL
 );
 
 COMMENT ON TABLE htdag.lanes IS 'One row per (queue, kind) ever scheduled: the unit in which tasks wait, so that a claim is an index range scan per lane.';
+
+COMMENT ON COLUMN htdag.lanes.is_limited IS 'Whether tasks of the queue are parked until its limit has room.';
+
+COMMENT ON COLUMN htdag.lanes.is_paused IS 'Whether nothing of the queue is claimed for now.';
 
 CREATE TABLE htdag.map_items (
     run_id bigint NOT NULL,
@@ -3479,8 +3519,11 @@ CREATE TABLE htdag.tasks (
     last_step_no smallint NOT NULL,
     attempt smallint DEFAULT 0 NOT NULL,
     parked text,
+    limit_key text,
+    memo_key bytea,
     CONSTRAINT tasks_claimed_whole CHECK ((((runner_id IS NULL) = (token IS NULL)) AND ((runner_id IS NULL) = (claimed_at IS NULL)) AND ((runner_id IS NULL) = (timeout_at IS NULL)))),
     CONSTRAINT tasks_due_iff_parked CHECK (((parked IS NULL) = (due_at IS NULL))),
+    CONSTRAINT tasks_parked_known CHECK ((parked = ANY (ARRAY['retry'::text, 'delay'::text, 'snooze'::text, 'limit'::text, 'paused'::text, 'signal'::text, 'sub-flow'::text]))),
     CONSTRAINT tasks_parked_not_claimed CHECK (((parked IS NULL) OR (runner_id IS NULL))),
     CONSTRAINT tasks_steps_ordered CHECK ((last_step_no >= step_no))
 )
@@ -3492,11 +3535,17 @@ COMMENT ON COLUMN htdag.tasks.token IS 'Random fence of the present claim: whoev
 
 COMMENT ON COLUMN htdag.tasks.timeout_at IS 'When the claim is taken back even from a runner that is alive.';
 
+COMMENT ON COLUMN htdag.tasks.due_at IS 'When the task moves on by itself; infinity where something else has to happen first.';
+
 COMMENT ON COLUMN htdag.tasks.last_step_no IS 'Last step of the bundle that this task works through; step_no outside bundles.';
 
 COMMENT ON COLUMN htdag.tasks.attempt IS 'Tries begun of step_no.';
 
 COMMENT ON COLUMN htdag.tasks.parked IS 'Why the task is not yet claimable; it is promoted when due_at has passed.';
+
+COMMENT ON COLUMN htdag.tasks.limit_key IS 'Named limit that the task counts for.';
+
+COMMENT ON COLUMN htdag.tasks.memo_key IS 'Under which key its output will be remembered.';
 
 CREATE VIEW htdag.claims AS
  SELECT 'claimed'::text AS verdict,
@@ -3520,7 +3569,7 @@ CREATE VIEW htdag.claims AS
      JOIN htdag.lanes l ON ((l.lane_id = t.lane_id)))
      LEFT JOIN htdag.map_items mi ON (((mi.run_id = t.run_id) AND (mi.step_no = t.step_no) AND (mi.map_index = t.map_index))));
 
-COMMENT ON VIEW htdag.claims IS 'One answer of an exchange. Verdict claimed: a task to work on. Verdict stale: the result for task_id came too late and changed nothing. Verdict wake: work for queue waits while a runner of it is idle.';
+COMMENT ON VIEW htdag.claims IS 'One answer of an exchange. Verdict claimed: a task to work on. Verdict stale: the result for task_id came too late and changed nothing. Verdict wake: work for queue waits while a runner of it is idle. Verdict pump: the engine has steps of its own to do, by htdag.pump.';
 
 CREATE FUNCTION htdag.claim_steps(p_runner integer, p_want integer DEFAULT 1) RETURNS SETOF htdag.claims
     LANGUAGE plpgsql SECURITY DEFINER
@@ -3544,7 +3593,11 @@ begin
      where runner_id = any (array(select runner_id from htdag.runners where runner_id = p_runner and idle
                                    order by runner_id for update skip locked));
   end if;
-  return query select * from htdag.claimed(v_taken);
+  if cardinality(v_taken) > 0 then
+    return query select * from htdag.claimed(v_taken);
+  elsif p_want > 0 and htdag.pump_due() then
+    return query select * from htdag.verdict('pump');
+  end if;
 end;
 $$;
 
@@ -3557,7 +3610,10 @@ CREATE FUNCTION htdag.claimed(p_task_ids bigint[]) RETURNS SETOF htdag.claims
 begin
   return query
   select 'claimed'::text, t.task_id, t.token, t.run_id, f.name, t.flow_version_id, t.step_no, t.last_step_no,
-         t.map_index, t.attempt, io.input,
+         t.map_index, t.attempt,
+         case when s.argument is null then io.input
+              else htdag.step_argument(s, htdag.step_document(t.run_id, t.step_no,
+                (select mi.item from htdag.map_items mi where mi.run_id = t.run_id and mi.step_no = t.step_no and mi.map_index = t.map_index))) end,
          case when t.map_index is not null then
            (select mi.item from htdag.map_items mi where mi.run_id = t.run_id and mi.step_no = t.step_no and mi.map_index = t.map_index) end,
          case when s.wants_needs then htdag.needs_output(t.run_id, t.flow_version_id, t.step_no) end,
@@ -3606,6 +3662,23 @@ $$;
 
 COMMENT ON FUNCTION htdag.clear_maps() IS 'Delete some elements of maps whose runs have ended; returns how many.';
 
+CREATE FUNCTION htdag.clear_signals() RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_done integer;
+begin
+  delete from htdag.signals
+   where signal_id = any (array(select g.signal_id from htdag.signals g join htdag.runs r using (run_id)
+                                 where r.finished_at is not null order by g.signal_id limit 1000 for update of g skip locked));
+  get diagnostics v_done = row_count;
+  return v_done;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.clear_signals() IS 'Delete signals that no step took before their run ended; returns how many.';
+
 CREATE FUNCTION htdag.clock() RETURNS timestamp with time zone
     LANGUAGE sql
     SET search_path TO ''
@@ -3625,7 +3698,7 @@ $$;
 
 COMMENT ON FUNCTION htdag.complete_step(p_task_id bigint, p_token bigint, p_output jsonb) IS 'Complete one claimed step by hand (the first of a bundle: the rest becomes claimable again). Raises HT002 when the token is not the present one.';
 
-CREATE FUNCTION htdag.complete_steps(p_runner integer, p_task_ids bigint[], p_tokens bigint[], p_step_nos smallint[], p_outcomes text[], p_outputs jsonb[], p_errors text[], p_ran interval[], p_want integer DEFAULT 0) RETURNS SETOF htdag.claims
+CREATE FUNCTION htdag.complete_steps(p_runner integer, p_task_ids bigint[], p_tokens bigint[], p_step_nos smallint[], p_outcomes text[], p_outputs jsonb[], p_errors text[], p_ran interval[], p_want integer DEFAULT 0, p_codes text[] DEFAULT NULL::text[], p_delays interval[] DEFAULT NULL::interval[]) RETURNS SETOF htdag.claims
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     SET plan_cache_mode TO 'force_generic_plan'
@@ -3640,13 +3713,14 @@ declare
   v_taken   bigint[] := array[]::bigint[];
 begin
   perform htdag.check_want(p_want);
-  if htdag.check_answers(p_task_ids, p_tokens, p_step_nos, p_outcomes) then
+  if htdag.check_answers(p_task_ids, p_tokens, p_step_nos, p_outcomes, p_delays) then
     -- Of two answers for one step the first counts.
-    select array_agg(task_id), array_agg(token), array_agg(step_no), array_agg(outcome), array_agg(output), array_agg(error), array_agg(ran)
-      into p_task_ids, p_tokens, p_step_nos, p_outcomes, p_outputs, p_errors, p_ran
+    select array_agg(task_id), array_agg(token), array_agg(step_no), array_agg(outcome), array_agg(output), array_agg(error), array_agg(ran),
+           array_agg(code), array_agg(delay)
+      into p_task_ids, p_tokens, p_step_nos, p_outcomes, p_outputs, p_errors, p_ran, p_codes, p_delays
       from (select distinct on (task_id, token, step_no) *
-              from unnest(p_task_ids, p_tokens, p_step_nos, p_outcomes, p_outputs, p_errors, p_ran) with ordinality
-                   a(task_id, token, step_no, outcome, output, error, ran, i)
+              from unnest(p_task_ids, p_tokens, p_step_nos, p_outcomes, p_outputs, p_errors, p_ran, p_codes, p_delays) with ordinality
+                   a(task_id, token, step_no, outcome, output, error, ran, code, delay, i)
              where task_id is not null
              order by task_id, token, step_no, i) a;
   end if;
@@ -3675,18 +3749,27 @@ begin
   perform htdag.lock_runs(v_kept || array(select t from unnest(v_done) t where t.map_index is null), htdag.count_down(v_done));
   v_done := htdag.live_tasks(v_done);
   v_kept := htdag.live_tasks(v_kept);
+  if 'decomposed' = any (p_outcomes) then
+    select * into p_outcomes, p_outputs, p_errors, p_codes
+      from htdag.decompose(v_kept, p_task_ids, p_step_nos, p_outcomes, p_outputs, p_errors, p_codes);
+  end if;
 
-  insert into htdag.attempts (run_id, step_no, map_index, attempt, outcome, ready_at, claimed_at, finished_at, ran, runner_id, output, error)
-  select t.run_id, a.step_no, coalesce(t.map_index, 0), case when a.step_no = t.step_no then t.attempt else 1 end,
+  insert into htdag.attempts (run_id, step_no, map_index, epoch, attempt, outcome, ready_at, claimed_at, finished_at, ran, runner_id, output, error, code)
+  select t.run_id, a.step_no, coalesce(t.map_index, 0), t.epoch, case when a.step_no = t.step_no then t.attempt else 1 end,
          a.outcome, t.ready_at, t.claimed_at, v_now, a.ran, p_runner, a.output,
-         case when a.outcome <> 'succeeded' then coalesce(nullif(a.error, ''), 'no reason given') end
-    from unnest(p_task_ids, p_tokens, p_step_nos, p_outcomes, p_outputs, p_errors, p_ran) a(task_id, token, step_no, outcome, output, error, ran)
+         case when a.outcome <> 'succeeded' then coalesce(nullif(a.error, ''), 'no reason given') end,
+         case when a.outcome <> 'succeeded' then a.code end
+    from unnest(p_task_ids, p_tokens, p_step_nos, p_outcomes, p_outputs, p_errors, p_ran, p_codes)
+         a(task_id, token, step_no, outcome, output, error, ran, code)
     join unnest(v_done || v_kept) t on t.task_id = a.task_id and t.token = a.token
-   where a.outcome <> 'released';
+   where a.outcome not in ('released', 'snoozed', 'decomposed');
+  if exists (select from unnest(v_done) t where t.memo_key is not null) then
+    perform htdag.remember(v_done, p_task_ids, p_outputs);
+  end if;
 
   v_changes := htdag.done_changes(v_done);
   if cardinality(v_kept) > 0 then
-    v_changes := htdag.merge_changes(v_changes || htdag.stopped_changes(v_kept, p_task_ids, p_tokens, p_step_nos, p_outcomes));
+    v_changes := htdag.merge_changes(v_changes || htdag.stopped_changes(v_kept, p_task_ids, p_tokens, p_step_nos, p_outcomes, p_outputs, p_codes, p_delays));
   end if;
   select * into v_settled from htdag.settle(v_changes, p_runner, v_lanes, p_want);
   v_taken := v_settled.handed;
@@ -3705,20 +3788,18 @@ begin
   end if;
 
   return query
-  select 'stale'::text, a.task_id, null::bigint, 0::bigint, ''::text, 0, 0::smallint, 0::smallint,
-         null::integer, 0::smallint, '{}'::jsonb, null::jsonb, null::jsonb, ''::text
-    from (select distinct unnest(p_task_ids) as task_id) a
+  select v.* from (select distinct unnest(p_task_ids) as task_id) a, lateral htdag.verdict('stale', a.task_id) v
    where not exists (select from unnest(v_done || v_kept) t where t.task_id = a.task_id);
+  if v_settled.told or 'decomposed' = any (p_outcomes) or htdag.for_engine(v_settled.waiting) then
+    return query select * from htdag.verdict('pump');
+  end if;
   if cardinality(v_settled.waiting) > 0 then
-    return query
-    select 'wake'::text, 0::bigint, null::bigint, 0::bigint, ''::text, 0, 0::smallint, 0::smallint,
-           null::integer, 0::smallint, '{}'::jsonb, null::jsonb, null::jsonb, q
-      from htdag.idle_queues(v_settled.waiting) q;
+    return query select v.* from htdag.idle_queues(v_settled.waiting) q, lateral htdag.verdict('wake', p_queue => q) v;
   end if;
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.complete_steps(p_runner integer, p_task_ids bigint[], p_tokens bigint[], p_step_nos smallint[], p_outcomes text[], p_outputs jsonb[], p_errors text[], p_ran interval[], p_want integer) IS 'Report finished steps and claim up to p_want more, in one transaction. Outcomes: succeeded, failed (retried while tries are left), failed_permanently, timed_out (likewise retried), released (give the task back, no try counted). Answers with the verdicts of htdag.claims; a stale result changes nothing and does not disturb the others. Raises HT001 for a runner that is not registered, HT006 for answers that make no sense.';
+COMMENT ON FUNCTION htdag.complete_steps(p_runner integer, p_task_ids bigint[], p_tokens bigint[], p_step_nos smallint[], p_outcomes text[], p_outputs jsonb[], p_errors text[], p_ran interval[], p_want integer, p_codes text[], p_delays interval[]) IS 'Report finished steps and claim up to p_want more, in one transaction. Outcomes: succeeded, failed (retried while tries are left and its code is not among the step''s no_retry), failed_permanently, timed_out (likewise retried), released (give the task back, no try counted), snoozed (the same, for as long as its delay), decomposed (the output is a definition that is run before the step succeeds). Answers with the verdicts of htdag.claims; a stale result changes nothing and does not disturb the others. Raises HT001 for a runner that is not registered, HT006 for answers that make no sense.';
 
 CREATE FUNCTION htdag.count_down(p_done htdag.tasks[]) RETURNS htdag.tasks[]
     LANGUAGE plpgsql
@@ -3730,11 +3811,7 @@ begin
   if not exists (select from unnest(p_done) t where t.map_index is not null) then
     return array[]::htdag.tasks[];
   end if;
-  perform from htdag.map_shards s
-   where (s.run_id, s.step_no, s.shard) in (select t.run_id, t.step_no, (t.map_index % 16)::smallint
-                                              from unnest(p_done) t where t.map_index is not null)
-   order by s.run_id, s.step_no, s.shard
-     for no key update;
+  perform htdag.lock_shards(p_done);
 
   with closed as (
     select t.run_id, t.step_no, (t.map_index % 16)::smallint as shard, count(*)::integer as n, (array_agg(t))[1] as task
@@ -3827,82 +3904,91 @@ $$;
 
 COMMENT ON FUNCTION htdag.cycle_path(p_steps jsonb, p_left text[]) IS 'A dependency cycle among the steps that a topological order left over, as a path that ends where it began.';
 
+CREATE FUNCTION htdag.decompose(p_kept htdag.tasks[], p_task_ids bigint[], p_step_nos smallint[], INOUT p_outcomes text[], INOUT p_outputs jsonb[], INOUT p_errors text[], INOUT p_codes text[]) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_task htdag.tasks;
+begin
+  p_errors := coalesce(p_errors, array_fill(null::text, array[cardinality(p_task_ids)]));
+  p_codes := coalesce(p_codes, array_fill(null::text, array[cardinality(p_task_ids)]));
+  for i in 1 .. cardinality(p_task_ids) loop
+    continue when p_outcomes[i] <> 'decomposed';
+    select t.* into v_task from unnest(p_kept) t where t.task_id = p_task_ids[i];
+    continue when not found;
+    begin
+      perform htdag.check_depth(v_task.run_id);
+      p_outputs[i] := jsonb_build_object('flow_version_id', htdag.part_version(v_task.flow_version_id, p_step_nos[i], p_outputs[i]),
+        'input', p_outputs[i] -> 'input');
+    exception when sqlstate 'HT004' or sqlstate 'HT005' then
+      p_outcomes[i] := 'failed_permanently';
+      p_errors[i] := sqlerrm;
+      p_codes[i] := sqlstate;
+      p_outputs[i] := null;
+    end;
+  end loop;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.decompose(p_kept htdag.tasks[], p_task_ids bigint[], p_step_nos smallint[], INOUT p_outcomes text[], INOUT p_outputs jsonb[], INOUT p_errors text[], INOUT p_codes text[]) IS 'Turn the definitions among the answers into versions, and those that are invalid into failures.';
+
+CREATE FUNCTION htdag.decompose_step(p_task_id bigint, p_token bigint, p_spec jsonb) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+begin
+  return htdag.answer_step(p_task_id, p_token, 'decomposed', p_spec, null);
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.decompose_step(p_task_id bigint, p_token bigint, p_spec jsonb) IS 'Answer one claimed step by hand with a definition, {"steps": [...], "input": ...}: it runs as the step''s child, and its output becomes the step''s. The step fails for good when the definition is invalid. Raises HT002 when the token is not the present one.';
+
 CREATE FUNCTION htdag.define_flow(p_spec jsonb) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     AS $_$
 declare
-  v_flow    constant text := p_spec ->> 'flow';
-  v_steps   jsonb := '[]'::jsonb;
-  v_step    jsonb;
-  v_timeout interval;
-  v_spec    jsonb;
-  v_flow_id integer;
-  v_current htdag.flow_versions;
-  v_mask    record;
+  v_flow constant text := p_spec ->> 'flow';
 begin
   if v_flow is null or v_flow !~ '^[a-z][a-z0-9_.-]{0,62}$' then
     raise exception using errcode = 'HT004',
       message = format('flow name %s is not lower case letters, digits, dots, hyphens and underscores, 1 to 63 of them', coalesce('"' || v_flow || '"', 'null')),
       hint = 'Give the definition a "flow" key with such a name.';
   end if;
-  if jsonb_typeof(coalesce(p_spec -> 'steps', '[]')) <> 'array' then
-    raise exception using errcode = 'HT004',
-      message = format('flow "%s": steps is not an array', v_flow), hint = 'Give "steps" as an array of objects.';
-  end if;
-
-  begin
-    v_timeout := (p_spec ->> 'timeout')::interval;
-    for v_step in select jsonb_array_elements(p_spec -> 'steps') loop
-      v_steps := v_steps || htdag.normal_step(v_step);
-    end loop;
-  exception when data_exception then
-    raise exception using errcode = 'HT004',
-      message = format('flow "%s"%s: %s', v_flow, ', step "' || (v_step ->> 'name') || '"', sqlerrm),
-      hint = 'Correct the definition; nothing was stored.';
-  end;
-  if jsonb_array_length(v_steps) > 1000 then
-    raise exception using errcode = 'HT005',
-      message = format('flow "%s" has %s steps; 1000 is the most', v_flow, jsonb_array_length(v_steps)),
-      hint = 'Use a map step for work that repeats.';
-  elsif not v_timeout between interval '1 ms' and interval '1 year' then
-    raise exception using errcode = 'HT004',
-      message = format('timeout of flow "%s" is %s, not between 1 ms and 1 year', v_flow, v_timeout),
-      hint = 'Leave the timeout out where runs may last as long as they do.';
-  end if;
-  v_spec := jsonb_build_object('flow', v_flow, 'description', p_spec ->> 'description', 'timeout', v_timeout::text, 'steps', v_steps);
-  perform htdag.check_steps(v_flow, v_spec -> 'steps');
-
-  insert into htdag.flows (name, description) values (v_flow, p_spec ->> 'description')
-      on conflict (name) do update set description = excluded.description
-  returning flow_id into v_flow_id;
-
-  -- The flow's row is locked from here on, so versions are made one at a time.
-  select * into v_current from htdag.flow_versions
-   where flow_id = v_flow_id order by version desc limit 1 for update;
-  if found and v_current.spec = v_spec then
-    return v_current.version;
-  end if;
-
-  if v_current.flow_version_id is null or v_current.published_at is not null then
-    insert into htdag.flow_versions (flow_id, version, spec, step_count, regular, fatal)
-    values (v_flow_id, coalesce(v_current.version, 0) + 1, '{}', 0, '', '')
-    returning * into v_current;
-  end if;
-  perform htdag.write_steps(v_current.flow_version_id, v_flow, v_spec -> 'steps');
-  select bit_or(case when run_on = 'success' then self else self & ~self end) as regular,
-         bit_or(case when on_failure = 'fail' then self else self & ~self end) as fatal
-    into v_mask from htdag.steps where flow_version_id = v_current.flow_version_id;
-  update htdag.flow_versions
-     set spec = v_spec, step_count = jsonb_array_length(v_spec -> 'steps'),
-         run_timeout = (v_spec ->> 'timeout')::interval,
-         regular = coalesce(v_mask.regular, ''), fatal = coalesce(v_mask.fatal, '')
-   where flow_version_id = v_current.flow_version_id;
-  return v_current.version;
+  return (htdag.store_version(htdag.normal_spec(v_flow, p_spec))).version;
 end;
 $_$;
 
-COMMENT ON FUNCTION htdag.define_flow(p_spec jsonb) IS 'Define a flow from one document, {"flow", "description", "timeout", "steps": [...]}; returns the version. The same definition again changes nothing. Raises HT004 when it is invalid.';
+COMMENT ON FUNCTION htdag.define_flow(p_spec jsonb) IS 'Define a flow from one document, {"flow", "description", "timeout", "output", "steps": [...]}; returns the version. The same definition again changes nothing. Raises HT004 when it is invalid.';
+
+CREATE FUNCTION htdag.deliver_cancels(p_limit integer) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_messages htdag.inbox[];
+  v_runs     bigint[];
+begin
+  v_messages := array(select i from htdag.inbox i where i.kind = 'cancel' order by i.inbox_id limit p_limit for update skip locked);
+  if cardinality(v_messages) = 0 then
+    return 0;
+  end if;
+  v_runs := array(select run_id from htdag.runs
+                   where run_id = any (array(select m.run_id from unnest(v_messages) m)) and finished_at is null
+                   order by run_id for no key update skip locked);
+  perform htdag.end_runs(array_agg(m.run_id), m.reason)
+     from unnest(v_messages) m where m.run_id = any (v_runs)
+    group by m.reason;
+  delete from htdag.inbox i
+   where i.inbox_id = any (array(select m.inbox_id from unnest(v_messages) m))
+     and exists (select from htdag.runs r where r.run_id = i.run_id and r.finished_at is not null);
+  return cardinality(v_runs);
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.deliver_cancels(p_limit integer) IS 'Cancel the runs whose parents gave them up, as far as nobody else holds them; returns how many.';
 
 CREATE TABLE htdag.steps (
     flow_version_id integer NOT NULL,
@@ -3929,21 +4015,44 @@ CREATE TABLE htdag.steps (
     initial_delay interval NOT NULL,
     backoff double precision NOT NULL,
     max_delay interval NOT NULL,
+    target text,
+    delay interval DEFAULT '00:00:00'::interval NOT NULL,
+    run_if jsonpath,
+    skip_if jsonpath,
+    on_skip text DEFAULT 'cascade'::text NOT NULL,
+    memo interval,
+    memo_version text DEFAULT ''::text NOT NULL,
+    argument jsonpath,
+    priority smallint DEFAULT 0 NOT NULL,
+    limit_key text,
+    no_retry text[] DEFAULT '{}'::text[] NOT NULL,
+    jitter double precision DEFAULT 0 NOT NULL,
+    special boolean GENERATED ALWAYS AS ((is_map OR (run_if IS NOT NULL) OR (skip_if IS NOT NULL) OR (memo IS NOT NULL))) STORED NOT NULL,
     CONSTRAINT steps_backoff_at_least_one CHECK ((backoff >= (1)::double precision)),
     CONSTRAINT steps_bundle_has_mask CHECK (((bundle_no IS NULL) = (bundle_mask IS NULL))),
+    CONSTRAINT steps_bundled_are_plain CHECK (((bundle_no IS NULL) OR ((delay = '00:00:00'::interval) AND (run_if IS NULL) AND (skip_if IS NULL) AND (memo IS NULL) AND (limit_key IS NULL) AND (kind <> ALL (ARRAY['sql'::text, 'flow'::text, 'sleep'::text, 'signal'::text]))))),
+    CONSTRAINT steps_delay_range CHECK (((delay >= '00:00:00'::interval) AND (delay <= '1 year'::interval))),
     CONSTRAINT steps_delays_ordered CHECK (((initial_delay >= '00:00:00'::interval) AND (max_delay >= initial_delay))),
     CONSTRAINT steps_handlers_not_bundled CHECK (((run_on = 'success'::text) OR (bundle_no IS NULL))),
+    CONSTRAINT steps_jitter_range CHECK (((jitter >= (0)::double precision) AND (jitter <= (1)::double precision))),
     CONSTRAINT steps_lane_unless_templated CHECK (((lane_id IS NULL) = (queue ~~ '%{%}%'::text))),
     CONSTRAINT steps_map_not_bundled CHECK (((NOT is_map) OR (bundle_no IS NULL))),
     CONSTRAINT steps_map_source_iff_map CHECK ((is_map OR ((map_source_no IS NULL) AND (map_key IS NULL)))),
     CONSTRAINT steps_max_retries_range CHECK (((max_retries >= 0) AND (max_retries <= 1000))),
+    CONSTRAINT steps_memo_positive CHECK ((memo > '00:00:00'::interval)),
     CONSTRAINT steps_name_wellformed CHECK ((name ~ '^[a-z][a-z0-9_]{0,62}$'::text)),
     CONSTRAINT steps_on_failure_known CHECK ((on_failure = ANY (ARRAY['fail'::text, 'skip'::text, 'continue'::text]))),
+    CONSTRAINT steps_on_skip_known CHECK ((on_skip = ANY (ARRAY['cascade'::text, 'continue'::text]))),
+    CONSTRAINT steps_priority_range CHECK (((priority >= '-10000'::integer) AND (priority <= 10000))),
     CONSTRAINT steps_run_on_known CHECK ((run_on = ANY (ARRAY['success'::text, 'failure'::text, 'always'::text]))),
+    CONSTRAINT steps_sleep_has_delay CHECK (((kind <> 'sleep'::text) OR (delay > '00:00:00'::interval))),
+    CONSTRAINT steps_target_iff_engine_kind CHECK (((kind = ANY (ARRAY['sql'::text, 'flow'::text, 'signal'::text])) = (target IS NOT NULL))),
     CONSTRAINT steps_timeout_positive CHECK ((timeout > '00:00:00'::interval))
 );
 
 COMMENT ON TABLE htdag.steps IS 'Nodes of a flow version, numbered topologically from 0; members of a bundle have consecutive numbers. Masks have one bit per step.';
+
+COMMENT ON COLUMN htdag.steps.kind IS 'Name of the handler; sql, flow, sleep and signal are run by the engine itself.';
 
 COMMENT ON COLUMN htdag.steps.queue IS 'Pool of runners that may claim the step. {key} stands for a value of the run''s input.';
 
@@ -3958,6 +4067,30 @@ COMMENT ON COLUMN htdag.steps.gate IS 'Steps that must have ended before this on
 COMMENT ON COLUMN htdag.steps.dooms IS 'Steps that cannot run once this one is skipped or fails without being let through.';
 
 COMMENT ON COLUMN htdag.steps.map_source_no IS 'Step whose output holds the array that a map step runs over; null for the run''s input.';
+
+COMMENT ON COLUMN htdag.steps.target IS 'Function that a sql step calls, flow that a flow step runs, signal that a signal step waits for.';
+
+COMMENT ON COLUMN htdag.steps.delay IS 'How long the step waits once everything it needs has ended.';
+
+COMMENT ON COLUMN htdag.steps.run_if IS 'Condition on {"input", "needs"}: where it does not hold, the step is skipped.';
+
+COMMENT ON COLUMN htdag.steps.skip_if IS 'Condition on {"input", "needs"}: where it holds, the step is skipped.';
+
+COMMENT ON COLUMN htdag.steps.on_skip IS 'Whether a condition that skips the step skips what needs it (cascade) or lets that run (continue).';
+
+COMMENT ON COLUMN htdag.steps.memo IS 'How long an output stands for the same work; null for steps that are always done.';
+
+COMMENT ON COLUMN htdag.steps.memo_version IS 'Part of the memo''s key: another one makes old outputs void.';
+
+COMMENT ON COLUMN htdag.steps.argument IS 'Path into {"input", "needs", "item"} for what the step gets as its input; null for the run''s input.';
+
+COMMENT ON COLUMN htdag.steps.limit_key IS 'Named limit under which the step''s tasks run; {key} stands for a value of the run''s input.';
+
+COMMENT ON COLUMN htdag.steps.no_retry IS 'Error codes after which there is no further try.';
+
+COMMENT ON COLUMN htdag.steps.jitter IS 'Share by which a retry''s delay is randomly longer or shorter, 0 to 1.';
+
+COMMENT ON COLUMN htdag.steps.special IS 'Whether more than the masks decides how the step opens.';
 
 CREATE VIEW htdag.flow_changes AS
  SELECT s.name AS step,
@@ -4071,6 +4204,71 @@ $$;
 
 COMMENT ON FUNCTION htdag.done_changes(p_done htdag.tasks[]) IS 'The bits that succeeded tasks set in their runs.';
 
+CREATE FUNCTION htdag.end_runs(p_run_ids bigint[], p_reason text) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_now  constant timestamptz := htdag.clock();
+  v_done integer;
+begin
+  perform htdag.withdraw_tasks(p_run_ids, 'cancelled', p_reason);
+  delete from htdag.run_queue where run_id = any (p_run_ids);
+  with ended as (
+    update htdag.runs
+       set state = 'cancelled', finished_at = v_now, error = p_reason, skipped = ~(succeeded | failed)
+     where run_id = any (p_run_ids)
+    returning run_id, parent_task_id
+  ), told as (
+    insert into htdag.inbox (kind, run_id, task_id)
+    select 'child_ended', run_id, parent_task_id from ended where parent_task_id is not null
+  )
+  select count(*)::integer into v_done from ended;
+  return v_done;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.end_runs(p_run_ids bigint[], p_reason text) IS 'Cancel locked runs; returns how many.';
+
+CREATE FUNCTION htdag.engine_tasks(p_limit integer, p_wait boolean) RETURNS htdag.tasks[]
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_now   constant timestamptz := htdag.clock();
+  v_ids   bigint[];
+  v_tasks htdag.tasks[];
+begin
+  v_ids := array(
+    select task_id
+      from ((select i.task_id from htdag.inbox i where i.kind = 'child_ended' order by i.inbox_id limit p_limit)
+            union
+            (select t.task_id from htdag.lanes l
+              cross join lateral (select t.task_id from htdag.tasks t where t.lane_id = l.lane_id and t.runner_id is null and t.parked is null
+                                   order by t.priority, t.task_id limit p_limit) t
+              where l.kind in ('sql', 'flow', 'sleep', 'signal') and not l.is_paused)
+            union
+            (select t.task_id from htdag.tasks t where t.parked in ('signal', 'sub-flow') and t.due_at <= v_now order by t.due_at limit p_limit)
+            union
+            (select t.task_id from htdag.signals g
+               join htdag.tasks t on t.run_id = g.run_id and t.parked = 'signal'
+               join htdag.steps s on s.flow_version_id = t.flow_version_id and s.step_no = t.step_no and s.target = g.name
+              where g.awaited order by t.task_id limit p_limit)) c
+     order by task_id
+     limit p_limit);
+  v_tasks := array(select t from htdag.tasks t where t.task_id = any (v_ids) and t.runner_id is null
+                    order by t.task_id for update skip locked);
+  if p_wait then
+    perform htdag.lock_shards(v_tasks);
+    perform from htdag.runs where run_id = any (array(select t.run_id from unnest(v_tasks) t)) order by run_id for no key update;
+    return htdag.live_tasks(v_tasks);
+  end if;
+  return htdag.try_runs(htdag.try_shards(v_tasks));
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.engine_tasks(p_limit integer, p_wait boolean) IS 'Up to p_limit tasks that pump may work on, locked with all that their completion will lock; without p_wait only those that nobody else holds.';
+
 CREATE FUNCTION htdag.expire_runs() RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -4100,17 +4298,17 @@ $$;
 
 COMMENT ON FUNCTION htdag.expire_runs() IS 'Fail runs that are over their deadline; returns how many.';
 
-CREATE FUNCTION htdag.fail_step(p_task_id bigint, p_token bigint, p_error text, p_permanent boolean DEFAULT false) RETURNS boolean
+CREATE FUNCTION htdag.fail_step(p_task_id bigint, p_token bigint, p_error text, p_permanent boolean DEFAULT false, p_code text DEFAULT NULL::text) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 begin
-  return htdag.answer_step(p_task_id, p_token, case when p_permanent then 'failed_permanently' else 'failed' end, null, p_error);
+  return htdag.answer_step(p_task_id, p_token, case when p_permanent then 'failed_permanently' else 'failed' end, null, p_error, p_code);
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.fail_step(p_task_id bigint, p_token bigint, p_error text, p_permanent boolean) IS 'Fail one claimed step by hand. It is tried again as its definition says unless p_permanent. Raises HT002 when the token is not the present one.';
+COMMENT ON FUNCTION htdag.fail_step(p_task_id bigint, p_token bigint, p_error text, p_permanent boolean, p_code text) IS 'Fail one claimed step by hand. It is tried again as its definition says, unless p_permanent or p_code is among its no_retry. Raises HT002 when the token is not the present one.';
 
 CREATE FUNCTION htdag.fill_slots() RETURNS integer
     LANGUAGE plpgsql
@@ -4122,6 +4320,33 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.fill_slots() IS 'admit, where anything is queued at all. Returns how many runs started.';
+
+CREATE FUNCTION htdag.finish_child(p_task htdag.tasks, p_now timestamp with time zone) RETURNS htdag.step_results
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_child htdag.runs;
+begin
+  select * into v_child from htdag.runs
+   where parent_run_id = p_task.run_id and parent_task_id = p_task.task_id order by run_id desc limit 1;
+  if v_child.finished_at is null and p_task.due_at > p_now then
+    return null;
+  elsif v_child.finished_at is null then
+    insert into htdag.inbox (kind, run_id, reason) values ('cancel', v_child.run_id, format('run %s gave it up: its step is over its time', p_task.run_id));
+    return (p_task.task_id, 'timed_out', null, format('run %s did not end in time', v_child.run_id), null, p_now - v_child.started_at)::htdag.step_results;
+  elsif v_child.state = 'succeeded' then
+    return (p_task.task_id, 'succeeded', htdag.run_output(v_child.run_id), null, null, p_now - v_child.started_at)::htdag.step_results;
+  end if;
+  return (p_task.task_id, 'failed', null, format('run %s %s%s', v_child.run_id, v_child.state, ': ' ||
+    coalesce(v_child.error, (select format('step %s: %s', s.name, a.error)
+      from htdag.attempts a join htdag.steps s on s.flow_version_id = v_child.flow_version_id and s.step_no = a.step_no
+     where a.run_id = v_child.run_id and get_bit(v_child.failed, a.step_no) = 1 and a.outcome not in ('succeeded', 'cancelled')
+     order by a.step_no, a.finished_at desc limit 1))), null, p_now - v_child.started_at)::htdag.step_results;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.finish_child(p_task htdag.tasks, p_now timestamp with time zone) IS 'What has become of the run that a parked task waits for; null while it goes on.';
 
 CREATE VIEW htdag.flow_edges AS
  SELECT s.step_no,
@@ -4164,6 +4389,18 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.flow_graph(p_flow text, p_version integer) IS 'The DAG of a version of a flow, by default the newest, as rows to draw: one per step and need, in topological order. Raises HT001.';
+
+CREATE FUNCTION htdag.for_engine(p_lanes integer[]) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return cardinality(p_lanes) > 0
+     and exists (select from htdag.lanes where lane_id = any (p_lanes) and kind in ('sql', 'flow', 'sleep', 'signal'));
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.for_engine(p_lanes integer[]) IS 'Whether some of the lanes hold steps that the engine runs itself.';
 
 CREATE FUNCTION htdag.guard_published_steps() RETURNS trigger
     LANGUAGE plpgsql
@@ -4227,16 +4464,29 @@ declare
   v_now constant timestamptz := htdag.clock();
 begin
   return query
-  select distinct l.queue
+  select distinct case when e.by_engine then '*' else l.queue end
     from htdag.lanes l
+   cross join lateral (select l.kind in ('sql', 'flow', 'sleep', 'signal') as by_engine) e
    where l.lane_id = any (p_lanes)
      and exists (select from htdag.runners r
                   where r.idle and r.stopped_at is null and r.lease_expires_at > v_now
-                    and l.queue = any (r.queues) and l.kind = any (r.kinds));
+                    and (e.by_engine or l.queue = any (r.queues) and l.kind = any (r.kinds)));
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.idle_queues(p_lanes integer[]) IS 'Queues of the lanes that an idle runner reads.';
+COMMENT ON FUNCTION htdag.idle_queues(p_lanes integer[]) IS 'Queues of the lanes that an idle runner reads; * where any runner will do, since the engine runs the step itself.';
+
+CREATE FUNCTION htdag.is_limited(p_lane_id integer, p_limited integer[], p_look boolean) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  return p_lane_id = any (p_limited)
+      or p_look and (select is_limited from htdag.lanes where lane_id = p_lane_id);
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.is_limited(p_lane_id integer, p_limited integer[], p_look boolean) IS 'Whether tasks of a lane are parked until its queue''s limit has room.';
 
 CREATE TABLE htdag.runs (
     run_id bigint NOT NULL,
@@ -4254,9 +4504,15 @@ CREATE TABLE htdag.runs (
     deadline_at timestamp with time zone,
     finished_at timestamp with time zone,
     error text,
+    parent_run_id bigint,
+    parent_task_id bigint,
+    root_run_id bigint,
+    depth smallint DEFAULT 0 NOT NULL,
+    CONSTRAINT runs_children_are_younger CHECK (((parent_run_id < run_id) AND (root_run_id <= parent_run_id))),
+    CONSTRAINT runs_children_whole CHECK ((((parent_run_id IS NULL) = (parent_task_id IS NULL)) AND ((parent_run_id IS NULL) = (root_run_id IS NULL)) AND ((parent_run_id IS NULL) = (depth = 0)))),
     CONSTRAINT runs_finished_iff_terminal CHECK (((state = ANY (ARRAY['succeeded'::text, 'failed'::text, 'cancelled'::text])) = (finished_at IS NOT NULL))),
     CONSTRAINT runs_queued_not_started CHECK (((state <> 'queued'::text) OR (started_at IS NULL))),
-    CONSTRAINT runs_state_known CHECK ((state = ANY (ARRAY['queued'::text, 'running'::text, 'succeeded'::text, 'failed'::text, 'cancelled'::text])))
+    CONSTRAINT runs_state_known CHECK ((state = ANY (ARRAY['queued'::text, 'running'::text, 'paused'::text, 'succeeded'::text, 'failed'::text, 'cancelled'::text])))
 )
 WITH (fillfactor='70');
 
@@ -4268,11 +4524,55 @@ COMMENT ON COLUMN htdag.runs.priority IS 'Lower is sooner.';
 
 COMMENT ON COLUMN htdag.runs.error IS 'Why the run was cancelled or lost as a whole; errors of steps are in htdag.attempts.';
 
+COMMENT ON COLUMN htdag.runs.parent_run_id IS 'Run whose step this run is the body of; null for runs that were started by themselves.';
+
+COMMENT ON COLUMN htdag.runs.parent_task_id IS 'Task of the parent that waits for this run.';
+
+COMMENT ON COLUMN htdag.runs.root_run_id IS 'First of the chain of parents; null where there is none.';
+
+COMMENT ON COLUMN htdag.runs.depth IS 'Number of parents above.';
+
 CREATE FUNCTION htdag.is_live(p_run htdag.runs, p_task htdag.tasks) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN (((p_run).finished_at IS NULL) AND ((p_run).epoch = (p_task).epoch) AND (get_bit(((((p_run).succeeded)::"bit" | ((p_run).failed)::"bit") | ((p_run).skipped)::"bit"), ((p_task).step_no)::integer) = 0));
 
 COMMENT ON FUNCTION htdag.is_live(p_run htdag.runs, p_task htdag.tasks) IS 'Whether a task is still wanted by its run.';
+
+CREATE FUNCTION htdag.kind_fault(p_step jsonb) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $_$
+declare
+  v_name   constant text := p_step ->> 'name';
+  v_kind   constant text := p_step ->> 'kind';
+  v_proc   regprocedure;
+  v_extra  text;
+begin
+  select k into v_extra from unnest('{sql,flow,signal}'::text[]) k where p_step ->> k is not null and k <> v_kind limit 1;
+  if v_extra is not null then
+    return format('step "%s" of kind %s has a key "%s"', v_name, v_kind, v_extra);
+  elsif v_kind in ('sql', 'flow', 'signal') and p_step ->> v_kind is null then
+    return format('step "%s" of kind %s does not say which: give "%s"', v_name, v_kind, v_kind);
+  elsif v_kind = 'sleep' and (p_step ->> 'delay')::interval = interval '0' then
+    return format('step "%s" of kind sleep does not say how long: give "delay"', v_name);
+  elsif v_kind = 'sql' then
+    v_proc := to_regprocedure((p_step ->> 'sql') || '(jsonb)');
+    return case
+      when v_proc is null
+        then format('step "%s" calls %s, but there is no function %2$s(jsonb)', v_name, p_step ->> 'sql')
+      when (select prorettype <> 'jsonb'::regtype or proretset from pg_catalog.pg_proc where oid = v_proc)
+        then format('step "%s" calls %s, which does not return jsonb', v_name, v_proc)
+      when not has_function_privilege(htdag.caller(), v_proc, 'execute')
+        then format('step "%s" calls %s, which %s may not execute', v_name, v_proc, htdag.caller())
+      when not htdag.may_run(v_proc)
+        then format('step "%s" calls %s, which is not security definer: it would run with the rights of the engine', v_name, v_proc)
+    end;
+  end if;
+  return null;
+end;
+$_$;
+
+COMMENT ON FUNCTION htdag.kind_fault(p_step jsonb) IS 'What is wrong with a step''s kind and target, or null.';
 
 CREATE FUNCTION htdag.lane(p_queue text, p_kind text) RETURNS integer
     LANGUAGE plpgsql
@@ -4355,8 +4655,8 @@ begin
    cross join lateral (select coalesce(htdag.is_live(r, t), false) as is_live) l;
   if v_dead is not null then
     delete from htdag.tasks where task_id = any (array(select t.task_id from unnest(v_dead) t));
-    insert into htdag.attempts (run_id, step_no, map_index, attempt, outcome, ready_at, claimed_at, finished_at, runner_id, error)
-    select t.run_id, t.step_no, coalesce(t.map_index, 0), t.attempt, 'cancelled', t.ready_at, t.claimed_at, v_now, t.runner_id,
+    insert into htdag.attempts (run_id, step_no, map_index, epoch, attempt, outcome, ready_at, claimed_at, finished_at, runner_id, error)
+    select t.run_id, t.step_no, coalesce(t.map_index, 0), t.epoch, t.attempt, 'cancelled', t.ready_at, t.claimed_at, v_now, t.runner_id,
            'its step ended before it did'
       from unnest(v_dead) t where t.runner_id is not null
         on conflict do nothing;
@@ -4428,6 +4728,25 @@ $$;
 
 COMMENT ON FUNCTION htdag.lock_runs(p_movers htdag.tasks[], p_reached htdag.tasks[]) IS 'Lock, in ascending order, the runs that tasks move; map elements only where their shard is through or runs short.';
 
+CREATE FUNCTION htdag.lock_shards(p_tasks htdag.tasks[]) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_done integer;
+begin
+  perform from htdag.map_shards s
+   where (s.run_id, s.step_no, s.shard) in (select t.run_id, t.step_no, (t.map_index % 16)::smallint
+                                              from unnest(p_tasks) t where t.map_index is not null)
+   order by s.run_id, s.step_no, s.shard
+     for no key update;
+  get diagnostics v_done = row_count;
+  return v_done;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.lock_shards(p_tasks htdag.tasks[]) IS 'Lock, in ascending order, the shards that elements of map steps count for; returns how many.';
+
 CREATE FUNCTION htdag.lose_step(p_run_id bigint, p_step_no smallint, p_error text DEFAULT NULL::text) RETURNS htdag.run_change
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -4445,8 +4764,8 @@ begin
   v_change := (p_run_id, v_blank, v_step.self, v_blank, v_blank)::htdag.run_change;
 
   if p_error is not null then
-    insert into htdag.attempts (run_id, step_no, attempt, outcome, ready_at, finished_at, error)
-    values (p_run_id, p_step_no, 1, 'failed_permanently', v_now, v_now, p_error);
+    insert into htdag.attempts (run_id, step_no, epoch, attempt, outcome, ready_at, finished_at, error)
+    values (p_run_id, p_step_no, v_run.epoch, 1, 'failed_permanently', v_now, v_now, p_error);
   end if;
 
   if v_step.is_map then
@@ -4486,6 +4805,27 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.mask(p_bits integer, p_set integer[]) IS 'A bit string of p_bits bits with the given ones set.';
+
+CREATE FUNCTION htdag.may_run(p_function regprocedure) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    RETURN (SELECT (p.prosecdef OR pg_has_role(p.proowner, n.nspowner, 'member'::text)) FROM pg_proc p, pg_namespace n WHERE ((p.oid = (may_run.p_function)::oid) AND (n.nspname = 'htdag'::name)));
+
+COMMENT ON FUNCTION htdag.may_run(p_function regprocedure) IS 'Whether the engine may call a function for a sql step: it is security definer, or its owner may act as the engine''s.';
+
+CREATE FUNCTION htdag.step_argument(p_step htdag.steps, p_document jsonb) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN CASE WHEN ((p_step).argument IS NULL) THEN (p_document -> 'input'::text) ELSE COALESCE(jsonb_path_query_first(p_document, (p_step).argument, silent => true), 'null'::jsonb) END;
+
+COMMENT ON FUNCTION htdag.step_argument(p_step htdag.steps, p_document jsonb) IS 'What a step gets as its input, out of its document.';
+
+CREATE FUNCTION htdag.memo_key(p_step htdag.steps, p_document jsonb) RETURNS bytea
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN sha256(convert_to((jsonb_build_array((p_step).kind, (p_step).target, (p_step).memo_version, htdag.step_argument(p_step, p_document), (p_document -> 'item'::text), CASE WHEN ((p_step).wants_needs OR (((p_step).kind = 'sql'::text) AND ((p_step).argument IS NULL))) THEN (p_document -> 'needs'::text) ELSE NULL::jsonb END))::text, 'utf8'::name));
+
+COMMENT ON FUNCTION htdag.memo_key(p_step htdag.steps, p_document jsonb) IS 'Under which key the output of a step is remembered: a hash of its kind, its memo_version and everything that it is given.';
 
 CREATE FUNCTION htdag.merge_changes(p_changes htdag.run_change[]) RETURNS htdag.run_change[]
     LANGUAGE plpgsql IMMUTABLE
@@ -4558,38 +4898,56 @@ $_$;
 
 COMMENT ON FUNCTION htdag.normal_spec(p_spec jsonb) IS 'A flow definition with every default written out; raises HT004 when it is invalid.';
 
-CREATE FUNCTION htdag.normal_step(p_step jsonb) RETURNS jsonb
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    SET search_path TO ''
-    RETURN jsonb_build_object('name', (p_step ->> 'name'::text), 'kind', COALESCE((p_step ->> 'kind'::text), (p_step ->> 'name'::text)), 'group', COALESCE((p_step ->> 'group'::text), ''::text), 'queue', COALESCE((p_step ->> 'queue'::text), 'default'::text), 'bundle', (p_step ->> 'bundle'::text), 'needs', COALESCE((p_step -> 'needs'::text), '[]'::jsonb), 'run_on', COALESCE((p_step ->> 'run_on'::text), 'success'::text), 'on_failure', COALESCE((p_step ->> 'on_failure'::text), 'fail'::text), 'map', (p_step ->> 'map'::text), 'wants_needs', COALESCE(((p_step ->> 'wants_needs'::text))::boolean, false), 'timeout', ((COALESCE((p_step ->> 'timeout'::text), '60 s'::text))::interval)::text, 'max_retries', COALESCE(((p_step ->> 'max_retries'::text))::integer, 3), 'initial_delay', ((COALESCE((p_step ->> 'initial_delay'::text), '1 s'::text))::interval)::text, 'backoff', COALESCE(((p_step ->> 'backoff'::text))::double precision, (2)::double precision), 'max_delay', (COALESCE(((p_step ->> 'max_delay'::text))::interval, GREATEST('01:00:00'::interval, ((p_step ->> 'initial_delay'::text))::interval)))::text);
-
-COMMENT ON FUNCTION htdag.normal_step(p_step jsonb) IS 'A step definition with every default written out.';
-
-CREATE FUNCTION htdag.open_elements(p_run_ids bigint[], p_step_nos smallint[], p_elements integer[]) RETURNS integer
-    LANGUAGE plpgsql
+CREATE FUNCTION htdag.normal_spec(p_flow text, p_spec jsonb) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
     SET search_path TO ''
     AS $$
 declare
-  v_now  constant timestamptz := htdag.clock();
-  v_done integer;
+  v_steps   jsonb := '[]'::jsonb;
+  v_step    jsonb;
+  v_timeout interval;
 begin
-  insert into htdag.tasks (run_id, flow_version_id, epoch, step_no, last_step_no, map_index, lane_id, priority, time_limit, ready_at)
-  select r.run_id, r.flow_version_id, r.epoch, s.step_no, s.step_no, e.map_index,
-         coalesce(s.lane_id, htdag.templated_lane(s.queue, s.kind, r.run_id)),
-         r.priority * 1000 - least(s.step_no, 999), s.timeout, v_now
-    from (select p_run_ids[case when cardinality(p_run_ids) = 1 then 1 else i end] as run_id,
-                 p_step_nos[case when cardinality(p_step_nos) = 1 then 1 else i end] as step_no,
-                 map_index
-            from unnest(p_elements) with ordinality t(map_index, i)) e
-    join htdag.runs r on r.run_id = e.run_id
-    join htdag.steps s on s.flow_version_id = r.flow_version_id and s.step_no = e.step_no
-   order by r.run_id, s.step_no, e.map_index;
-  get diagnostics v_done = row_count;
-  return v_done;
+  if jsonb_typeof(coalesce(p_spec -> 'steps', '[]')) <> 'array' then
+    raise exception using errcode = 'HT004',
+      message = format('flow "%s": steps is not an array', p_flow), hint = 'Give "steps" as an array of objects.';
+  end if;
+  begin
+    v_timeout := (p_spec ->> 'timeout')::interval;
+    for v_step in select jsonb_array_elements(p_spec -> 'steps') loop
+      v_steps := v_steps || htdag.normal_step(v_step);
+    end loop;
+  exception when data_exception or syntax_error then
+    raise exception using errcode = 'HT004',
+      message = format('flow "%s"%s: %s', p_flow, ', step "' || (v_step ->> 'name') || '"', sqlerrm),
+      hint = 'Correct the definition; nothing was stored.';
+  end;
+  if jsonb_array_length(v_steps) > 1000 then
+    raise exception using errcode = 'HT005',
+      message = format('flow "%s" has %s steps; 1000 is the most', p_flow, jsonb_array_length(v_steps)),
+      hint = 'Use a map step for work that repeats, or sub-flows.';
+  elsif not v_timeout between interval '1 ms' and interval '1 year' then
+    raise exception using errcode = 'HT004',
+      message = format('timeout of flow "%s" is %s, not between 1 ms and 1 year', p_flow, v_timeout),
+      hint = 'Leave the timeout out where runs may last as long as they do.';
+  elsif p_spec ->> 'output' is not null and not exists (select from jsonb_array_elements(v_steps) s where s ->> 'name' = p_spec ->> 'output') then
+    raise exception using errcode = 'HT004',
+      message = format('flow "%s" takes its output from step "%s", which is not defined', p_flow, p_spec ->> 'output'),
+      hint = 'Name one of the steps, or leave "output" out to get the outputs of all last steps.';
+  end if;
+  perform htdag.check_steps(p_flow, v_steps);
+  return jsonb_build_object('flow', p_flow, 'description', p_spec ->> 'description', 'timeout', v_timeout::text,
+    'output', p_spec ->> 'output', 'steps', v_steps);
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.open_elements(p_run_ids bigint[], p_step_nos smallint[], p_elements integer[]) IS 'Insert tasks for elements of map steps; returns how many.';
+COMMENT ON FUNCTION htdag.normal_spec(p_flow text, p_spec jsonb) IS 'A definition with every default written out; raises HT004 or HT005 when it is invalid.';
+
+CREATE FUNCTION htdag.normal_step(p_step jsonb) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN jsonb_build_object('name', (p_step ->> 'name'::text), 'kind', COALESCE((p_step ->> 'kind'::text), (p_step ->> 'name'::text)), 'sql', (p_step ->> 'sql'::text), 'flow', (p_step ->> 'flow'::text), 'signal', (p_step ->> 'signal'::text), 'group', COALESCE((p_step ->> 'group'::text), ''::text), 'queue', COALESCE((p_step ->> 'queue'::text), 'default'::text), 'bundle', (p_step ->> 'bundle'::text), 'needs', COALESCE((p_step -> 'needs'::text), '[]'::jsonb), 'run_on', COALESCE((p_step ->> 'run_on'::text), 'success'::text), 'on_failure', COALESCE((p_step ->> 'on_failure'::text), 'fail'::text), 'map', (p_step ->> 'map'::text), 'wants_needs', COALESCE(((p_step ->> 'wants_needs'::text))::boolean, false), 'argument', (((p_step ->> 'argument'::text))::jsonpath)::text, 'run_if', (((p_step ->> 'run_if'::text))::jsonpath)::text, 'skip_if', (((p_step ->> 'skip_if'::text))::jsonpath)::text, 'on_skip', COALESCE((p_step ->> 'on_skip'::text), 'cascade'::text), 'memo', CASE (p_step ->> 'memo'::text) WHEN 'true'::text THEN '1 year'::text WHEN 'false'::text THEN NULL::text ELSE (((p_step ->> 'memo'::text))::interval)::text END, 'memo_version', COALESCE((p_step ->> 'memo_version'::text), ''::text), 'delay', ((COALESCE((p_step ->> 'delay'::text), '0'::text))::interval)::text, 'priority', COALESCE(((p_step ->> 'priority'::text))::integer, 0), 'limit_key', (p_step ->> 'limit_key'::text), 'timeout', ((COALESCE((p_step ->> 'timeout'::text), CASE WHEN ((p_step ->> 'kind'::text) = ANY (ARRAY['flow'::text, 'signal'::text])) THEN '1 year'::text ELSE '60 s'::text END))::interval)::text, 'max_retries', COALESCE(((p_step ->> 'max_retries'::text))::integer, CASE WHEN ((p_step ->> 'kind'::text) = ANY (ARRAY['flow'::text, 'signal'::text, 'sleep'::text])) THEN 0 ELSE 3 END), 'no_retry', COALESCE((p_step -> 'no_retry'::text), '[]'::jsonb), 'initial_delay', ((COALESCE((p_step ->> 'initial_delay'::text), '1 s'::text))::interval)::text, 'backoff', COALESCE(((p_step ->> 'backoff'::text))::double precision, (2)::double precision), 'jitter', COALESCE(((p_step ->> 'jitter'::text))::double precision, (0)::double precision), 'max_delay', (COALESCE(((p_step ->> 'max_delay'::text))::interval, GREATEST('01:00:00'::interval, ((p_step ->> 'initial_delay'::text))::interval)))::text);
+
+COMMENT ON FUNCTION htdag.normal_step(p_step jsonb) IS 'A step definition with every default written out.';
 
 CREATE FUNCTION htdag.open_map(p_run_id bigint, p_step_no smallint) RETURNS integer
     LANGUAGE plpgsql
@@ -4599,6 +4957,7 @@ declare
   v_step   htdag.steps;
   v_source jsonb;
   v_total  integer;
+  v_known  integer := 0;
 begin
   select s.* into v_step
     from htdag.runs r join htdag.steps s using (flow_version_id)
@@ -4619,19 +4978,29 @@ begin
   select p_run_id, p_step_no, i - 1, item
     from jsonb_array_elements(v_source) with ordinality t(item, i);
   get diagnostics v_total = row_count;
+  if v_step.memo is not null then
+    v_known := htdag.recall(p_run_id, v_step);
+  end if;
 
+  -- Where some elements are known already the others are opened at once, since a
+  -- window that holds known ones alone would never move on.
   insert into htdag.map_shards (run_id, step_no, shard, total, opened, remaining)
-  select p_run_id, p_step_no, shard, n, least(n, 63), n
+  select p_run_id, p_step_no, shard, n, case when v_known > 0 then n else least(n, 63) end,
+         n - case when v_known > 0 then (select count(*)::integer from htdag.attempts a
+               where a.run_id = p_run_id and a.step_no = p_step_no and a.map_index % 16 = shard and a.attempt = 0 and not a.superseded) else 0 end
     from generate_series(0, least(v_total, 16) - 1) shard,
          lateral (select (v_total - shard + 15) / 16 as n) c;
-  perform htdag.open_elements(array[p_run_id], array[p_step_no],
+  perform htdag.open_tasks(array[p_run_id], array[p_step_no],
     array(select (j * 16 + shard)::integer from htdag.map_shards s, generate_series(0, s.opened - 1) j
-           where s.run_id = p_run_id and s.step_no = p_step_no order by 1));
-  return v_total;
+           where s.run_id = p_run_id and s.step_no = p_step_no
+             and (v_known = 0 or not exists (select from htdag.attempts a
+                   where a.run_id = p_run_id and a.step_no = p_step_no and a.map_index = j * 16 + shard and a.attempt = 0 and not a.superseded))
+           order by 1));
+  return v_total - v_known;
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.open_map(p_run_id bigint, p_step_no smallint) IS 'Store the elements of a map step and insert the first thousand or so of its tasks; returns the number of elements, null when the source is not an array.';
+COMMENT ON FUNCTION htdag.open_map(p_run_id bigint, p_step_no smallint) IS 'Store the elements of a map step and insert the first thousand or so of its tasks; returns the number of elements to work on, null when the source is not an array.';
 
 CREATE FUNCTION htdag.open_more(p_reached htdag.tasks[]) RETURNS integer
     LANGUAGE plpgsql
@@ -4660,11 +5029,127 @@ begin
   select array_agg(w.run_id), array_agg(w.step_no), array_agg((j * 16 + w.shard)::integer)
     into v_runs, v_steps, v_elements
     from widened w, generate_series(w.first, w.last) j;
-  return htdag.open_elements(v_runs, v_steps, v_elements);
+  return htdag.open_tasks(v_runs, v_steps, v_elements);
 end;
 $$;
 
 COMMENT ON FUNCTION htdag.open_more(p_reached htdag.tasks[]) IS 'Insert the next tasks of map shards that run short; returns how many.';
+
+CREATE FUNCTION htdag.open_specials(p_specials htdag.run_change[]) RETURNS htdag.run_change[]
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_changes  htdag.run_change[] := array[]::htdag.run_change[];
+  v_broken   htdag.run_change[] := array[]::htdag.run_change[];
+  v_problems text[] := array[]::text[];
+  v_special  htdag.run_change;
+  v_opened   record;
+begin
+  foreach v_special in array p_specials loop
+    select * into v_opened from htdag.open_step(v_special.run_id, (position(B'1' in v_special.succeeded) - 1)::smallint);
+    if v_opened.problem is not null then
+      v_broken := v_broken || v_special;
+      v_problems := v_problems || v_opened.problem;
+    else
+      v_changes := v_changes || v_opened.changes;
+    end if;
+  end loop;
+  for i in 1 .. cardinality(v_broken) loop
+    v_changes := v_changes || htdag.lose_step(v_broken[i].run_id, (position(B'1' in v_broken[i].succeeded) - 1)::smallint, v_problems[i]);
+  end loop;
+  return v_changes;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.open_specials(p_specials htdag.run_change[]) IS 'Open due steps, each given as the bit that it would set; returns what those that ended at once change in their runs.';
+
+CREATE FUNCTION htdag.open_step(p_run_id bigint, p_step_no smallint, OUT changes htdag.run_change[], OUT problem text) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_step     htdag.steps;
+  v_document jsonb;
+  v_blank    bit varying;
+  v_left     integer;
+begin
+  changes := '{}';
+  select s.* into v_step
+    from htdag.runs r join htdag.steps s using (flow_version_id)
+   where r.run_id = p_run_id and s.step_no = p_step_no;
+  v_blank := v_step.self & ~v_step.self;
+  if v_step.run_if is not null or v_step.skip_if is not null then
+    v_document := htdag.step_document(p_run_id, p_step_no);
+    if v_step.run_if is not null and not htdag.path_holds(v_step.run_if, v_document)
+       or v_step.skip_if is not null and htdag.path_holds(v_step.skip_if, v_document) then
+      changes := array[(p_run_id, v_blank, v_blank, v_step.self | case v_step.on_skip when 'cascade' then v_step.dooms else v_blank end, v_blank)::htdag.run_change];
+      return;
+    end if;
+  end if;
+
+  if v_step.is_map then
+    v_left := htdag.open_map(p_run_id, p_step_no);
+    if v_left is null then
+      problem := 'the source of the map is not an array';
+    end if;
+  elsif v_step.memo is not null and htdag.recall(p_run_id, v_step) > 0 then
+    v_left := 0;
+  else
+    v_left := htdag.open_tasks(array[p_run_id], array[p_step_no], array[null::integer]);
+  end if;
+  if v_left = 0 then
+    changes := array[(p_run_id, v_step.self, v_blank, v_blank, v_blank)::htdag.run_change];
+  end if;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.open_step(p_run_id bigint, p_step_no smallint, OUT changes htdag.run_change[], OUT problem text) IS 'Open a due step that has a condition, a memo or elements: make its tasks, or say with which changes or problem it ended without any.';
+
+CREATE FUNCTION htdag.open_tasks(p_run_ids bigint[], p_step_nos smallint[], p_elements integer[]) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_now     constant timestamptz := htdag.clock();
+  v_limited constant integer[] := array(select lane_id from htdag.lanes where is_limited);
+  v_done    integer;
+begin
+  insert into htdag.tasks (run_id, flow_version_id, epoch, step_no, last_step_no, map_index, lane_id, priority, time_limit, ready_at,
+         limit_key, parked, due_at)
+  select o.run_id, o.flow_version_id, o.epoch, o.step_no, o.step_no, o.map_index, o.lane_id, o.priority, o.timeout, v_now,
+         o.limit_key, p.parked, case p.parked when 'delay' then v_now + o.delay when 'paused' then 'infinity' when 'limit' then 'infinity' end
+    from (select r.run_id, r.flow_version_id, r.epoch, r.state, s.step_no, s.timeout, s.delay, e.map_index,
+                 coalesce(s.lane_id, htdag.lane(htdag.templated(s.queue, r.run_id), s.kind)) as lane_id, s.lane_id is null as is_templated,
+                 (r.priority + s.priority) * 1000 - least(s.step_no, 999) as priority,
+                 case when s.limit_key like '%{%}%' then htdag.templated(s.limit_key, r.run_id) else s.limit_key end as limit_key
+            from (select p_run_ids[case when cardinality(p_run_ids) = 1 then 1 else i end] as run_id,
+                         p_step_nos[case when cardinality(p_step_nos) = 1 then 1 else i end] as step_no,
+                         map_index
+                    from unnest(p_elements) with ordinality t(map_index, i)) e
+            join htdag.runs r on r.run_id = e.run_id
+            join htdag.steps s on s.flow_version_id = r.flow_version_id and s.step_no = e.step_no
+           offset 0) o
+   cross join lateral (select case when o.state = 'paused' then 'paused' when o.delay > interval '0' then 'delay'
+                                   when o.limit_key is not null or htdag.is_limited(o.lane_id, v_limited, o.is_templated) then 'limit' end as parked) p
+   order by o.run_id, o.step_no, o.map_index;
+  get diagnostics v_done = row_count;
+
+  -- An update of its own, for the few who declare a memo.
+  if exists (select from htdag.runs r join htdag.steps s using (flow_version_id)
+              where r.run_id = any (p_run_ids) and s.step_no = any (p_step_nos) and s.memo is not null) then
+    update htdag.tasks t
+       set memo_key = htdag.memo_key(s, htdag.step_document(t.run_id, t.step_no,
+             (select i.item from htdag.map_items i where i.run_id = t.run_id and i.step_no = t.step_no and i.map_index = t.map_index)))
+      from htdag.steps s
+     where t.run_id = any (p_run_ids) and t.step_no = any (p_step_nos) and t.memo_key is null and t.runner_id is null
+       and s.flow_version_id = t.flow_version_id and s.step_no = t.step_no and s.memo is not null;
+  end if;
+  return v_done;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.open_tasks(p_run_ids bigint[], p_step_nos smallint[], p_elements integer[]) IS 'Insert tasks for steps, or for elements of map steps, parked where they may not start yet; returns how many.';
 
 CREATE FUNCTION htdag.ordered_steps(p_flow text, p_steps jsonb) RETURNS text[]
     LANGUAGE plpgsql STABLE
@@ -4728,6 +5213,45 @@ $$;
 
 COMMENT ON FUNCTION htdag.own_tasks(p_task_ids bigint[], p_tokens bigint[]) IS 'The tasks that still belong to the given tokens, locked, by task_id.';
 
+CREATE FUNCTION htdag.part_version(p_flow_version_id integer, p_step_no integer, p_spec jsonb) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_name    text;
+  v_spec    jsonb;
+  v_version integer;
+begin
+  select f.name || ':' || s.name into v_name
+    from htdag.flow_versions v join htdag.flows f using (flow_id) join htdag.steps s using (flow_version_id)
+   where v.flow_version_id = p_flow_version_id and s.step_no = p_step_no;
+  if jsonb_typeof(p_spec) is distinct from 'object' then
+    raise exception using errcode = 'HT004', message = format('flow "%s": the definition is not an object', v_name),
+      hint = 'A step that decomposes itself answers with {"steps": [...]}.';
+  end if;
+  v_spec := htdag.normal_spec(v_name, p_spec - 'input');
+  -- Two transactions that each made several would wait for each other's.
+  perform pg_advisory_xact_lock(1213481298, -2)
+    where not exists (select from htdag.flows join htdag.flow_versions using (flow_id) where name = v_name and spec = v_spec);
+  select flow_version_id into v_version from htdag.flows join htdag.flow_versions using (flow_id) where name = v_name and spec = v_spec
+   order by flow_version_id limit 1;
+  if not found then
+    v_version := (htdag.store_version(v_spec)).flow_version_id;
+    update htdag.flow_versions set published_at = htdag.clock() where flow_version_id = v_version;
+  end if;
+  return v_version;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.part_version(p_flow_version_id integer, p_step_no integer, p_spec jsonb) IS 'Version for a definition that a step gave itself while running, made on first use. Raises HT004.';
+
+CREATE FUNCTION htdag.path_holds(p_path jsonpath, p_document jsonb) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN (SELECT CASE jsonb_typeof(v.v) WHEN 'boolean'::text THEN (v.v = 'true'::jsonb) ELSE ((v.v IS NOT NULL) AND (v.v <> 'null'::jsonb)) END AS "case" FROM jsonb_path_query_first(path_holds.p_document, path_holds.p_path, silent => true) v(v));
+
+COMMENT ON FUNCTION htdag.path_holds(p_path jsonpath, p_document jsonb) IS 'Whether a condition holds for a document.';
+
 CREATE FUNCTION htdag.promote() RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -4737,12 +5261,17 @@ declare
   v_due  htdag.tasks[];
   v_done integer := 0;
 begin
-  v_due := array(select t from htdag.tasks t where t.parked is not null and t.due_at <= v_now
+  v_due := array(select t from htdag.tasks t where t.parked not in ('signal', 'sub-flow') and t.due_at <= v_now
                   order by t.due_at limit 1000 for update skip locked);
   if cardinality(v_due) > 0 then
     v_due := htdag.try_runs(v_due);
-    update htdag.tasks set parked = null, due_at = null
-     where task_id = any (array(select t.task_id from unnest(v_due) t));
+    update htdag.tasks t
+       set parked = w.parked, due_at = case when w.parked is not null then 'infinity'::timestamptz end
+      from htdag.tasks o
+      join htdag.runs r on r.run_id = o.run_id
+      join htdag.lanes l on l.lane_id = o.lane_id
+     cross join lateral (select case when r.state = 'paused' then 'paused' when o.limit_key is not null or l.is_limited then 'limit' end as parked) w
+     where t.task_id = any (array(select d.task_id from unnest(v_due) d)) and o.task_id = t.task_id;
     v_done := cardinality(v_due);
   end if;
   return v_done + htdag.fill_slots();
@@ -4750,6 +5279,44 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.promote() IS 'Make claimable what waited for a time that has come, and admit queued runs; returns how many moved.';
+
+CREATE FUNCTION htdag.pump(p_limit integer DEFAULT 100) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_total integer := 0;
+  v_done  integer;
+begin
+  loop
+    v_done := htdag.run_engine_tasks(p_limit, p_wait => v_total = 0);
+    v_done := v_done + htdag.deliver_cancels(p_limit);
+    v_total := v_total + v_done;
+    exit when v_done = 0 or v_total >= p_limit;
+  end loop;
+  return v_total;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.pump(p_limit integer) IS 'Do what the engine does itself: run the functions of sql steps, start and finish sub-flows, end sleeps, take signals. Runners call it; flows of such steps alone need nothing else: select htdag.pump() until it returns 0. Stops after about p_limit steps; returns how many.';
+
+CREATE FUNCTION htdag.pump_due() RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_now constant timestamptz := htdag.clock();
+begin
+  return exists (select from htdag.inbox)
+      or exists (select from htdag.signals where awaited)
+      or exists (select from htdag.tasks where parked in ('signal', 'sub-flow') and due_at <= v_now)
+      or exists (select from htdag.lanes l
+                  cross join lateral (select from htdag.tasks t where t.lane_id = l.lane_id and t.runner_id is null and t.parked is null limit 1) t
+                  where l.kind in ('sql', 'flow', 'sleep', 'signal') and not l.is_paused);
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.pump_due() IS 'Whether there is something for pump to do.';
 
 CREATE FUNCTION htdag.random_token() RETURNS bigint
     LANGUAGE sql PARALLEL SAFE
@@ -4800,8 +5367,8 @@ begin
   end if;
 
   v_lost := htdag.try_runs(v_lost);
-  insert into htdag.attempts (run_id, step_no, map_index, attempt, outcome, ready_at, claimed_at, finished_at, runner_id, error)
-  select t.run_id, t.step_no, coalesce(t.map_index, 0), t.attempt,
+  insert into htdag.attempts (run_id, step_no, map_index, epoch, attempt, outcome, ready_at, claimed_at, finished_at, runner_id, error)
+  select t.run_id, t.step_no, coalesce(t.map_index, 0), t.epoch, t.attempt,
          case when r.stopped_at is null then 'timed_out' else 'lost' end, t.ready_at, t.claimed_at, v_now, t.runner_id,
          case when r.stopped_at is null then format('runner %s (%s) held it longer than its time limit of %s', r.runner_id, r.name, t.time_limit)
               else format('runner %s (%s) fell silent', r.runner_id, r.name) end
@@ -4816,6 +5383,30 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.reap() IS 'Give the tasks of silent runners, and those held beyond their time limit, another try elsewhere, or lose them when no try is left. Returns how many.';
+
+CREATE FUNCTION htdag.recall(p_run_id bigint, p_step htdag.steps) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_now      constant timestamptz := htdag.clock();
+  v_document constant jsonb := htdag.step_document(p_run_id, (p_step).step_no);
+  v_epoch    constant smallint := (select epoch from htdag.runs where run_id = p_run_id);
+  v_found    integer;
+begin
+  insert into htdag.attempts (run_id, step_no, map_index, epoch, attempt, outcome, ready_at, finished_at, output)
+  select p_run_id, (p_step).step_no, e.map_index, v_epoch, 0, 'succeeded', v_now, v_now, m.output
+    from (select i.map_index, v_document || jsonb_build_object('item', i.item) as document from htdag.map_items i
+           where (p_step).is_map and i.run_id = p_run_id and i.step_no = (p_step).step_no
+          union all
+          select 0, v_document where not (p_step).is_map) e
+    join htdag.memos m on m.memo_key = htdag.memo_key(p_step, e.document) and m.expires_at > v_now;
+  get diagnostics v_found = row_count;
+  return v_found;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.recall(p_run_id bigint, p_step htdag.steps) IS 'Complete what of a step is remembered, without a task; returns how many elements that was.';
 
 CREATE FUNCTION htdag.refresh_statistics() RETURNS integer
     LANGUAGE plpgsql
@@ -4861,6 +5452,30 @@ $$;
 
 COMMENT ON FUNCTION htdag.register_runner(p_name text, p_queues text[], p_kinds text[], p_concurrency integer, p_lease interval) IS 'Announce a runner and get its number. It may claim steps of the given kinds from the given queues while it sends heartbeats; after p_lease of silence its tasks go to others.';
 
+CREATE FUNCTION htdag.remember(p_tasks htdag.tasks[], p_task_ids bigint[], p_outputs jsonb[]) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_now  constant timestamptz := htdag.clock();
+  v_done integer;
+begin
+  insert into htdag.memos as m (memo_key, kind, output, run_id, made_at, expires_at)
+  select distinct on (t.memo_key) t.memo_key, s.kind, a.output, t.run_id, v_now, v_now + s.memo
+    from unnest(p_tasks) t
+    join htdag.steps s on s.flow_version_id = t.flow_version_id and s.step_no = t.step_no
+    join unnest(p_task_ids, p_outputs) a(task_id, output) on a.task_id = t.task_id
+   where t.memo_key is not null
+   order by t.memo_key, t.task_id
+      on conflict (memo_key) do update
+         set output = excluded.output, run_id = excluded.run_id, made_at = excluded.made_at, expires_at = excluded.expires_at;
+  get diagnostics v_done = row_count;
+  return v_done;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.remember(p_tasks htdag.tasks[], p_task_ids bigint[], p_outputs jsonb[]) IS 'Keep the outputs of tasks whose steps declare memo; returns how many.';
+
 CREATE FUNCTION htdag.rest(p_runner integer) RETURNS interval
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
@@ -4871,7 +5486,7 @@ declare
 begin
   update htdag.runners set idle = true where runner_id = p_runner and not idle;
   return (select min(due_at) - v_now
-            from ((select due_at from htdag.tasks where parked is not null order by due_at limit 1)
+            from ((select due_at from htdag.tasks where parked is not null and due_at < 'infinity' order by due_at limit 1)
                   union all
                   -- The runs of a flow wait for the same moment.
                   select q.due_at
@@ -4911,7 +5526,7 @@ CREATE FUNCTION htdag.retry_delay(p_step htdag.steps, p_tries integer) RETURNS i
 
 COMMENT ON FUNCTION htdag.retry_delay(p_step htdag.steps, p_tries integer) IS 'How long to wait after so many tries before the next.';
 
-CREATE FUNCTION htdag.retry_or_lose(p_tasks htdag.tasks[], p_step_nos smallint[], p_outcomes text[]) RETURNS htdag.run_change[]
+CREATE FUNCTION htdag.retry_or_lose(p_tasks htdag.tasks[], p_step_nos smallint[], p_outcomes text[], p_codes text[] DEFAULT NULL::text[], p_delays interval[] DEFAULT NULL::interval[]) RETURNS htdag.run_change[]
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
@@ -4921,22 +5536,32 @@ declare
   v_lost    record;
 begin
   with stopped as (
-    select t.task_id, s.step_no + (o.outcome = 'succeeded')::integer as step_no,
-           case when o.outcome = 'succeeded' then 0 else tries - (not again)::integer end as attempt,
-           again, v_now + htdag.retry_delay(s, tries) as due_at
+    select t.task_id, o.outcome, s.step_no + (o.outcome = 'succeeded')::integer as step_no,
+           case o.outcome when 'succeeded' then 0 else tries - (o.outcome in ('released', 'snoozed'))::integer end as attempt,
+           case when again then 'retry' when o.outcome = 'snoozed' then 'snooze' when o.outcome = 'decomposed' then 'sub-flow' end as parked,
+           case when again then v_now + htdag.retry_delay(s, tries) * (1 + s.jitter * (2 * random() - 1))
+                when o.outcome = 'snoozed' then v_now + o.delay
+                when o.outcome = 'decomposed' then 'infinity' end as due_at
       from unnest(p_tasks) with ordinality t
-      join unnest(p_step_nos, p_outcomes) with ordinality o(step_no, outcome, ordinality) using (ordinality)
+      join unnest(p_step_nos, p_outcomes, p_codes, p_delays) with ordinality o(step_no, outcome, code, delay, ordinality) using (ordinality)
       join htdag.steps s on s.flow_version_id = t.flow_version_id and s.step_no = o.step_no
      cross join lateral (select case when s.step_no = t.step_no then t.attempt else 1 end as tries) n
-     cross join lateral (select o.outcome in ('failed', 'timed_out', 'lost') and n.tries <= s.max_retries as again) a
-     where again or o.outcome in ('succeeded', 'released')
+     cross join lateral (select o.outcome in ('failed', 'timed_out', 'lost') and n.tries <= s.max_retries
+                                and coalesce(o.code <> all (s.no_retry), true) as again) a
+     where again or o.outcome in ('succeeded', 'released', 'snoozed', 'decomposed')
   )
   update htdag.tasks t
      set step_no = k.step_no, attempt = k.attempt,
          runner_id = null, token = null, claimed_at = null, timeout_at = null,
-         ready_at = case when again then k.due_at else v_now end,
-         parked = case when again then 'retry' end, due_at = case when again then k.due_at end
+         ready_at = case when k.parked in ('retry', 'snooze') then k.due_at else v_now end,
+         parked = w.parked, due_at = case when w.parked in ('limit', 'paused') then 'infinity' else k.due_at end
     from stopped k
+    join htdag.tasks o on o.task_id = k.task_id
+    join htdag.runs r on r.run_id = o.run_id
+    join htdag.lanes l on l.lane_id = o.lane_id
+   -- What goes back to be claimed at once queues anew for its limit.
+   cross join lateral (select coalesce(k.parked, case when r.state = 'paused' then 'paused'
+                                                      when o.limit_key is not null or l.is_limited then 'limit' end) as parked) w
    where t.task_id = k.task_id;
 
   select array_agg((d.run_id, d.bits, d.bits & ~d.bits, d.bits & ~d.bits, d.bits & ~d.bits)::htdag.run_change) into v_changes
@@ -4952,7 +5577,7 @@ begin
     select t.task_id, t.run_id, o.step_no
       from unnest(p_tasks) with ordinality t
       join unnest(p_step_nos, p_outcomes) with ordinality o(step_no, outcome, ordinality) using (ordinality)
-     where o.outcome not in ('succeeded', 'released')
+     where o.outcome not in ('succeeded', 'released', 'snoozed', 'decomposed')
        and exists (select from htdag.tasks l where l.task_id = t.task_id and l.token = t.token)
      order by t.task_id
   loop
@@ -4963,7 +5588,149 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.retry_or_lose(p_tasks htdag.tasks[], p_step_nos smallint[], p_outcomes text[]) IS 'Park, give back or lose tasks that stopped short; returns what that changes in their runs.';
+COMMENT ON FUNCTION htdag.retry_or_lose(p_tasks htdag.tasks[], p_step_nos smallint[], p_outcomes text[], p_codes text[], p_delays interval[]) IS 'Park, give back or lose tasks that stopped short; returns what that changes in their runs.';
+
+CREATE FUNCTION htdag.run_engine_tasks(p_limit integer, p_wait boolean) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_now     constant timestamptz := htdag.clock();
+  v_tasks   constant htdag.tasks[] := htdag.engine_tasks(p_limit, p_wait);
+  v_task    htdag.tasks;
+  v_step    htdag.steps;
+  v_result  htdag.step_results;
+  v_results htdag.step_results[] := array[]::htdag.step_results[];
+  v_answer  htdag.claims;
+  v_seen    bigint[] := array[]::bigint[];
+begin
+  foreach v_task in array v_tasks loop
+    v_seen := v_seen || v_task.task_id;
+    select * into v_step from htdag.steps where flow_version_id = v_task.flow_version_id and step_no = v_task.step_no;
+    v_result := case
+      when v_task.parked = 'sub-flow' then htdag.finish_child(v_task, v_now)
+      when v_step.kind = 'signal' then htdag.take_signal(v_task, v_step, v_now)
+      when v_step.kind = 'flow' then htdag.run_flow(v_task, v_step, v_now)
+      when v_step.kind = 'sleep' then (v_task.task_id, 'succeeded', null, null, null, interval '0')::htdag.step_results
+      else htdag.run_function(v_task, v_step)
+    end;
+    if v_result.outcome is not null then
+      v_results := v_results || v_result;
+    end if;
+    exit when v_result.outcome = 'timed_out' and v_step.kind = 'sql';
+  end loop;
+  -- Messages to tasks that have gone or gone on.
+  delete from htdag.inbox i
+   where i.kind = 'child_ended'
+     and (i.task_id = any (v_seen) or not exists (select from htdag.tasks t where t.task_id = i.task_id));
+
+  if cardinality(v_results) > 0 then
+    update htdag.tasks t
+       set runner_id = 0, token = htdag.random_token(), claimed_at = v_now, timeout_at = v_now + t.time_limit, parked = null, due_at = null,
+           attempt = t.attempt + (t.parked is distinct from 'sub-flow' or s.kind = 'flow')::integer
+      from htdag.steps s
+     where t.task_id = any (array(select r.task_id from unnest(v_results) r)) and s.flow_version_id = t.flow_version_id and s.step_no = t.step_no;
+    for v_answer in
+      select c.*
+        from (select array_agg(r.task_id order by r.task_id) as ids, array_agg(t.token order by r.task_id) as tokens,
+                     array_agg(t.step_no order by r.task_id) as steps, array_agg(r.outcome order by r.task_id) as outcomes,
+                     array_agg(r.output order by r.task_id) as outputs, array_agg(r.error order by r.task_id) as errors,
+                     array_agg(r.ran order by r.task_id) as ran, array_agg(r.code order by r.task_id) as codes
+                from unnest(v_results) r join htdag.tasks t using (task_id)) a,
+             lateral htdag.complete_steps(0, a.ids, a.tokens, a.steps, a.outcomes, a.outputs, a.errors, a.ran, 0, a.codes) c
+    loop
+      if v_answer.verdict = 'wake' then
+        perform htdag.wake(array[v_answer.queue]);
+      end if;
+    end loop;
+  end if;
+  return cardinality(v_tasks);
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.run_engine_tasks(p_limit integer, p_wait boolean) IS 'One pass of pump over tasks; returns how many it looked at.';
+
+CREATE FUNCTION htdag.run_flow(p_task htdag.tasks, p_step htdag.steps, p_now timestamp with time zone) RETURNS htdag.step_results
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_document constant jsonb := htdag.step_document(p_task.run_id, p_task.step_no,
+    (select i.item from htdag.map_items i where i.run_id = p_task.run_id and i.step_no = p_task.step_no and i.map_index = p_task.map_index));
+begin
+  perform htdag.check_depth(p_task.run_id);
+  perform htdag.start_child(p_task, (htdag.current_version(p_step.target)).flow_version_id,
+    case when p_step.argument is null and p_step.is_map then v_document -> 'item' else htdag.step_argument(p_step, v_document) end);
+  update htdag.tasks set parked = 'sub-flow', due_at = p_now + p_step.timeout where task_id = p_task.task_id;
+  return null;
+exception when sqlstate 'HT001' or sqlstate 'HT003' or sqlstate 'HT005' then
+  return (p_task.task_id, 'failed_permanently', null, format('flow "%s" was not started: %s', p_step.target, sqlerrm), sqlstate, interval '0')::htdag.step_results;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.run_flow(p_task htdag.tasks, p_step htdag.steps, p_now timestamp with time zone) IS 'Start the run that a flow step stands for, on the run''s input or the map''s element unless the step has an argument, and park its task until that has ended.';
+
+CREATE FUNCTION htdag.run_function(p_task htdag.tasks, p_step htdag.steps) RETURNS htdag.step_results
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $_$
+declare
+  v_began    constant timestamptz := clock_timestamp();
+  v_function constant regprocedure := to_regprocedure(p_step.target || '(jsonb)');
+  v_document jsonb;
+  v_output   jsonb;
+  v_detail   text;
+begin
+  v_document := htdag.step_document(p_task.run_id, p_task.step_no,
+    (select i.item from htdag.map_items i where i.run_id = p_task.run_id and i.step_no = p_task.step_no and i.map_index = p_task.map_index));
+  if p_step.argument is not null then
+    v_document := htdag.step_argument(p_step, v_document);
+  end if;
+  if v_function is null or not htdag.may_run(v_function) then
+    return (p_task.task_id, 'failed_permanently', null,
+      format('function %s(jsonb) %s', p_step.target, case when v_function is null then 'does not exist any more' else 'is not security definer any more' end),
+      'HT003', interval '0')::htdag.step_results;
+  end if;
+  begin
+    execute format('select %s($1)', v_function::oid::regproc) into v_output using v_document;
+    if jsonb_typeof(v_output) = 'object' and v_output ? 'decompose' then
+      return (p_task.task_id, 'decomposed', v_output -> 'decompose', null, null, clock_timestamp() - v_began)::htdag.step_results;
+    end if;
+    return (p_task.task_id, 'succeeded', v_output, null, null, clock_timestamp() - v_began)::htdag.step_results;
+  exception
+    when query_canceled then
+      return (p_task.task_id, 'timed_out', null, format('%s was cancelled: %s', v_function, sqlerrm), sqlstate, clock_timestamp() - v_began)::htdag.step_results;
+    when others then
+      get stacked diagnostics v_detail = pg_exception_detail;
+      -- Conflicts with other transactions are nobody's fault: no try is counted.
+      return (p_task.task_id, case when sqlstate like '40%' then 'released' else 'failed' end, null,
+        concat_ws('. ', sqlerrm, nullif(v_detail, '')), sqlstate, clock_timestamp() - v_began)::htdag.step_results;
+  end;
+end;
+$_$;
+
+COMMENT ON FUNCTION htdag.run_function(p_task htdag.tasks, p_step htdag.steps) IS 'Call the function of a sql step; what it wrote is undone if it fails. An answer {"decompose": definition} makes the step a run of that definition.';
+
+CREATE FUNCTION htdag.run_output(p_run_id bigint) RETURNS jsonb
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+  return (select case when v.spec ->> 'output' is not null
+                   then (select htdag.step_output(r.run_id, s.step_no) from htdag.steps s
+                          where s.flow_version_id = r.flow_version_id and s.name = v.spec ->> 'output')
+                   else (select jsonb_object_agg(s.name, htdag.step_output(r.run_id, s.step_no)) from htdag.steps s
+                          where s.flow_version_id = r.flow_version_id and get_bit(r.succeeded, s.step_no) = 1
+                            and not exists (select from htdag.steps d
+                                             where d.flow_version_id = s.flow_version_id and s.name = any (d.needs) and d.run_on = 'success'))
+                 end
+            from htdag.runs r
+            join htdag.flow_versions v using (flow_version_id)
+           where r.run_id = p_run_id);
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.run_output(p_run_id bigint) IS 'Output of a run: that of the step which the flow names as its output or else, as {"step": output}, those of the steps that nothing needs.';
 
 CREATE TABLE htdag.attempts (
     run_id bigint NOT NULL,
@@ -4978,6 +5745,10 @@ CREATE TABLE htdag.attempts (
     outcome text NOT NULL,
     output jsonb,
     error text,
+    epoch smallint DEFAULT 0 NOT NULL,
+    superseded boolean DEFAULT false NOT NULL,
+    code text,
+    CONSTRAINT attempts_code_only_unsuccessful CHECK (((code IS NULL) OR (outcome <> 'succeeded'::text))),
     CONSTRAINT attempts_error_iff_unsuccessful CHECK (((outcome = 'succeeded'::text) = (error IS NULL))),
     CONSTRAINT attempts_outcome_known CHECK ((outcome = ANY (ARRAY['succeeded'::text, 'failed'::text, 'failed_permanently'::text, 'timed_out'::text, 'lost'::text, 'cancelled'::text])))
 )
@@ -4986,6 +5757,14 @@ WITH (autovacuum_vacuum_insert_scale_factor='0.2');
 COMMENT ON TABLE htdag.attempts IS 'One appended row per finished try of a step (of an element, for map steps).';
 
 COMMENT ON COLUMN htdag.attempts.ran IS 'How long the handler worked, by the runner''s monotonic clock.';
+
+COMMENT ON COLUMN htdag.attempts.attempt IS 'Number of the try; 0 for an output that was remembered.';
+
+COMMENT ON COLUMN htdag.attempts.epoch IS 'Epoch of the run in which the try was made.';
+
+COMMENT ON COLUMN htdag.attempts.superseded IS 'Whether its step was taken back later, so that the output counts no more.';
+
+COMMENT ON COLUMN htdag.attempts.code IS 'Error code that the handler gave; the SQLSTATE for SQL.';
 
 CREATE FUNCTION htdag.run_untouched(p_run_id bigint) RETURNS boolean
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -5001,7 +5780,7 @@ CREATE FUNCTION htdag.runner_lanes(p_runner integer) RETURNS integer[]
 declare
   v_lanes integer[];
 begin
-  select array(select l.lane_id from htdag.lanes l where l.queue = any (r.queues) and l.kind = any (r.kinds) order by l.lane_id)
+  select array(select l.lane_id from htdag.lanes l where l.queue = any (r.queues) and l.kind = any (r.kinds) and not l.is_paused order by l.lane_id)
     into v_lanes
     from htdag.runners r
    where r.runner_id = p_runner and r.stopped_at is null;
@@ -5033,6 +5812,54 @@ $$;
 
 COMMENT ON FUNCTION htdag.schedule(p_run_ids bigint[]) IS 'Schedule the first steps of runs that are new or were just admitted, and wake an idle runner; returns how many queues were notified.';
 
+CREATE FUNCTION htdag.send_signal(p_run_id bigint, p_name text, p_payload jsonb DEFAULT 'null'::jsonb) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_run htdag.runs;
+begin
+  select * into v_run from htdag.runs where run_id = p_run_id;
+  if not found then
+    raise exception using errcode = 'HT001', message = format('run %s does not exist', coalesce(p_run_id::text, 'null')),
+      hint = 'select run_id from report.runs lists the runs there are.';
+  elsif not exists (select from htdag.steps where flow_version_id = v_run.flow_version_id and kind = 'signal' and target = p_name) then
+    raise exception using errcode = 'HT006', message = format('no step of run %s waits for a signal "%s"', p_run_id, coalesce(p_name, 'null')),
+      hint = coalesce((select 'Its steps wait for: ' || string_agg(distinct target, ', ') from htdag.steps
+                        where flow_version_id = v_run.flow_version_id and kind = 'signal'), 'It waits for no signals at all.');
+  elsif v_run.finished_at is not null or htdag.send_signals(array[p_run_id], p_name, p_payload) = 0 then
+    raise exception using errcode = 'HT003', message = format('run %s has ended, so no step of it will take signal "%s"', p_run_id, p_name),
+      hint = 'Start it anew, or retry it, first.';
+  end if;
+  return true;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.send_signal(p_run_id bigint, p_name text, p_payload jsonb) IS 'Tell a run something: the step that waits for the signal of that name ends with the payload as its output, at once or as soon as it waits. Raises HT001, HT003 for a run that has ended, HT006 for a signal that no step of it waits for.';
+
+CREATE FUNCTION htdag.send_signals(p_run_ids bigint[], p_name text, p_payload jsonb) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_now  constant timestamptz := htdag.clock();
+  v_runs bigint[];
+begin
+  v_runs := array(select run_id from htdag.runs where run_id = any (p_run_ids) and finished_at is null order by run_id for no key update);
+  insert into htdag.signals (run_id, name, payload, sent_at, awaited)
+  select r, p_name, coalesce(p_payload, 'null'), v_now,
+         exists (select from htdag.tasks t join htdag.steps s using (flow_version_id, step_no)
+                  where t.run_id = r and t.parked = 'signal' and s.target = p_name)
+    from unnest(v_runs) r;
+  if cardinality(v_runs) > 0 then
+    perform htdag.wake_idle(null);
+  end if;
+  return cardinality(v_runs);
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.send_signals(p_run_ids bigint[], p_name text, p_payload jsonb) IS 'Keep a signal for each of the runs that has not ended; returns how many.';
+
 CREATE FUNCTION htdag.set_limits(p_flow text, p_max_concurrent_runs integer DEFAULT NULL::integer, p_rate_per_minute integer DEFAULT NULL::integer, p_cpu_threshold double precision DEFAULT NULL::double precision, p_memory_threshold double precision DEFAULT NULL::double precision, p_only_if_unset boolean DEFAULT false) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
@@ -5057,28 +5884,27 @@ $$;
 
 COMMENT ON FUNCTION htdag.set_limits(p_flow text, p_max_concurrent_runs integer, p_rate_per_minute integer, p_cpu_threshold double precision, p_memory_threshold double precision, p_only_if_unset boolean) IS 'Set the admission limits of a flow, at once and for runs already waiting; null lifts a limit. Thresholds are shares (0 to 1) of a runner''s processors and memory in use. With p_only_if_unset, keeps limits that exist and returns false.';
 
-CREATE FUNCTION htdag.settle(p_changes htdag.run_change[], p_runner integer DEFAULT NULL::integer, p_lanes integer[] DEFAULT '{}'::integer[], p_want integer DEFAULT 0, OUT handed bigint[], OUT waiting integer[], OUT ended boolean) RETURNS record
+CREATE FUNCTION htdag.settle(p_changes htdag.run_change[], p_runner integer DEFAULT NULL::integer, p_lanes integer[] DEFAULT '{}'::integer[], p_want integer DEFAULT 0, OUT handed bigint[], OUT waiting integer[], OUT ended boolean, OUT told boolean) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
 declare
-  v_now     constant timestamptz := htdag.clock();
-  v_changes htdag.run_change[] := p_changes;
-  v_more    htdag.run_change[];
-  v_maps    htdag.run_change[];
-  v_map     htdag.run_change;
-  v_broken  htdag.run_change[];
-  v_got     bigint[];
-  v_left    integer[];
-  v_ended   bigint;
-  v_count   integer;
+  v_now      constant timestamptz := htdag.clock();
+  v_limited  constant integer[] := array(select lane_id from htdag.lanes where is_limited);
+  v_changes  htdag.run_change[] := p_changes;
+  v_more     htdag.run_change[];
+  v_specials htdag.run_change[];
+  v_got      bigint[];
+  v_left     integer[];
+  v_ended    bigint;
+  v_told     bigint;
 begin
-  handed := '{}'; waiting := '{}'; ended := false;
+  handed := '{}'; waiting := '{}'; ended := false; told := false;
   -- One turn nearly always. Another only where a step ended without a task: a
-  -- handler of failure that nothing called for, a map over no elements.
+  -- handler of failure that nothing called for, a condition, a memo, a map of nothing.
   while cardinality(v_changes) > 0 loop
     with changed as materialized (
-      select r.run_id, r.flow_id, r.flow_version_id, r.epoch, r.priority,
+      select r.run_id, r.flow_id, r.flow_version_id, r.epoch, r.priority, r.state,
              r.scheduled & ~c.unscheduled as scheduled,
              r.succeeded | c.succeeded as succeeded,
              r.failed | c.failed as failed,
@@ -5087,10 +5913,11 @@ begin
         from unnest(v_changes) c
         join htdag.runs r on r.run_id = c.run_id
     ), due as materialized (
-      select c.run_id, c.flow_version_id, c.epoch, c.priority, s.step_no, s.lane_id, s.queue, s.kind, s.timeout, s.self, s.dooms,
+      select c.run_id, c.flow_version_id, c.epoch, c.state, s.step_no, s.lane_id, s.queue, s.kind, s.timeout, s.delay, s.limit_key, s.self, s.dooms,
+             (c.priority + s.priority) * 1000 - least(s.step_no, 999) as priority,
              coalesce(s.bundle_no, s.step_no) as lead_no,
              case when s.run_on = 'failure' and bit_count(s.gate & c.failed) = 0 then 'skip'
-                  when s.is_map then 'map' else 'task' end as fate
+                  when s.special then 'special' else 'task' end as fate
         from changed c
         join htdag.steps s on s.flow_version_id = c.flow_version_id
        where get_bit(c.scheduled | c.ended, s.step_no) = 0
@@ -5104,8 +5931,9 @@ begin
        where d.fate = 'task'
       window w as (partition by d.run_id, d.lead_no order by d.step_no)
     ), heads as (
-      select h.*, coalesce(h.lane_id, htdag.templated_lane(h.queue, h.kind, h.run_id)) as use_lane,
-             row_number() over (order by h.priority * 1000 - least(h.step_no, 999), h.run_id) as place
+      select h.*, coalesce(h.lane_id, htdag.lane(htdag.templated(h.queue, h.run_id), h.kind)) as use_lane,
+             case when h.limit_key like '%{%}%' then htdag.templated(h.limit_key, h.run_id) else h.limit_key end as use_limit,
+             row_number() over (order by h.priority, h.run_id) as place
         from (select p.*,
                      max(p.step_no) filter (where p.in_stretch) over (partition by p.run_id, p.lead_no) as last_step_no,
                      sum(p.timeout) filter (where p.in_stretch) over (partition by p.run_id, p.lead_no) as time_limit
@@ -5114,7 +5942,7 @@ begin
     ), bits as (
       select run_id, bit_or(self) as scheduled, null::bit varying as skipped from placed where in_stretch group by run_id
       union all
-      select run_id, bit_or(self), null from due where fate = 'map' group by run_id
+      select run_id, bit_or(self), null from due where fate = 'special' group by run_id
       union all
       select run_id, null, bit_or(self | dooms) from due where fate = 'skip' group by run_id
     ), moved as (
@@ -5123,7 +5951,7 @@ begin
              succeeded = c.succeeded,
              failed = c.failed,
              skipped = c.skipped | coalesce(b.skipped, c.skipped),
-             state = case when not e.all_ended then 'running'
+             state = case when not e.all_ended then case r.state when 'paused' then 'paused' else 'running' end
                           when bit_count(c.failed & v.fatal) > 0 or r.error is not null then 'failed' else 'succeeded' end,
              started_at = coalesce(r.started_at, v_now),
              finished_at = case when e.all_ended then v_now end
@@ -5133,63 +5961,70 @@ begin
                on b.run_id = c.run_id
        cross join lateral (select bit_count(c.ended | coalesce(b.skipped, c.ended)) = v.step_count as all_ended) e
        where r.run_id = c.run_id
-      returning r.run_id, r.finished_at
+      returning r.run_id, r.finished_at, r.parent_task_id
+    ), told as (
+      insert into htdag.inbox (kind, run_id, task_id)
+      select 'child_ended', run_id, parent_task_id from moved where finished_at is not null and parent_task_id is not null
+      returning inbox_id
     ), made as (
       insert into htdag.tasks (run_id, flow_version_id, epoch, step_no, last_step_no, lane_id, priority, time_limit, ready_at,
-             attempt, runner_id, token, claimed_at, timeout_at)
-      select h.run_id, h.flow_version_id, h.epoch, h.step_no, h.last_step_no, h.use_lane,
-             h.priority * 1000 - least(h.step_no, 999), h.time_limit, v_now,
+             limit_key, parked, due_at, attempt, runner_id, token, claimed_at, timeout_at)
+      select h.run_id, h.flow_version_id, h.epoch, h.step_no, h.last_step_no, h.use_lane, h.priority, h.time_limit, v_now,
+             h.use_limit, p.parked, case p.parked when 'delay' then v_now + h.delay when 'paused' then 'infinity' when 'limit' then 'infinity' end,
              t.taken::integer, case when t.taken then p_runner end, case when t.taken then htdag.random_token() end,
              case when t.taken then v_now end, case when t.taken then v_now + h.time_limit + interval '30 s' end
         from heads h
-       -- A map that fails as it opens may take back what else became due: then nothing is handed.
-       cross join lateral (select h.place <= p_want and h.use_lane = any (p_lanes)
-                                  and not exists (select from due where due.fate = 'map') as taken) t
+       cross join lateral (select case when h.state = 'paused' then 'paused' when h.delay > interval '0' then 'delay'
+                                       when h.use_limit is not null or h.use_lane = any (v_limited)
+                                            or h.lane_id is null and htdag.is_limited(h.use_lane, v_limited, true) then 'limit' end as parked) p
+       -- Where a run has another turn coming, that may take back what became due in this
+       -- one: nothing of it is handed out.
+       cross join lateral (select h.place <= p_want and p.parked is null and h.use_lane = any (p_lanes)
+                                  and not exists (select from due d where d.fate <> 'task' and d.run_id = h.run_id) as taken) t
        order by h.run_id, h.step_no
-      returning task_id, runner_id, lane_id
+      returning task_id, runner_id, lane_id, parked
     )
     select (select array_agg(task_id order by task_id) from made where runner_id is not null),
-           (select array_agg(distinct lane_id) from made where runner_id is null),
+           (select array_agg(distinct lane_id) from made where runner_id is null and parked is null),
            (select count(*) from moved where finished_at is not null),
+           (select count(*) from told),
            (select array_agg((d.run_id, d.self & ~d.self, d.self & ~d.self, d.self & ~d.self, d.self & ~d.self)::htdag.run_change)
               from due d join moved m on m.run_id = d.run_id where d.fate = 'skip' and m.finished_at is null),
-           (select array_agg((run_id, self, self & ~self, self & ~self, self & ~self)::htdag.run_change order by run_id, step_no) from due where fate = 'map')
-      into v_got, v_left, v_ended, v_more, v_maps;
+           (select array_agg((run_id, self, self & ~self, self & ~self, self & ~self)::htdag.run_change order by run_id, step_no) from due where fate = 'special')
+      into v_got, v_left, v_ended, v_told, v_more, v_specials;
 
     handed := handed || coalesce(v_got, '{}');
     waiting := waiting || coalesce(v_left, '{}');
     ended := ended or v_ended > 0;
+    told := told or v_told > 0;
     p_want := p_want - coalesce(cardinality(v_got), 0);
     v_changes := coalesce(v_more, '{}');
-
-    -- Maps are opened one by one: each reads its own source. Those that have none come
-    -- last, for the end of a run takes its other maps with it.
-    v_broken := '{}';
-    foreach v_map in array coalesce(v_maps, '{}') loop
-      v_count := htdag.open_map(v_map.run_id, (position(B'1' in v_map.succeeded) - 1)::smallint);
-      if v_count is null then
-        v_broken := v_broken || v_map;
-      elsif v_count = 0 then
-        v_changes := v_changes || v_map;
-      else
-        waiting := waiting || array(select distinct lane_id from htdag.tasks
-          where run_id = v_map.run_id and step_no = position(B'1' in v_map.succeeded) - 1);
-      end if;
-    end loop;
-    foreach v_map in array v_broken loop
-      v_changes := v_changes || htdag.lose_step(v_map.run_id, (position(B'1' in v_map.succeeded) - 1)::smallint,
-        'the source of the map is not an array');
-    end loop;
+    if v_specials is not null then
+      v_changes := v_changes || htdag.open_specials(v_specials);
+      waiting := waiting || array(select distinct t.lane_id from unnest(v_specials) s
+        join htdag.tasks t on t.run_id = s.run_id and t.step_no = position(B'1' in s.succeeded) - 1 and t.runner_id is null and t.parked is null);
+    end if;
     -- One change per run, since a run's row is updated once a turn.
     if cardinality(v_changes) > 1 then
-      v_changes := array(select (c.run_id, bit_or(c.succeeded), bit_or(c.failed), bit_or(c.skipped), bit_or(c.unscheduled))::htdag.run_change
-                           from unnest(v_changes) c group by c.run_id order by c.run_id);
+      v_changes := htdag.merge_changes(v_changes);
     end if;
   end loop;
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.settle(p_changes htdag.run_change[], p_runner integer, p_lanes integer[], p_want integer, OUT handed bigint[], OUT waiting integer[], OUT ended boolean) IS 'Apply what ended to locked runs and schedule what became due. Up to p_want new tasks in p_lanes are handed to p_runner at once; waiting names the lanes of the others; ended says whether a run ended.';
+COMMENT ON FUNCTION htdag.settle(p_changes htdag.run_change[], p_runner integer, p_lanes integer[], p_want integer, OUT handed bigint[], OUT waiting integer[], OUT ended boolean, OUT told boolean) IS 'Apply what ended to locked runs and schedule what became due. Up to p_want new tasks in p_lanes are handed to p_runner at once; waiting names the lanes of the others; ended says whether a run ended, told whether a parent has to be told so.';
+
+CREATE FUNCTION htdag.snooze_step(p_task_id bigint, p_token bigint, p_delay interval) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+begin
+  return htdag.answer_step(p_task_id, p_token, 'snoozed', null, null, null, p_delay);
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.snooze_step(p_task_id bigint, p_token bigint, p_delay interval) IS 'Give one claimed step back for a while; no try is counted. Raises HT002 when the token is not the present one, HT006 for a delay that is not between 0 and 1 year.';
 
 CREATE FUNCTION htdag.spec_options(p_spec jsonb) RETURNS jsonb
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -5197,6 +6032,29 @@ CREATE FUNCTION htdag.spec_options(p_spec jsonb) RETURNS jsonb
     RETURN (SELECT COALESCE(jsonb_object_agg(jsonb_each.key, (jsonb_each.value #>> '{}'::text[])), '{}'::jsonb) AS "coalesce" FROM jsonb_each(spec_options.p_spec) jsonb_each(key, value) WHERE ((jsonb_each.value <> 'null'::jsonb) AND (jsonb_each.key <> ALL (ARRAY['flow'::text, 'steps'::text, 'name'::text, 'needs'::text]))));
 
 COMMENT ON FUNCTION htdag.spec_options(p_spec jsonb) IS 'The options of a normal step or flow as an object of texts, without what identifies and connects it.';
+
+CREATE FUNCTION htdag.start_child(p_task htdag.tasks, p_flow_version_id integer, p_input jsonb) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_now   constant timestamptz := htdag.clock();
+  v_child bigint;
+begin
+  insert into htdag.runs (flow_id, flow_version_id, state, priority, scheduled, succeeded, failed, skipped, queued_at, started_at, deadline_at,
+         parent_run_id, parent_task_id, root_run_id, depth)
+  select v.flow_id, v.flow_version_id, 'running', r.priority, m.blank, m.blank, m.blank, m.blank, v_now, v_now, v_now + v.run_timeout,
+         r.run_id, p_task.task_id, coalesce(r.root_run_id, r.run_id), r.depth + 1
+    from htdag.runs r, htdag.flow_versions v, lateral (select repeat('0', v.step_count)::bit varying as blank) m
+   where r.run_id = p_task.run_id and v.flow_version_id = p_flow_version_id
+  returning run_id into v_child;
+  insert into htdag.run_io (run_id, input) values (v_child, coalesce(p_input, '{}'));
+  perform htdag.schedule(array[v_child]);
+  return v_child;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.start_child(p_task htdag.tasks, p_flow_version_id integer, p_input jsonb) IS 'Start a run as the body of a task, with the priority of its parent and without asking limits, which hold back only runs that begin something; returns its id.';
 
 CREATE FUNCTION htdag.start_flow(p_flow text, p_input jsonb DEFAULT '{}'::jsonb, p_priority integer DEFAULT 0) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
@@ -5261,6 +6119,96 @@ $$;
 
 COMMENT ON FUNCTION htdag.start_flows(p_flow text, p_inputs jsonb[], p_priority integer) IS 'Start one run of a flow per input; returns their ids in the order of the inputs. Runs of limited flows are queued until admitted. Priorities are from -10000 to 10000, lower is sooner.';
 
+CREATE FUNCTION htdag.start_parts(p_kept htdag.tasks[], p_task_ids bigint[], p_outcomes text[], p_outputs jsonb[]) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  return (select count(htdag.start_child(t, (a.output ->> 'flow_version_id')::integer,
+                   coalesce(a.output -> 'input',
+                     (select i.item from htdag.map_items i where i.run_id = t.run_id and i.step_no = t.step_no and i.map_index = t.map_index),
+                     (select io.input from htdag.run_io io where io.run_id = t.run_id))))
+            from unnest(p_task_ids, p_outcomes, p_outputs) a(task_id, outcome, output)
+            join unnest(p_kept) t on t.task_id = a.task_id
+           where a.outcome = 'decomposed')::integer;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.start_parts(p_kept htdag.tasks[], p_task_ids bigint[], p_outcomes text[], p_outputs jsonb[]) IS 'Start the runs into which steps decomposed themselves; returns how many.';
+
+CREATE FUNCTION htdag.step_document(p_run_id bigint, p_step_no integer, p_item jsonb DEFAULT NULL::jsonb) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return (select jsonb_build_object('run_id', p_run_id, 'step', s.name, 'input', io.input, 'item', p_item,
+                   'needs', coalesce(htdag.needs_output(p_run_id, s.flow_version_id, p_step_no), '{}'))
+            from htdag.runs r
+            join htdag.run_io io using (run_id)
+            join htdag.steps s on s.flow_version_id = r.flow_version_id and s.step_no = p_step_no
+           where r.run_id = p_run_id);
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.step_document(p_run_id bigint, p_step_no integer, p_item jsonb) IS 'All that a step may look at, {"run_id", "step", "input", "needs", "item"}: what conditions and arguments are paths into, and what the function of a sql step gets.';
+
+CREATE FUNCTION htdag.step_fault(p_step jsonb) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $_$
+declare
+  v_name constant text := p_step ->> 'name';
+  v_kind constant text := p_step ->> 'kind';
+begin
+  return case
+    when v_name is null
+      then 'a step has no name'
+    when v_name !~ '^[a-z][a-z0-9_]{0,62}$'
+      then format('step name "%s" is not lower case letters, digits and underscores, 1 to 63 of them', v_name)
+    when v_name = 'input'
+      then 'a step cannot be called "input": maps call the run''s input so'
+    when jsonb_typeof(p_step -> 'needs') <> 'array'
+      then format('needs of step "%s" is not an array of step names', v_name)
+    when p_step ->> 'run_on' not in ('success', 'failure', 'always')
+      then format('run_on of step "%s" is "%s", not success, failure or always', v_name, p_step ->> 'run_on')
+    when p_step ->> 'on_failure' not in ('fail', 'skip', 'continue')
+      then format('on_failure of step "%s" is "%s", not fail, skip or continue', v_name, p_step ->> 'on_failure')
+    when p_step ->> 'on_skip' not in ('cascade', 'continue')
+      then format('on_skip of step "%s" is "%s", not cascade or continue', v_name, p_step ->> 'on_skip')
+    when p_step ->> 'bundle' is not null and (p_step ->> 'map' is not null or p_step ->> 'run_on' <> 'success')
+      then format('step "%s" is in bundle "%s" but is a map step or does not run on success', v_name, p_step ->> 'bundle')
+    when p_step ->> 'bundle' is not null and (v_kind in ('sql', 'flow', 'sleep', 'signal') or (p_step ->> 'delay')::interval > interval '0'
+         or coalesce(p_step ->> 'run_if', p_step ->> 'skip_if', p_step ->> 'memo', p_step ->> 'limit_key') is not null)
+      then format('step "%s" is in bundle "%s" but has a delay, a condition, a memo, a limit or a kind of the engine''s', v_name, p_step ->> 'bundle')
+    when p_step ->> 'run_on' <> 'success' and p_step -> 'needs' = '[]'
+      then format('step "%s" runs on %s but needs no step', v_name, p_step ->> 'run_on')
+    when not (p_step ->> 'timeout')::interval between interval '1 ms' and interval '1 year'
+      then format('timeout of step "%s" is %s, not between 1 ms and 1 year', v_name, p_step ->> 'timeout')
+    when not (p_step ->> 'delay')::interval between interval '0' and interval '1 year'
+      then format('delay of step "%s" is %s, not between 0 and 1 year', v_name, p_step ->> 'delay')
+    when not (p_step ->> 'memo')::interval between interval '1 s' and interval '100 years'
+      then format('memo of step "%s" is %s, not true or between 1 s and 100 years', v_name, p_step ->> 'memo')
+    when not (p_step ->> 'priority')::integer between -10000 and 10000
+      then format('priority of step "%s" is %s, not between -10000 and 10000', v_name, p_step ->> 'priority')
+    when jsonb_typeof(p_step -> 'no_retry') <> 'array'
+      then format('no_retry of step "%s" is not an array of error codes', v_name)
+    when not (p_step ->> 'max_retries')::integer between 0 and 1000
+      then format('max_retries of step "%s" is %s, not between 0 and 1000', v_name, p_step ->> 'max_retries')
+    when not (p_step ->> 'backoff')::double precision between 1 and 1000
+      then format('backoff of step "%s" is %s, not between 1 and 1000', v_name, p_step ->> 'backoff')
+    when not (p_step ->> 'jitter')::double precision between 0 and 1
+      then format('jitter of step "%s" is %s, not between 0 and 1', v_name, p_step ->> 'jitter')
+    when not ((p_step ->> 'initial_delay')::interval between interval '0' and (p_step ->> 'max_delay')::interval
+              and (p_step ->> 'max_delay')::interval <= interval '1 year')
+      then format('delays of step "%s" are %s to %s, not ascending between 0 and 1 year',
+             v_name, p_step ->> 'initial_delay', p_step ->> 'max_delay')
+    else htdag.kind_fault(p_step)
+  end;
+end;
+$_$;
+
+COMMENT ON FUNCTION htdag.step_fault(p_step jsonb) IS 'What is wrong with a step by itself, or null.';
+
 CREATE FUNCTION htdag.step_output(p_run_id bigint, p_step_no integer) RETURNS jsonb
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
@@ -5274,10 +6222,10 @@ begin
    where r.run_id = p_run_id and s.step_no = p_step_no and get_bit(r.succeeded, s.step_no) = 1;
   return case when v_is_map
     then (select coalesce(jsonb_agg(a.output order by a.map_index), '[]') from htdag.attempts a
-           where a.run_id = p_run_id and a.step_no = p_step_no and a.outcome = 'succeeded')
+           where a.run_id = p_run_id and a.step_no = p_step_no and a.outcome = 'succeeded' and not a.superseded)
     when not v_is_map
     then (select a.output from htdag.attempts a
-           where a.run_id = p_run_id and a.step_no = p_step_no and a.outcome = 'succeeded')
+           where a.run_id = p_run_id and a.step_no = p_step_no and a.outcome = 'succeeded' and not a.superseded)
   end;
 end;
 $$;
@@ -5299,35 +6247,109 @@ $$;
 
 COMMENT ON FUNCTION htdag.stop_runner(p_runner integer) IS 'Say goodbye: what the runner still holds goes to others at once. Returns how many tasks that were.';
 
-CREATE FUNCTION htdag.stopped_changes(p_kept htdag.tasks[], p_task_ids bigint[], p_tokens bigint[], p_step_nos smallint[], p_outcomes text[]) RETURNS htdag.run_change[]
+CREATE FUNCTION htdag.stopped_changes(p_kept htdag.tasks[], p_task_ids bigint[], p_tokens bigint[], p_step_nos smallint[], p_outcomes text[], p_outputs jsonb[], p_codes text[], p_delays interval[]) RETURNS htdag.run_change[]
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
 declare
   v_stops    smallint[];
   v_outcomes text[];
+  v_codes    text[];
+  v_delays   interval[];
+  v_changes  htdag.run_change[];
   v_wrong    text;
 begin
   select array_agg(k.stop order by k.task_id), array_agg(k.outcome order by k.task_id),
+         array_agg(k.code order by k.task_id), array_agg(k.delay order by k.task_id),
          min(format('task %s (steps %s to %s): answers for steps %s', k.task_id, k.step_no, k.last_step_no, k.answers)) filter (where not k.is_sound)
-    into v_stops, v_outcomes, v_wrong
+    into v_stops, v_outcomes, v_codes, v_delays, v_wrong
     from (select t.task_id, t.step_no, t.last_step_no, max(a.step_no) as stop, (array_agg(a.outcome order by a.step_no desc))[1] as outcome,
+                 (array_agg(a.code order by a.step_no desc))[1] as code, (array_agg(a.delay order by a.step_no desc))[1] as delay,
                  string_agg(format('%s %s', a.step_no, a.outcome), ', ' order by a.step_no) as answers,
                  min(a.step_no) = t.step_no and max(a.step_no) <= t.last_step_no and count(*) = max(a.step_no) - t.step_no + 1
                    and count(*) filter (where a.outcome = 'succeeded') >= count(*) - 1
                    and coalesce(min(a.step_no) filter (where a.outcome <> 'succeeded') = max(a.step_no), true) as is_sound
-            from unnest(p_task_ids, p_tokens, p_step_nos, p_outcomes) a(task_id, token, step_no, outcome)
+            from unnest(p_task_ids, p_tokens, p_step_nos, p_outcomes, p_codes, p_delays) a(task_id, token, step_no, outcome, code, delay)
             join unnest(p_kept) t on t.task_id = a.task_id and t.token = a.token
            group by t.task_id, t.step_no, t.last_step_no) k;
   if v_wrong is not null then
     raise exception using errcode = 'HT006', message = v_wrong,
       hint = 'Answer the steps of a task from its first on, without gaps; only the last answer may be other than succeeded. Nothing of the batch was stored.';
   end if;
-  return htdag.retry_or_lose(p_kept, v_stops, v_outcomes);
+  v_changes := htdag.retry_or_lose(p_kept, v_stops, v_outcomes, v_codes, v_delays);
+  if 'decomposed' = any (v_outcomes) then
+    perform htdag.start_parts(p_kept, p_task_ids, p_outcomes, p_outputs);
+  end if;
+  return v_changes;
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.stopped_changes(p_kept htdag.tasks[], p_task_ids bigint[], p_tokens bigint[], p_step_nos smallint[], p_outcomes text[]) IS 'What answers that do not complete their tasks change in the runs. Raises HT006 where they do not fit the task.';
+COMMENT ON FUNCTION htdag.stopped_changes(p_kept htdag.tasks[], p_task_ids bigint[], p_tokens bigint[], p_step_nos smallint[], p_outcomes text[], p_outputs jsonb[], p_codes text[], p_delays interval[]) IS 'What answers that do not complete their tasks change in the runs. Raises HT006 where they do not fit the task.';
+
+CREATE FUNCTION htdag.store_version(p_spec jsonb) RETURNS htdag.flow_versions
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_flow    constant text := p_spec ->> 'flow';
+  v_flow_id integer;
+  v_current htdag.flow_versions;
+  v_mask    record;
+begin
+  insert into htdag.flows (name, description) values (v_flow, p_spec ->> 'description')
+      on conflict (name) do update set description = excluded.description
+  returning flow_id into v_flow_id;
+
+  -- The flow's row is locked from here on, so versions are made one at a time.
+  select * into v_current from htdag.flow_versions
+   where flow_id = v_flow_id order by version desc limit 1 for update;
+  if found and v_current.spec = p_spec then
+    return v_current;
+  end if;
+
+  if v_current.flow_version_id is null or v_current.published_at is not null then
+    insert into htdag.flow_versions (flow_id, version, spec, step_count, regular, fatal)
+    values (v_flow_id, coalesce(v_current.version, 0) + 1, '{}', 0, '', '')
+    returning * into v_current;
+  end if;
+  perform htdag.write_steps(v_current.flow_version_id, v_flow, p_spec -> 'steps');
+  select bit_or(case when run_on = 'success' then self else self & ~self end) as regular,
+         bit_or(case when on_failure = 'fail' then self else self & ~self end) as fatal
+    into v_mask from htdag.steps where flow_version_id = v_current.flow_version_id;
+  update htdag.flow_versions
+     set spec = p_spec, step_count = jsonb_array_length(p_spec -> 'steps'),
+         run_timeout = (p_spec ->> 'timeout')::interval,
+         regular = coalesce(v_mask.regular, ''), fatal = coalesce(v_mask.fatal, '')
+   where flow_version_id = v_current.flow_version_id
+  returning * into v_current;
+  return v_current;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.store_version(p_spec jsonb) IS 'Make a version of a flow from a normal spec, if it differs from the newest; returns the newest.';
+
+CREATE FUNCTION htdag.take_signal(p_task htdag.tasks, p_step htdag.steps, p_now timestamp with time zone) RETURNS htdag.step_results
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_payload jsonb;
+begin
+  delete from htdag.signals
+   where signal_id = (select signal_id from htdag.signals where run_id = p_task.run_id and name = p_step.target order by signal_id limit 1)
+  returning payload into v_payload;
+  if found then
+    return (p_task.task_id, 'succeeded', v_payload, null, null, interval '0')::htdag.step_results;
+  elsif p_task.parked = 'signal' and p_task.due_at <= p_now then
+    return (p_task.task_id, 'timed_out', null, format('no signal "%s" came within %s', p_step.target, p_step.timeout), null, interval '0')::htdag.step_results;
+  elsif p_task.parked is null then
+    update htdag.tasks set parked = 'signal', due_at = p_now + p_step.timeout where task_id = p_task.task_id;
+  end if;
+  return null;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.take_signal(p_task htdag.tasks, p_step htdag.steps, p_now timestamp with time zone) IS 'Give a waiting step the oldest signal that came for it, or park it until one comes or its time is over.';
 
 CREATE FUNCTION htdag.telling_options(p_step jsonb) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -5336,20 +6358,23 @@ CREATE FUNCTION htdag.telling_options(p_step jsonb) RETURNS text
 
 COMMENT ON FUNCTION htdag.telling_options(p_step jsonb) IS 'What of a normal step is not default, as jsonb text.';
 
-CREATE FUNCTION htdag.templated_lane(p_queue text, p_kind text, p_run_id bigint) RETURNS integer
-    LANGUAGE plpgsql
+CREATE FUNCTION htdag.templated(p_text text, p_run_id bigint) RETURNS text
+    LANGUAGE plpgsql STABLE
     SET search_path TO ''
     AS $$
 declare
-  v_key   constant text := substring(p_queue from '\{(.*?)\}');
-  v_value text;
+  v_key  text;
+  v_text text := p_text;
 begin
-  select coalesce(input ->> v_key, '{' || v_key || '}') into v_value from htdag.run_io where run_id = p_run_id;
-  return htdag.lane(replace(p_queue, '{' || v_key || '}', v_value), p_kind);
+  for v_key in select distinct m[1] from regexp_matches(p_text, '\{([^}]*)\}', 'g') m loop
+    select replace(v_text, '{' || v_key || '}', coalesce(input ->> v_key, '{' || v_key || '}')) into v_text
+      from htdag.run_io where run_id = p_run_id;
+  end loop;
+  return v_text;
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.templated_lane(p_queue text, p_kind text, p_run_id bigint) IS 'Number of the lane that a templated queue means for one run.';
+COMMENT ON FUNCTION htdag.templated(p_text text, p_run_id bigint) IS 'A queue or limit with the values of a run''s input filled in.';
 
 CREATE FUNCTION htdag.topological_order(p_nodes integer, p_dependents integer[], p_needs integer[]) RETURNS integer[]
     LANGUAGE plpgsql IMMUTABLE
@@ -5393,6 +6418,26 @@ $$;
 
 COMMENT ON FUNCTION htdag.try_runs(p_tasks htdag.tasks[]) IS 'Those of the tasks whose runs could be locked at once and still want them; those that are not wanted are deleted.';
 
+CREATE FUNCTION htdag.try_shards(p_tasks htdag.tasks[]) RETURNS htdag.tasks[]
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_locked htdag.map_shards[];
+begin
+  v_locked := array(select s from htdag.map_shards s
+                     where (s.run_id, s.step_no, s.shard) in (select t.run_id, t.step_no, (t.map_index % 16)::smallint
+                                                                from unnest(p_tasks) t where t.map_index is not null)
+                     order by s.run_id, s.step_no, s.shard
+                       for no key update skip locked);
+  return array(select t from unnest(p_tasks) t
+                where t.map_index is null
+                   or exists (select from unnest(v_locked) s where s.run_id = t.run_id and s.step_no = t.step_no and s.shard = t.map_index % 16));
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.try_shards(p_tasks htdag.tasks[]) IS 'Those of the tasks whose map shards could be locked at once, or that are no elements of a map.';
+
 CREATE FUNCTION htdag.upkeep() RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
@@ -5406,7 +6451,9 @@ begin
     return 0;
   end if;
   v_done := htdag.reap() + htdag.expire_runs() + htdag.promote();
+  v_done := v_done + htdag.deliver_cancels(100);
   perform htdag.clear_maps();
+  perform htdag.clear_signals();
   if exists (select from htdag.runners where stopped_at < v_now - interval '1 day') then
     delete from htdag.runners
      where runner_id = any (array(select runner_id from htdag.runners r where stopped_at < v_now - interval '1 day'
@@ -5419,6 +6466,19 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.upkeep() IS 'Everything that is due by time: reap, expire, promote, admit, clean up. Runners call it with their heartbeats; calling it by hand does no harm. Returns how many tasks and runs moved.';
+
+CREATE FUNCTION htdag.verdict(p_verdict text, p_task_id bigint DEFAULT 0, p_queue text DEFAULT ''::text) RETURNS SETOF htdag.claims
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return query
+  select p_verdict, p_task_id, null::bigint, 0::bigint, ''::text, 0, 0::smallint, 0::smallint,
+         null::integer, 0::smallint, '{}'::jsonb, null::jsonb, null::jsonb, p_queue;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.verdict(p_verdict text, p_task_id bigint, p_queue text) IS 'An answer of an exchange that is no claim.';
 
 CREATE FUNCTION htdag.version_spec(p_flow text, p_version integer) RETURNS jsonb
     LANGUAGE plpgsql STABLE
@@ -5557,10 +6617,16 @@ begin
         returning t.*
       ), logged as (
         -- A task of the caller's own batch may have its try in the log already.
-        insert into htdag.attempts (run_id, step_no, map_index, attempt, outcome, ready_at, claimed_at, finished_at, runner_id, error)
-        select run_id, step_no, coalesce(map_index, 0), attempt, p_outcome, ready_at, claimed_at, v_now, runner_id, p_error
+        insert into htdag.attempts (run_id, step_no, map_index, epoch, attempt, outcome, ready_at, claimed_at, finished_at, runner_id, error)
+        select run_id, step_no, coalesce(map_index, 0), epoch, attempt, p_outcome, ready_at, claimed_at, v_now, runner_id, p_error
           from withdrawn where runner_id is not null
             on conflict do nothing
+      ), told as (
+        insert into htdag.inbox (kind, run_id, reason)
+        select 'cancel', r.run_id, format('run %s gave it up: %s', w.run_id, p_error)
+          from withdrawn w
+          join htdag.runs r on r.parent_run_id = w.run_id and r.parent_task_id = w.task_id
+         where w.parked = 'sub-flow' and r.finished_at is null
       )
       select count(*)::integer into v_done from withdrawn;
       exit;
@@ -5597,7 +6663,8 @@ begin
   )
   insert into htdag.steps (flow_version_id, step_no, name, group_path, kind, queue, lane_id, needs, bundle_no, bundle_mask,
          self, gate, dooms, run_on, on_failure, map_source_no, map_key, is_map, wants_needs,
-         timeout, max_retries, initial_delay, backoff, max_delay)
+         timeout, max_retries, initial_delay, backoff, max_delay, jitter, no_retry,
+         target, delay, run_if, skip_if, on_skip, memo, memo_version, argument, priority, limit_key)
   select p_flow_version_id, m.step_no, s ->> 'name', s ->> 'group', s ->> 'kind', s ->> 'queue',
          case when s ->> 'queue' not like '%{%}%' then htdag.lane(s ->> 'queue', s ->> 'kind') end,
          m.needs,
@@ -5613,7 +6680,11 @@ begin
          nullif(substr(s ->> 'map', length(split_part(s ->> 'map', '.', 1)) + 2), ''),
          s ->> 'map' is not null, (s ->> 'wants_needs')::boolean,
          (s ->> 'timeout')::interval, (s ->> 'max_retries')::smallint, (s ->> 'initial_delay')::interval,
-         (s ->> 'backoff')::double precision, (s ->> 'max_delay')::interval
+         (s ->> 'backoff')::double precision, (s ->> 'max_delay')::interval, (s ->> 'jitter')::double precision,
+         array(select jsonb_array_elements_text(s -> 'no_retry')),
+         coalesce(s ->> 'sql', s ->> 'flow', s ->> 'signal'), (s ->> 'delay')::interval, (s ->> 'run_if')::jsonpath, (s ->> 'skip_if')::jsonpath,
+         s ->> 'on_skip', (s ->> 'memo')::interval, s ->> 'memo_version', (s ->> 'argument')::jsonpath,
+         (s ->> 'priority')::smallint, s ->> 'limit_key'
     from numbered m;
 
   -- From the last step to the first, since what a step dooms includes what its
@@ -5933,6 +7004,29 @@ ALTER TABLE htdag.flows ALTER COLUMN flow_id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE TABLE htdag.inbox (
+    inbox_id bigint NOT NULL,
+    kind text NOT NULL,
+    run_id bigint NOT NULL,
+    task_id bigint,
+    reason text,
+    CONSTRAINT inbox_child_ended_has_task CHECK (((kind = 'child_ended'::text) = (task_id IS NOT NULL))),
+    CONSTRAINT inbox_kind_known CHECK ((kind = ANY (ARRAY['child_ended'::text, 'cancel'::text])))
+);
+
+COMMENT ON TABLE htdag.inbox IS 'Messages from one run to another, so that no transaction locks two levels of the hierarchy: a child run that ended tells the task of its parent, a parent that gave up tells its children.';
+
+COMMENT ON COLUMN htdag.inbox.run_id IS 'The run that ended, or that shall end.';
+
+ALTER TABLE htdag.inbox ALTER COLUMN inbox_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME htdag.inbox_inbox_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE htdag.installations (
     singleton boolean DEFAULT true NOT NULL,
     code_hash bytea NOT NULL,
@@ -5966,6 +7060,19 @@ CREATE TABLE htdag.run_queue (
 COMMENT ON TABLE htdag.run_queue IS 'Runs that wait to be admitted, with the reason once it is known.';
 
 COMMENT ON COLUMN htdag.run_queue.due_at IS 'When the reason may be gone; null where that is not known in advance.';
+
+CREATE TABLE htdag.signals (
+    signal_id bigint NOT NULL,
+    run_id bigint NOT NULL,
+    name text NOT NULL,
+    payload jsonb NOT NULL,
+    sent_at timestamp with time zone NOT NULL,
+    awaited boolean NOT NULL
+);
+
+COMMENT ON TABLE htdag.signals IS 'Signals that were sent to a run and that no step has taken yet.';
+
+COMMENT ON COLUMN htdag.signals.awaited IS 'Whether a step was waiting as it came, so that pump can give it at once.';
 
 CREATE VIEW htdag.invariant_violations AS
  SELECT 'a step is in two final masks'::text AS invariant,
@@ -6039,7 +7146,7 @@ UNION ALL
     NULL::bigint AS task_id,
     'no live task'::text AS detail
    FROM htdag.runs r
-  WHERE ((r.state = 'running'::text) AND (NOT (EXISTS ( SELECT
+  WHERE ((r.state = ANY (ARRAY['running'::text, 'paused'::text])) AND (NOT (EXISTS ( SELECT
            FROM htdag.tasks t
           WHERE (t.run_id = r.run_id)))))
 UNION ALL
@@ -6069,7 +7176,11 @@ UNION ALL
             runs.started_at,
             runs.deadline_at,
             runs.finished_at,
-            runs.error
+            runs.error,
+            runs.parent_run_id,
+            runs.parent_task_id,
+            runs.root_run_id,
+            runs.depth
            FROM htdag.runs
           WHERE (runs.state = 'queued'::text)) r
      FULL JOIN htdag.run_queue q USING (run_id))
@@ -6083,7 +7194,7 @@ UNION ALL
      JOIN htdag.runs r ON (((r.run_id = m.run_id) AND (r.finished_at IS NULL))))
      CROSS JOIN LATERAL ( SELECT count(*) AS done
            FROM htdag.attempts a_1
-          WHERE ((a_1.run_id = m.run_id) AND (a_1.step_no = m.step_no) AND ((a_1.map_index % 16) = m.shard) AND (a_1.outcome = 'succeeded'::text))) a)
+          WHERE ((a_1.run_id = m.run_id) AND (a_1.step_no = m.step_no) AND ((a_1.map_index % 16) = m.shard) AND (a_1.outcome = 'succeeded'::text) AND (NOT a_1.superseded))) a)
   WHERE (m.remaining <> (m.total - a.done))
 UNION ALL
  SELECT 'a map step succeeded with elements left'::text AS invariant,
@@ -6102,7 +7213,53 @@ UNION ALL
      JOIN htdag.runs r ON (((r.run_id = m.run_id) AND (r.finished_at IS NULL))))
   WHERE ((m.remaining > 0) AND (get_bit((((r.succeeded)::"bit" | (r.failed)::"bit") | (r.skipped)::"bit"), (m.step_no)::integer) = 0) AND (NOT (EXISTS ( SELECT
            FROM htdag.tasks t
-          WHERE ((t.run_id = m.run_id) AND (t.step_no = m.step_no) AND ((t.map_index % 16) = m.shard))))));
+          WHERE ((t.run_id = m.run_id) AND (t.step_no = m.step_no) AND ((t.map_index % 16) = m.shard))))))
+UNION ALL
+ SELECT 'a task waits for a run that it has not or that has ended unheard'::text AS invariant,
+    t.run_id,
+    t.task_id,
+    format('run %s, state %s'::text, c.run_id, c.state) AS detail
+   FROM (htdag.tasks t
+     LEFT JOIN LATERAL ( SELECT c_1.run_id,
+            c_1.state,
+            c_1.finished_at
+           FROM htdag.runs c_1
+          WHERE ((c_1.parent_run_id = t.run_id) AND (c_1.parent_task_id = t.task_id))
+          ORDER BY c_1.run_id DESC
+         LIMIT 1) c ON (true))
+  WHERE ((t.parked = 'sub-flow'::text) AND ((c.run_id IS NULL) OR ((c.finished_at IS NOT NULL) AND (NOT (EXISTS ( SELECT
+           FROM htdag.inbox i
+          WHERE ((i.kind = 'child_ended'::text) AND (i.task_id = t.task_id))))))))
+UNION ALL
+ SELECT 'a run goes on for a task that has gone'::text AS invariant,
+    c.run_id,
+    c.parent_task_id AS task_id,
+    format('parent %s'::text, c.parent_run_id) AS detail
+   FROM htdag.runs c
+  WHERE ((c.parent_run_id IS NOT NULL) AND (c.finished_at IS NULL) AND (NOT (EXISTS ( SELECT
+           FROM htdag.tasks t
+          WHERE ((t.task_id = c.parent_task_id) AND (t.parked = 'sub-flow'::text))))) AND (NOT (EXISTS ( SELECT
+           FROM htdag.inbox i
+          WHERE ((i.kind = 'cancel'::text) AND (i.run_id = c.run_id))))))
+UNION ALL
+ SELECT 'a signal is awaited but no step waits'::text AS invariant,
+    g.run_id,
+    NULL::bigint AS task_id,
+    format('signal %s'::text, g.name) AS detail
+   FROM (htdag.signals g
+     JOIN htdag.runs r ON (((r.run_id = g.run_id) AND (r.finished_at IS NULL))))
+  WHERE (g.awaited AND (NOT (EXISTS ( SELECT
+           FROM (htdag.tasks t
+             JOIN htdag.steps s USING (flow_version_id, step_no))
+          WHERE ((t.run_id = g.run_id) AND (s.kind = 'signal'::text) AND (s.target = g.name))))))
+UNION ALL
+ SELECT 'a task is parked for the pause of a run that is not paused'::text AS invariant,
+    t.run_id,
+    t.task_id,
+    r.state AS detail
+   FROM (htdag.tasks t
+     JOIN htdag.runs r USING (run_id))
+  WHERE ((t.parked = 'paused'::text) AND (r.state <> 'paused'::text));
 
 COMMENT ON VIEW htdag.invariant_violations IS 'Empty in a healthy database; each row names a broken rule and where. Reads every run: for tests and for looking into trouble.';
 
@@ -6114,6 +7271,19 @@ ALTER TABLE htdag.lanes ALTER COLUMN lane_id ADD GENERATED ALWAYS AS IDENTITY (
     NO MAXVALUE
     CACHE 1
 );
+
+CREATE TABLE htdag.memos (
+    memo_key bytea NOT NULL,
+    kind text NOT NULL,
+    output jsonb,
+    run_id bigint NOT NULL,
+    made_at timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE htdag.memos IS 'Outputs of steps that declare memo, by the hash of what they were made of.';
+
+COMMENT ON COLUMN htdag.memos.run_id IS 'Run that made it.';
 
 CREATE TABLE htdag.runners (
     runner_id integer NOT NULL,
@@ -6147,6 +7317,15 @@ ALTER TABLE htdag.runners ALTER COLUMN runner_id ADD GENERATED ALWAYS AS IDENTIT
 
 ALTER TABLE htdag.runs ALTER COLUMN run_id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME htdag.runs_run_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+ALTER TABLE htdag.signals ALTER COLUMN signal_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME htdag.signals_signal_id_seq
     START WITH 1
     INCREMENT BY 1
     NO MINVALUE
@@ -6632,7 +7811,7 @@ ALTER TABLE ONLY htdag.admission_log
     ADD CONSTRAINT admission_log_pkey PRIMARY KEY (run_id, decided_at, decision);
 
 ALTER TABLE ONLY htdag.attempts
-    ADD CONSTRAINT attempts_pkey PRIMARY KEY (run_id, step_no, map_index, attempt);
+    ADD CONSTRAINT attempts_pkey PRIMARY KEY (run_id, step_no, map_index, epoch, attempt);
 
 ALTER TABLE ONLY htdag.flow_versions
     ADD CONSTRAINT flow_versions_pkey PRIMARY KEY (flow_version_id);
@@ -6645,6 +7824,9 @@ ALTER TABLE ONLY htdag.flows
 
 ALTER TABLE ONLY htdag.flows
     ADD CONSTRAINT flows_pkey PRIMARY KEY (flow_id);
+
+ALTER TABLE ONLY htdag.inbox
+    ADD CONSTRAINT inbox_pkey PRIMARY KEY (inbox_id);
 
 ALTER TABLE ONLY htdag.installations
     ADD CONSTRAINT installations_pkey PRIMARY KEY (singleton);
@@ -6664,6 +7846,9 @@ ALTER TABLE ONLY htdag.map_items
 ALTER TABLE ONLY htdag.map_shards
     ADD CONSTRAINT map_shards_pkey PRIMARY KEY (run_id, step_no, shard);
 
+ALTER TABLE ONLY htdag.memos
+    ADD CONSTRAINT memos_pkey PRIMARY KEY (memo_key);
+
 ALTER TABLE ONLY htdag.run_io
     ADD CONSTRAINT run_io_pkey PRIMARY KEY (run_id);
 
@@ -6675,6 +7860,9 @@ ALTER TABLE ONLY htdag.runners
 
 ALTER TABLE ONLY htdag.runs
     ADD CONSTRAINT runs_pkey PRIMARY KEY (run_id);
+
+ALTER TABLE ONLY htdag.signals
+    ADD CONSTRAINT signals_pkey PRIMARY KEY (signal_id);
 
 ALTER TABLE ONLY htdag.steps
     ADD CONSTRAINT steps_name_unique UNIQUE (flow_version_id, name);
@@ -6715,17 +7903,27 @@ CREATE INDEX symbols_export_name_idx ON code.symbols USING btree (codebase_id, e
 
 CREATE INDEX symbols_name_idx ON code.symbols USING btree (codebase_id, name);
 
+CREATE INDEX memos_expiry_idx ON htdag.memos USING btree (expires_at);
+
 CREATE INDEX run_queue_order_idx ON htdag.run_queue USING btree (flow_id, priority, run_id);
+
+CREATE INDEX runs_children_idx ON htdag.runs USING btree (parent_run_id) WHERE (parent_run_id IS NOT NULL);
 
 CREATE INDEX runs_deadline_idx ON htdag.runs USING btree (deadline_at) WHERE ((finished_at IS NULL) AND (deadline_at IS NOT NULL));
 
-CREATE INDEX runs_running_idx ON htdag.runs USING btree (flow_id) WHERE (state = 'running'::text);
+CREATE INDEX runs_running_idx ON htdag.runs USING btree (flow_id) WHERE ((state = ANY (ARRAY['running'::text, 'paused'::text])) AND (parent_run_id IS NULL));
+
+CREATE INDEX signals_awaited_idx ON htdag.signals USING btree (run_id) WHERE awaited;
+
+CREATE INDEX signals_run_idx ON htdag.signals USING btree (run_id, name, signal_id);
 
 CREATE INDEX steps_lane_idx ON htdag.steps USING btree (lane_id);
 
 CREATE INDEX tasks_claim_idx ON htdag.tasks USING btree (lane_id, priority, task_id) WHERE ((runner_id IS NULL) AND (parked IS NULL));
 
 CREATE INDEX tasks_leased_idx ON htdag.tasks USING btree (timeout_at) WHERE (runner_id IS NOT NULL);
+
+CREATE INDEX tasks_limit_idx ON htdag.tasks USING btree (limit_key, priority, task_id) WHERE (limit_key IS NOT NULL);
 
 CREATE INDEX tasks_parked_idx ON htdag.tasks USING btree (due_at) WHERE (parked IS NOT NULL);
 

@@ -60,7 +60,7 @@ type CodeRecordedFile struct {
 	RunID   *int64
 }
 
-// One answer of an exchange. Verdict claimed: a task to work on. Verdict stale: the result for task_id came too late and changed nothing. Verdict wake: work for queue waits while a runner of it is idle.
+// One answer of an exchange. Verdict claimed: a task to work on. Verdict stale: the result for task_id came too late and changed nothing. Verdict wake: work for queue waits while a runner of it is idle. Verdict pump: the engine has steps of its own to do, by htdag.pump.
 type HtdagClaim struct {
 	Verdict       string
 	TaskID        int64

@@ -53,7 +53,8 @@ func (q *Queries) ClaimSteps(ctx context.Context, runner int32, want int32) ([]H
 
 const completeSteps = `-- name: CompleteSteps :many
 select verdict, task_id, token, run_id, flow, flow_version_id, step_no, last_step_no, map_index, attempt, input, item, needs, queue from htdag.complete_steps(p_runner => $1, p_task_ids => $2::bigint[], p_tokens => $3::bigint[], p_step_nos => $4::smallint[],
-  p_outcomes => $5::text[], p_outputs => $6::jsonb[], p_errors => $7::text[], p_ran => $8::interval[], p_want => $9)
+  p_outcomes => $5::text[], p_outputs => $6::jsonb[], p_errors => $7::text[], p_ran => $8::interval[], p_want => $9,
+  p_codes => $10::text[], p_delays => $11::interval[])
 `
 
 type CompleteStepsParams struct {
@@ -66,6 +67,8 @@ type CompleteStepsParams struct {
 	Errors   []string
 	Ran      []time.Duration
 	Want     int32
+	Codes    []string
+	Delays   []time.Duration
 }
 
 func (q *Queries) CompleteSteps(ctx context.Context, arg CompleteStepsParams) ([]HtdagClaim, error) {
@@ -79,6 +82,8 @@ func (q *Queries) CompleteSteps(ctx context.Context, arg CompleteStepsParams) ([
 		arg.Errors,
 		arg.Ran,
 		arg.Want,
+		arg.Codes,
+		arg.Delays,
 	)
 	if err != nil {
 		return nil, err
@@ -111,4 +116,24 @@ func (q *Queries) CompleteSteps(ctx context.Context, arg CompleteStepsParams) ([
 		return nil, err
 	}
 	return items, nil
+}
+
+const pump = `-- name: Pump :one
+select htdag.pump(p_limit => $1)::integer as steps
+`
+
+func (q *Queries) Pump(ctx context.Context, rowLimit int32) (int32, error) {
+	row := q.db.QueryRow(ctx, pump, rowLimit)
+	var steps int32
+	err := row.Scan(&steps)
+	return steps, err
+}
+
+const setStatementTimeout = `-- name: SetStatementTimeout :exec
+select set_config('statement_timeout', $1, true)
+`
+
+func (q *Queries) SetStatementTimeout(ctx context.Context, value string) error {
+	_, err := q.db.Exec(ctx, setStatementTimeout, value)
+	return err
 }

@@ -36,7 +36,7 @@ select 'claimed'::text       as verdict,
   left join htdag.map_items mi on mi.run_id = t.run_id and mi.step_no = t.step_no and mi.map_index = t.map_index;
 
 comment on view htdag.claims is
-  'One answer of an exchange. Verdict claimed: a task to work on. Verdict stale: the result for task_id came too late and changed nothing. Verdict wake: work for queue waits while a runner of it is idle.';
+  'One answer of an exchange. Verdict claimed: a task to work on. Verdict stale: the result for task_id came too late and changed nothing. Verdict wake: work for queue waits while a runner of it is idle. Verdict pump: the engine has steps of its own to do, by htdag.pump.';
 
 create or replace view htdag.step_definitions as
 select s.flow_version_id,

@@ -122,7 +122,6 @@ set search_path = ''
 set plan_cache_mode = force_generic_plan
 as $$
 declare
-  v_now constant timestamptz := htdag.clock();
   v_run htdag.runs;
 begin
   select * into v_run from htdag.runs where run_id = p_run_id for update;
@@ -132,12 +131,12 @@ begin
   elsif v_run.finished_at is not null then
     return false;
   end if;
-  perform htdag.withdraw_tasks(array[p_run_id], 'cancelled', coalesce(p_reason, 'cancelled'));
-  delete from htdag.run_queue where run_id = p_run_id;
-  update htdag.runs
-     set state = 'cancelled', finished_at = v_now, error = coalesce(p_reason, 'cancelled'), skipped = ~(succeeded | failed)
-   where run_id = p_run_id;
-  if (select min(run_id) from htdag.run_queue) is not null then
+  perform htdag.end_runs(array[p_run_id], coalesce(p_reason, 'cancelled'));
+  -- Sub-flows that nobody holds end with it, level by level; the others at pump's next turn.
+  while htdag.deliver_cancels(1000) > 0 loop
+    null;
+  end loop;
+  if (select min(run_id) from htdag.run_queue) is not null or exists (select from htdag.inbox) then
     -- Not admit: a session that cancels and then dallies would keep others from admitting.
     perform htdag.wake_idle(null);
   end if;
@@ -182,10 +181,16 @@ begin
         returning t.*
       ), logged as (
         -- A task of the caller's own batch may have its try in the log already.
-        insert into htdag.attempts (run_id, step_no, map_index, attempt, outcome, ready_at, claimed_at, finished_at, runner_id, error)
-        select run_id, step_no, coalesce(map_index, 0), attempt, p_outcome, ready_at, claimed_at, v_now, runner_id, p_error
+        insert into htdag.attempts (run_id, step_no, map_index, epoch, attempt, outcome, ready_at, claimed_at, finished_at, runner_id, error)
+        select run_id, step_no, coalesce(map_index, 0), epoch, attempt, p_outcome, ready_at, claimed_at, v_now, runner_id, p_error
           from withdrawn where runner_id is not null
             on conflict do nothing
+      ), told as (
+        insert into htdag.inbox (kind, run_id, reason)
+        select 'cancel', r.run_id, format('run %s gave it up: %s', w.run_id, p_error)
+          from withdrawn w
+          join htdag.runs r on r.parent_run_id = w.run_id and r.parent_task_id = w.task_id
+         where w.parked = 'sub-flow' and r.finished_at is null
       )
       select count(*)::integer into v_done from withdrawn;
       exit;

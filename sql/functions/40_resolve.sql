@@ -7,100 +7,6 @@
 --
 -- Callers hold the run rows locked, in ascending order.
 
--- The lane for a step whose queue depends on the run's input. {key} stands for
--- the input's value of that key; a run without it waits in the queue as written.
-create or replace function htdag.templated_lane(p_queue text, p_kind text, p_run_id bigint)
-returns integer
-language plpgsql
-volatile
-set search_path = ''
-as $$
-declare
-  v_key   constant text := substring(p_queue from '\{(.*?)\}');
-  v_value text;
-begin
-  select coalesce(input ->> v_key, '{' || v_key || '}') into v_value from htdag.run_io where run_id = p_run_id;
-  return htdag.lane(replace(p_queue, '{' || v_key || '}', v_value), p_kind);
-end;
-$$;
-
-comment on function htdag.templated_lane(text, text, bigint) is 'Number of the lane that a templated queue means for one run.';
-
--- Lay out the elements of a map step and open its first window of tasks. Returns the number of elements.
-create or replace function htdag.open_map(p_run_id bigint, p_step_no smallint)
-returns integer
-language plpgsql
-volatile
-set search_path = ''
-as $$
-declare
-  v_step   htdag.steps;
-  v_source jsonb;
-  v_total  integer;
-begin
-  select s.* into v_step
-    from htdag.runs r join htdag.steps s using (flow_version_id)
-   where r.run_id = p_run_id and s.step_no = p_step_no;
-  if v_step.map_source_no is null then
-    select input into v_source from htdag.run_io where run_id = p_run_id;
-  else
-    v_source := htdag.step_output(p_run_id, v_step.map_source_no);
-  end if;
-  if v_step.map_key is not null then
-    v_source := v_source #> string_to_array(v_step.map_key, '.');
-  end if;
-  if jsonb_typeof(v_source) is distinct from 'array' then
-    return null;
-  end if;
-
-  insert into htdag.map_items (run_id, step_no, map_index, item)
-  select p_run_id, p_step_no, i - 1, item
-    from jsonb_array_elements(v_source) with ordinality t(item, i);
-  get diagnostics v_total = row_count;
-
-  insert into htdag.map_shards (run_id, step_no, shard, total, opened, remaining)
-  select p_run_id, p_step_no, shard, n, least(n, 63), n
-    from generate_series(0, least(v_total, 16) - 1) shard,
-         lateral (select (v_total - shard + 15) / 16 as n) c;
-  perform htdag.open_elements(array[p_run_id], array[p_step_no],
-    array(select (j * 16 + shard)::integer from htdag.map_shards s, generate_series(0, s.opened - 1) j
-           where s.run_id = p_run_id and s.step_no = p_step_no order by 1));
-  return v_total;
-end;
-$$;
-
-comment on function htdag.open_map(bigint, smallint) is
-  'Store the elements of a map step and insert the first thousand or so of its tasks; returns the number of elements, null when the source is not an array.';
-
--- Insert tasks for elements of map steps: one (run, step) pair for all elements, or one per element.
-create or replace function htdag.open_elements(p_run_ids bigint[], p_step_nos smallint[], p_elements integer[])
-returns integer
-language plpgsql
-volatile
-set search_path = ''
-as $$
-declare
-  v_now  constant timestamptz := htdag.clock();
-  v_done integer;
-begin
-  insert into htdag.tasks (run_id, flow_version_id, epoch, step_no, last_step_no, map_index, lane_id, priority, time_limit, ready_at)
-  select r.run_id, r.flow_version_id, r.epoch, s.step_no, s.step_no, e.map_index,
-         coalesce(s.lane_id, htdag.templated_lane(s.queue, s.kind, r.run_id)),
-         r.priority * 1000 - least(s.step_no, 999), s.timeout, v_now
-    from (select p_run_ids[case when cardinality(p_run_ids) = 1 then 1 else i end] as run_id,
-                 p_step_nos[case when cardinality(p_step_nos) = 1 then 1 else i end] as step_no,
-                 map_index
-            from unnest(p_elements) with ordinality t(map_index, i)) e
-    join htdag.runs r on r.run_id = e.run_id
-    join htdag.steps s on s.flow_version_id = r.flow_version_id and s.step_no = e.step_no
-   order by r.run_id, s.step_no, e.map_index;
-  get diagnostics v_done = row_count;
-  return v_done;
-end;
-$$;
-
-comment on function htdag.open_elements(bigint[], smallint[], integer[]) is 'Insert tasks for elements of map steps; returns how many.';
-
 -- Apply changes to locked runs, schedule what became due, and end runs that have nothing left.
 create or replace function htdag.settle(
   p_changes    htdag.run_change[],
@@ -109,30 +15,30 @@ create or replace function htdag.settle(
   p_want       integer default 0,
   out handed   bigint[],
   out waiting  integer[],
-  out ended    boolean
+  out ended    boolean,
+  out told     boolean
 )
 language plpgsql
 volatile
 set search_path = ''
 as $$
 declare
-  v_now     constant timestamptz := htdag.clock();
-  v_changes htdag.run_change[] := p_changes;
-  v_more    htdag.run_change[];
-  v_maps    htdag.run_change[];
-  v_map     htdag.run_change;
-  v_broken  htdag.run_change[];
-  v_got     bigint[];
-  v_left    integer[];
-  v_ended   bigint;
-  v_count   integer;
+  v_now      constant timestamptz := htdag.clock();
+  v_limited  constant integer[] := array(select lane_id from htdag.lanes where is_limited);
+  v_changes  htdag.run_change[] := p_changes;
+  v_more     htdag.run_change[];
+  v_specials htdag.run_change[];
+  v_got      bigint[];
+  v_left     integer[];
+  v_ended    bigint;
+  v_told     bigint;
 begin
-  handed := '{}'; waiting := '{}'; ended := false;
+  handed := '{}'; waiting := '{}'; ended := false; told := false;
   -- One turn nearly always. Another only where a step ended without a task: a
-  -- handler of failure that nothing called for, a map over no elements.
+  -- handler of failure that nothing called for, a condition, a memo, a map of nothing.
   while cardinality(v_changes) > 0 loop
     with changed as materialized (
-      select r.run_id, r.flow_id, r.flow_version_id, r.epoch, r.priority,
+      select r.run_id, r.flow_id, r.flow_version_id, r.epoch, r.priority, r.state,
              r.scheduled & ~c.unscheduled as scheduled,
              r.succeeded | c.succeeded as succeeded,
              r.failed | c.failed as failed,
@@ -141,10 +47,11 @@ begin
         from unnest(v_changes) c
         join htdag.runs r on r.run_id = c.run_id
     ), due as materialized (
-      select c.run_id, c.flow_version_id, c.epoch, c.priority, s.step_no, s.lane_id, s.queue, s.kind, s.timeout, s.self, s.dooms,
+      select c.run_id, c.flow_version_id, c.epoch, c.state, s.step_no, s.lane_id, s.queue, s.kind, s.timeout, s.delay, s.limit_key, s.self, s.dooms,
+             (c.priority + s.priority) * 1000 - least(s.step_no, 999) as priority,
              coalesce(s.bundle_no, s.step_no) as lead_no,
              case when s.run_on = 'failure' and bit_count(s.gate & c.failed) = 0 then 'skip'
-                  when s.is_map then 'map' else 'task' end as fate
+                  when s.special then 'special' else 'task' end as fate
         from changed c
         join htdag.steps s on s.flow_version_id = c.flow_version_id
        where get_bit(c.scheduled | c.ended, s.step_no) = 0
@@ -158,8 +65,9 @@ begin
        where d.fate = 'task'
       window w as (partition by d.run_id, d.lead_no order by d.step_no)
     ), heads as (
-      select h.*, coalesce(h.lane_id, htdag.templated_lane(h.queue, h.kind, h.run_id)) as use_lane,
-             row_number() over (order by h.priority * 1000 - least(h.step_no, 999), h.run_id) as place
+      select h.*, coalesce(h.lane_id, htdag.lane(htdag.templated(h.queue, h.run_id), h.kind)) as use_lane,
+             case when h.limit_key like '%{%}%' then htdag.templated(h.limit_key, h.run_id) else h.limit_key end as use_limit,
+             row_number() over (order by h.priority, h.run_id) as place
         from (select p.*,
                      max(p.step_no) filter (where p.in_stretch) over (partition by p.run_id, p.lead_no) as last_step_no,
                      sum(p.timeout) filter (where p.in_stretch) over (partition by p.run_id, p.lead_no) as time_limit
@@ -168,7 +76,7 @@ begin
     ), bits as (
       select run_id, bit_or(self) as scheduled, null::bit varying as skipped from placed where in_stretch group by run_id
       union all
-      select run_id, bit_or(self), null from due where fate = 'map' group by run_id
+      select run_id, bit_or(self), null from due where fate = 'special' group by run_id
       union all
       select run_id, null, bit_or(self | dooms) from due where fate = 'skip' group by run_id
     ), moved as (
@@ -177,7 +85,7 @@ begin
              succeeded = c.succeeded,
              failed = c.failed,
              skipped = c.skipped | coalesce(b.skipped, c.skipped),
-             state = case when not e.all_ended then 'running'
+             state = case when not e.all_ended then case r.state when 'paused' then 'paused' else 'running' end
                           when bit_count(c.failed & v.fatal) > 0 or r.error is not null then 'failed' else 'succeeded' end,
              started_at = coalesce(r.started_at, v_now),
              finished_at = case when e.all_ended then v_now end
@@ -187,64 +95,93 @@ begin
                on b.run_id = c.run_id
        cross join lateral (select bit_count(c.ended | coalesce(b.skipped, c.ended)) = v.step_count as all_ended) e
        where r.run_id = c.run_id
-      returning r.run_id, r.finished_at
+      returning r.run_id, r.finished_at, r.parent_task_id
+    ), told as (
+      insert into htdag.inbox (kind, run_id, task_id)
+      select 'child_ended', run_id, parent_task_id from moved where finished_at is not null and parent_task_id is not null
+      returning inbox_id
     ), made as (
       insert into htdag.tasks (run_id, flow_version_id, epoch, step_no, last_step_no, lane_id, priority, time_limit, ready_at,
-             attempt, runner_id, token, claimed_at, timeout_at)
-      select h.run_id, h.flow_version_id, h.epoch, h.step_no, h.last_step_no, h.use_lane,
-             h.priority * 1000 - least(h.step_no, 999), h.time_limit, v_now,
+             limit_key, parked, due_at, attempt, runner_id, token, claimed_at, timeout_at)
+      select h.run_id, h.flow_version_id, h.epoch, h.step_no, h.last_step_no, h.use_lane, h.priority, h.time_limit, v_now,
+             h.use_limit, p.parked, case p.parked when 'delay' then v_now + h.delay when 'paused' then 'infinity' when 'limit' then 'infinity' end,
              t.taken::integer, case when t.taken then p_runner end, case when t.taken then htdag.random_token() end,
              case when t.taken then v_now end, case when t.taken then v_now + h.time_limit + interval '30 s' end
         from heads h
-       -- A map that fails as it opens may take back what else became due: then nothing is handed.
-       cross join lateral (select h.place <= p_want and h.use_lane = any (p_lanes)
-                                  and not exists (select from due where due.fate = 'map') as taken) t
+       cross join lateral (select case when h.state = 'paused' then 'paused' when h.delay > interval '0' then 'delay'
+                                       when h.use_limit is not null or h.use_lane = any (v_limited)
+                                            or h.lane_id is null and htdag.is_limited(h.use_lane, v_limited, true) then 'limit' end as parked) p
+       -- Where a run has another turn coming, that may take back what became due in this
+       -- one: nothing of it is handed out.
+       cross join lateral (select h.place <= p_want and p.parked is null and h.use_lane = any (p_lanes)
+                                  and not exists (select from due d where d.fate <> 'task' and d.run_id = h.run_id) as taken) t
        order by h.run_id, h.step_no
-      returning task_id, runner_id, lane_id
+      returning task_id, runner_id, lane_id, parked
     )
     select (select array_agg(task_id order by task_id) from made where runner_id is not null),
-           (select array_agg(distinct lane_id) from made where runner_id is null),
+           (select array_agg(distinct lane_id) from made where runner_id is null and parked is null),
            (select count(*) from moved where finished_at is not null),
+           (select count(*) from told),
            (select array_agg((d.run_id, d.self & ~d.self, d.self & ~d.self, d.self & ~d.self, d.self & ~d.self)::htdag.run_change)
               from due d join moved m on m.run_id = d.run_id where d.fate = 'skip' and m.finished_at is null),
-           (select array_agg((run_id, self, self & ~self, self & ~self, self & ~self)::htdag.run_change order by run_id, step_no) from due where fate = 'map')
-      into v_got, v_left, v_ended, v_more, v_maps;
+           (select array_agg((run_id, self, self & ~self, self & ~self, self & ~self)::htdag.run_change order by run_id, step_no) from due where fate = 'special')
+      into v_got, v_left, v_ended, v_told, v_more, v_specials;
 
     handed := handed || coalesce(v_got, '{}');
     waiting := waiting || coalesce(v_left, '{}');
     ended := ended or v_ended > 0;
+    told := told or v_told > 0;
     p_want := p_want - coalesce(cardinality(v_got), 0);
     v_changes := coalesce(v_more, '{}');
-
-    -- Maps are opened one by one: each reads its own source. Those that have none come
-    -- last, for the end of a run takes its other maps with it.
-    v_broken := '{}';
-    foreach v_map in array coalesce(v_maps, '{}') loop
-      v_count := htdag.open_map(v_map.run_id, (position(B'1' in v_map.succeeded) - 1)::smallint);
-      if v_count is null then
-        v_broken := v_broken || v_map;
-      elsif v_count = 0 then
-        v_changes := v_changes || v_map;
-      else
-        waiting := waiting || array(select distinct lane_id from htdag.tasks
-          where run_id = v_map.run_id and step_no = position(B'1' in v_map.succeeded) - 1);
-      end if;
-    end loop;
-    foreach v_map in array v_broken loop
-      v_changes := v_changes || htdag.lose_step(v_map.run_id, (position(B'1' in v_map.succeeded) - 1)::smallint,
-        'the source of the map is not an array');
-    end loop;
+    if v_specials is not null then
+      v_changes := v_changes || htdag.open_specials(v_specials);
+      waiting := waiting || array(select distinct t.lane_id from unnest(v_specials) s
+        join htdag.tasks t on t.run_id = s.run_id and t.step_no = position(B'1' in s.succeeded) - 1 and t.runner_id is null and t.parked is null);
+    end if;
     -- One change per run, since a run's row is updated once a turn.
     if cardinality(v_changes) > 1 then
-      v_changes := array(select (c.run_id, bit_or(c.succeeded), bit_or(c.failed), bit_or(c.skipped), bit_or(c.unscheduled))::htdag.run_change
-                           from unnest(v_changes) c group by c.run_id order by c.run_id);
+      v_changes := htdag.merge_changes(v_changes);
     end if;
   end loop;
 end;
 $$;
 
 comment on function htdag.settle(htdag.run_change[], integer, integer[], integer) is
-  'Apply what ended to locked runs and schedule what became due. Up to p_want new tasks in p_lanes are handed to p_runner at once; waiting names the lanes of the others; ended says whether a run ended.';
+  'Apply what ended to locked runs and schedule what became due. Up to p_want new tasks in p_lanes are handed to p_runner at once; waiting names the lanes of the others; ended says whether a run ended, told whether a parent has to be told so.';
+
+-- Special steps are opened one by one: each looks at what its own run has. Those that
+-- cannot be opened come last, for the end of a run takes its other steps with it.
+create or replace function htdag.open_specials(p_specials htdag.run_change[])
+returns htdag.run_change[]
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_changes  htdag.run_change[] := array[]::htdag.run_change[];
+  v_broken   htdag.run_change[] := array[]::htdag.run_change[];
+  v_problems text[] := array[]::text[];
+  v_special  htdag.run_change;
+  v_opened   record;
+begin
+  foreach v_special in array p_specials loop
+    select * into v_opened from htdag.open_step(v_special.run_id, (position(B'1' in v_special.succeeded) - 1)::smallint);
+    if v_opened.problem is not null then
+      v_broken := v_broken || v_special;
+      v_problems := v_problems || v_opened.problem;
+    else
+      v_changes := v_changes || v_opened.changes;
+    end if;
+  end loop;
+  for i in 1 .. cardinality(v_broken) loop
+    v_changes := v_changes || htdag.lose_step(v_broken[i].run_id, (position(B'1' in v_broken[i].succeeded) - 1)::smallint, v_problems[i]);
+  end loop;
+  return v_changes;
+end;
+$$;
+
+comment on function htdag.open_specials(htdag.run_change[]) is
+  'Open due steps, each given as the bit that it would set; returns what those that ended at once change in their runs.';
 
 -- The change that a step failing for good makes to its locked run.
 create or replace function htdag.lose_step(p_run_id bigint, p_step_no smallint, p_error text default null)
@@ -266,8 +203,8 @@ begin
   v_change := (p_run_id, v_blank, v_step.self, v_blank, v_blank)::htdag.run_change;
 
   if p_error is not null then
-    insert into htdag.attempts (run_id, step_no, attempt, outcome, ready_at, finished_at, error)
-    values (p_run_id, p_step_no, 1, 'failed_permanently', v_now, v_now, p_error);
+    insert into htdag.attempts (run_id, step_no, epoch, attempt, outcome, ready_at, finished_at, error)
+    values (p_run_id, p_step_no, v_run.epoch, 1, 'failed_permanently', v_now, v_now, p_error);
   end if;
 
   if v_step.is_map then
@@ -311,45 +248,3 @@ $$;
 
 comment on function htdag.schedule(bigint[]) is
   'Schedule the first steps of runs that are new or were just admitted, and wake an idle runner; returns how many queues were notified.';
-
-create or replace function htdag.step_output(p_run_id bigint, p_step_no integer)
-returns jsonb
-language plpgsql
-stable
-set search_path = ''
-as $$
-declare
-  v_is_map boolean;
-begin
-  select s.is_map into v_is_map
-    from htdag.runs r
-    join htdag.steps s using (flow_version_id)
-   where r.run_id = p_run_id and s.step_no = p_step_no and get_bit(r.succeeded, s.step_no) = 1;
-  return case when v_is_map
-    then (select coalesce(jsonb_agg(a.output order by a.map_index), '[]') from htdag.attempts a
-           where a.run_id = p_run_id and a.step_no = p_step_no and a.outcome = 'succeeded')
-    when not v_is_map
-    then (select a.output from htdag.attempts a
-           where a.run_id = p_run_id and a.step_no = p_step_no and a.outcome = 'succeeded')
-  end;
-end;
-$$;
-
-comment on function htdag.step_output(bigint, integer) is
-  'Output of a succeeded step; for a map step, the array of its elements'' outputs in order. Null when it has not succeeded.';
-
-create or replace function htdag.needs_output(p_run_id bigint, p_flow_version_id integer, p_step_no integer)
-returns jsonb
-language plpgsql
-stable
-set search_path = ''
-as $$
-begin
-  return (select jsonb_object_agg(n.name, htdag.step_output(p_run_id, n.step_no))
-            from htdag.steps s
-            join htdag.steps n on n.flow_version_id = s.flow_version_id and n.name = any (s.needs)
-           where s.flow_version_id = p_flow_version_id and s.step_no = p_step_no);
-end;
-$$;
-
-comment on function htdag.needs_output(bigint, integer, integer) is 'Outputs of the steps that a step needs, as {"step": output}.';

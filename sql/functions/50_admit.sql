@@ -102,7 +102,7 @@ begin
 
   if v_limits.max_concurrent_runs is not null then
     select v_limits.max_concurrent_runs - count(*) into v_room
-      from htdag.runs where flow_id = p_flow_id and state = 'running';
+      from htdag.runs where flow_id = p_flow_id and state in ('running', 'paused') and parent_run_id is null;
     v_reason := format('%s runs are running, which is the limit', v_limits.max_concurrent_runs);
   end if;
   if v_limits.rate_per_minute is not null then

@@ -88,7 +88,7 @@ declare
 begin
   update htdag.runners set idle = true where runner_id = p_runner and not idle;
   return (select min(due_at) - v_now
-            from ((select due_at from htdag.tasks where parked is not null order by due_at limit 1)
+            from ((select due_at from htdag.tasks where parked is not null and due_at < 'infinity' order by due_at limit 1)
                   union all
                   -- The runs of a flow wait for the same moment.
                   select q.due_at
@@ -131,16 +131,17 @@ declare
   v_now constant timestamptz := htdag.clock();
 begin
   return query
-  select distinct l.queue
+  select distinct case when e.by_engine then '*' else l.queue end
     from htdag.lanes l
+   cross join lateral (select l.kind in ('sql', 'flow', 'sleep', 'signal') as by_engine) e
    where l.lane_id = any (p_lanes)
      and exists (select from htdag.runners r
                   where r.idle and r.stopped_at is null and r.lease_expires_at > v_now
-                    and l.queue = any (r.queues) and l.kind = any (r.kinds));
+                    and (e.by_engine or l.queue = any (r.queues) and l.kind = any (r.kinds)));
 end;
 $$;
 
-comment on function htdag.idle_queues(integer[]) is 'Queues of the lanes that an idle runner reads.';
+comment on function htdag.idle_queues(integer[]) is 'Queues of the lanes that an idle runner reads; * where any runner will do, since the engine runs the step itself.';
 
 create or replace function htdag.wake(p_queues text[])
 returns integer
@@ -209,12 +210,17 @@ declare
   v_due  htdag.tasks[];
   v_done integer := 0;
 begin
-  v_due := array(select t from htdag.tasks t where t.parked is not null and t.due_at <= v_now
+  v_due := array(select t from htdag.tasks t where t.parked not in ('signal', 'sub-flow') and t.due_at <= v_now
                   order by t.due_at limit 1000 for update skip locked);
   if cardinality(v_due) > 0 then
     v_due := htdag.try_runs(v_due);
-    update htdag.tasks set parked = null, due_at = null
-     where task_id = any (array(select t.task_id from unnest(v_due) t));
+    update htdag.tasks t
+       set parked = w.parked, due_at = case when w.parked is not null then 'infinity'::timestamptz end
+      from htdag.tasks o
+      join htdag.runs r on r.run_id = o.run_id
+      join htdag.lanes l on l.lane_id = o.lane_id
+     cross join lateral (select case when r.state = 'paused' then 'paused' when o.limit_key is not null or l.is_limited then 'limit' end as parked) w
+     where t.task_id = any (array(select d.task_id from unnest(v_due) d)) and o.task_id = t.task_id;
     v_done := cardinality(v_due);
   end if;
   return v_done + htdag.fill_slots();
@@ -254,8 +260,8 @@ begin
   end if;
 
   v_lost := htdag.try_runs(v_lost);
-  insert into htdag.attempts (run_id, step_no, map_index, attempt, outcome, ready_at, claimed_at, finished_at, runner_id, error)
-  select t.run_id, t.step_no, coalesce(t.map_index, 0), t.attempt,
+  insert into htdag.attempts (run_id, step_no, map_index, epoch, attempt, outcome, ready_at, claimed_at, finished_at, runner_id, error)
+  select t.run_id, t.step_no, coalesce(t.map_index, 0), t.epoch, t.attempt,
          case when r.stopped_at is null then 'timed_out' else 'lost' end, t.ready_at, t.claimed_at, v_now, t.runner_id,
          case when r.stopped_at is null then format('runner %s (%s) held it longer than its time limit of %s', r.runner_id, r.name, t.time_limit)
               else format('runner %s (%s) fell silent', r.runner_id, r.name) end
@@ -387,7 +393,9 @@ begin
     return 0;
   end if;
   v_done := htdag.reap() + htdag.expire_runs() + htdag.promote();
+  v_done := v_done + htdag.deliver_cancels(100);
   perform htdag.clear_maps();
+  perform htdag.clear_signals();
   if exists (select from htdag.runners where stopped_at < v_now - interval '1 day') then
     delete from htdag.runners
      where runner_id = any (array(select runner_id from htdag.runners r where stopped_at < v_now - interval '1 day'

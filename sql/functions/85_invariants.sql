@@ -49,7 +49,7 @@ select 'a scheduled step has no task', r.run_id, null, format('step %s', s.name)
 union all
 select 'a running run has nothing to do', r.run_id, null, 'no live task'
   from htdag.runs r
- where r.state = 'running' and not exists (select from htdag.tasks t where t.run_id = r.run_id)
+ where r.state in ('running', 'paused') and not exists (select from htdag.tasks t where t.run_id = r.run_id)
 union all
 select 'a step succeeded before what it needs had ended', r.run_id, null, format('step %s', s.name)
   from htdag.runs r
@@ -65,7 +65,7 @@ select 'a map shard counts wrongly', m.run_id, null, format('step %s shard %s: %
   from htdag.map_shards m
   join htdag.runs r on r.run_id = m.run_id and r.finished_at is null
  cross join lateral (select count(*) as done from htdag.attempts a
-                      where a.run_id = m.run_id and a.step_no = m.step_no and a.map_index % 16 = m.shard and a.outcome = 'succeeded') a
+                      where a.run_id = m.run_id and a.step_no = m.step_no and a.map_index % 16 = m.shard and a.outcome = 'succeeded' and not a.superseded) a
  where m.remaining <> m.total - a.done
 union all
 select 'a map step succeeded with elements left', m.run_id, null, format('step %s shard %s: %s remain', m.step_no, m.shard, m.remaining)
@@ -77,6 +77,31 @@ select 'elements of a map step are left but have no task', m.run_id, null, forma
   from htdag.map_shards m
   join htdag.runs r on r.run_id = m.run_id and r.finished_at is null
  where m.remaining > 0 and get_bit(r.succeeded | r.failed | r.skipped, m.step_no) = 0
-   and not exists (select from htdag.tasks t where t.run_id = m.run_id and t.step_no = m.step_no and t.map_index % 16 = m.shard);
+   and not exists (select from htdag.tasks t where t.run_id = m.run_id and t.step_no = m.step_no and t.map_index % 16 = m.shard)
+union all
+select 'a task waits for a run that it has not or that has ended unheard', t.run_id, t.task_id, format('run %s, state %s', c.run_id, c.state)
+  from htdag.tasks t
+  left join lateral (select c.run_id, c.state, c.finished_at from htdag.runs c
+                      where c.parent_run_id = t.run_id and c.parent_task_id = t.task_id order by c.run_id desc limit 1) c on true
+ where t.parked = 'sub-flow'
+   and (c.run_id is null
+        or c.finished_at is not null and not exists (select from htdag.inbox i where i.kind = 'child_ended' and i.task_id = t.task_id))
+union all
+select 'a run goes on for a task that has gone', c.run_id, c.parent_task_id, format('parent %s', c.parent_run_id)
+  from htdag.runs c
+ where c.parent_run_id is not null and c.finished_at is null
+   and not exists (select from htdag.tasks t where t.task_id = c.parent_task_id and t.parked = 'sub-flow')
+   and not exists (select from htdag.inbox i where i.kind = 'cancel' and i.run_id = c.run_id)
+union all
+select 'a signal is awaited but no step waits', g.run_id, null, format('signal %s', g.name)
+  from htdag.signals g
+  join htdag.runs r on r.run_id = g.run_id and r.finished_at is null
+ where g.awaited and not exists (select from htdag.tasks t join htdag.steps s using (flow_version_id, step_no)
+                                  where t.run_id = g.run_id and s.kind = 'signal' and s.target = g.name)
+union all
+select 'a task is parked for the pause of a run that is not paused', t.run_id, t.task_id, r.state
+  from htdag.tasks t
+  join htdag.runs r using (run_id)
+ where t.parked = 'paused' and r.state <> 'paused';
 
 comment on view htdag.invariant_violations is 'Empty in a healthy database; each row names a broken rule and where. Reads every run: for tests and for looking into trouble.';

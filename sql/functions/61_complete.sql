@@ -1,0 +1,253 @@
+-- Completion: results come in, what they allow goes out.
+
+-- Complete a batch of steps and claim the next in one round trip. Element i of
+-- each array is one finished step; a bundle's steps come in order.
+create or replace function htdag.complete_steps(
+  p_runner   integer,
+  p_task_ids bigint[],
+  p_tokens   bigint[],
+  p_step_nos smallint[],
+  p_outcomes text[],
+  p_outputs  jsonb[],
+  p_errors   text[],
+  p_ran      interval[],
+  p_want     integer default 0,
+  p_codes    text[] default null,
+  p_delays   interval[] default null
+)
+returns setof htdag.claims
+language plpgsql
+volatile
+security definer
+set search_path = ''
+set plan_cache_mode = force_generic_plan
+as $$
+declare
+  v_now     constant timestamptz := htdag.clock();
+  v_lanes   constant integer[] := htdag.runner_lanes(p_runner);
+  v_done    htdag.tasks[];
+  v_kept    htdag.tasks[] := array[]::htdag.tasks[];
+  v_changes htdag.run_change[];
+  v_settled record;
+  v_taken   bigint[] := array[]::bigint[];
+begin
+  perform htdag.check_want(p_want);
+  if htdag.check_answers(p_task_ids, p_tokens, p_step_nos, p_outcomes, p_delays) then
+    -- Of two answers for one step the first counts.
+    select array_agg(task_id), array_agg(token), array_agg(step_no), array_agg(outcome), array_agg(output), array_agg(error), array_agg(ran),
+           array_agg(code), array_agg(delay)
+      into p_task_ids, p_tokens, p_step_nos, p_outcomes, p_outputs, p_errors, p_ran, p_codes, p_delays
+      from (select distinct on (task_id, token, step_no) *
+              from unnest(p_task_ids, p_tokens, p_step_nos, p_outcomes, p_outputs, p_errors, p_ran, p_codes, p_delays) with ordinality
+                   a(task_id, token, step_no, outcome, output, error, ran, code, delay, i)
+             where task_id is not null
+             order by task_id, token, step_no, i) a;
+  end if;
+
+  -- The fence: a task whose every step succeeded is deleted by its token, here.
+  with answers as (
+    select task_id, token, min(step_no) as first_no, max(step_no) as last_no, count(*) as steps, bool_and(outcome = 'succeeded') as whole
+      from unnest(p_task_ids, p_tokens, p_step_nos, p_outcomes) a(task_id, token, step_no, outcome)
+     group by task_id, token
+     order by task_id
+  ), gone as (
+    delete from htdag.tasks t using answers a
+     where t.task_id = a.task_id and t.token = a.token and a.whole and t.step_no = a.first_no and t.last_step_no = a.last_no
+       and a.steps = a.last_no - a.first_no + 1
+    returning t as task
+  )
+  select array_agg(task order by (task).task_id) into v_done from gone;
+  v_done := coalesce(v_done, '{}');
+  -- A task with a step that did not succeed, or not yet, stays for now, locked.
+  if cardinality(v_done) < (select count(distinct a) from unnest(p_task_ids) a) then
+    v_kept := htdag.own_tasks(p_task_ids, p_tokens);
+  end if;
+
+  -- Shards, then runs, then whatever is inserted.
+  -- Elements of a map do not lock their run unless their shard asks for it.
+  perform htdag.lock_runs(v_kept || array(select t from unnest(v_done) t where t.map_index is null), htdag.count_down(v_done));
+  v_done := htdag.live_tasks(v_done);
+  v_kept := htdag.live_tasks(v_kept);
+  if 'decomposed' = any (p_outcomes) then
+    select * into p_outcomes, p_outputs, p_errors, p_codes
+      from htdag.decompose(v_kept, p_task_ids, p_step_nos, p_outcomes, p_outputs, p_errors, p_codes);
+  end if;
+
+  insert into htdag.attempts (run_id, step_no, map_index, epoch, attempt, outcome, ready_at, claimed_at, finished_at, ran, runner_id, output, error, code)
+  select t.run_id, a.step_no, coalesce(t.map_index, 0), t.epoch, case when a.step_no = t.step_no then t.attempt else 1 end,
+         a.outcome, t.ready_at, t.claimed_at, v_now, a.ran, p_runner, a.output,
+         case when a.outcome <> 'succeeded' then coalesce(nullif(a.error, ''), 'no reason given') end,
+         case when a.outcome <> 'succeeded' then a.code end
+    from unnest(p_task_ids, p_tokens, p_step_nos, p_outcomes, p_outputs, p_errors, p_ran, p_codes)
+         a(task_id, token, step_no, outcome, output, error, ran, code)
+    join unnest(v_done || v_kept) t on t.task_id = a.task_id and t.token = a.token
+   where a.outcome not in ('released', 'snoozed', 'decomposed');
+  if exists (select from unnest(v_done) t where t.memo_key is not null) then
+    perform htdag.remember(v_done, p_task_ids, p_outputs);
+  end if;
+
+  v_changes := htdag.done_changes(v_done);
+  if cardinality(v_kept) > 0 then
+    v_changes := htdag.merge_changes(v_changes || htdag.stopped_changes(v_kept, p_task_ids, p_tokens, p_step_nos, p_outcomes, p_outputs, p_codes, p_delays));
+  end if;
+  select * into v_settled from htdag.settle(v_changes, p_runner, v_lanes, p_want);
+  v_taken := v_settled.handed;
+  if v_settled.ended or cardinality(v_taken) < p_want then
+    perform htdag.fill_slots();
+  end if;
+  if cardinality(v_taken) < p_want then
+    v_taken := v_taken || htdag.lease_tasks(p_runner, v_lanes, p_want - cardinality(v_taken));
+    if cardinality(v_taken) < p_want then
+      -- There was less than this runner could take: no other is needed.
+      v_settled.waiting := array(select unnest(v_settled.waiting) except select unnest(v_lanes));
+    end if;
+  end if;
+  if cardinality(v_taken) > 0 then
+    return query select * from htdag.claimed(v_taken);
+  end if;
+
+  return query
+  select v.* from (select distinct unnest(p_task_ids) as task_id) a, lateral htdag.verdict('stale', a.task_id) v
+   where not exists (select from unnest(v_done || v_kept) t where t.task_id = a.task_id);
+  if v_settled.told or 'decomposed' = any (p_outcomes) or htdag.for_engine(v_settled.waiting) then
+    return query select * from htdag.verdict('pump');
+  end if;
+  if cardinality(v_settled.waiting) > 0 then
+    return query select v.* from htdag.idle_queues(v_settled.waiting) q, lateral htdag.verdict('wake', p_queue => q) v;
+  end if;
+end;
+$$;
+
+comment on function htdag.complete_steps(integer, bigint[], bigint[], smallint[], text[], jsonb[], text[], interval[], integer, text[], interval[]) is
+  'Report finished steps and claim up to p_want more, in one transaction. Outcomes: succeeded, failed (retried while tries are left and its code is not among the step''s no_retry), failed_permanently, timed_out (likewise retried), released (give the task back, no try counted), snoozed (the same, for as long as its delay), decomposed (the output is a definition that is run before the step succeeds). Answers with the verdicts of htdag.claims; a stale result changes nothing and does not disturb the others. Raises HT001 for a runner that is not registered, HT006 for answers that make no sense.';
+
+-- Refuse answers that make no sense before they half-count.
+create or replace function htdag.check_answers(p_task_ids bigint[], p_tokens bigint[], p_step_nos smallint[], p_outcomes text[], p_delays interval[] default null)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_wrong  bigint;
+  v_double boolean;
+begin
+  -- Who empties the last shard of a map must see what others did while it waited.
+  if current_setting('transaction_isolation') <> 'read committed' then
+    raise exception using errcode = 'HT003',
+      message = format('steps cannot be completed in a transaction that is %s', current_setting('transaction_isolation')),
+      hint = 'Use read committed, which is PostgreSQL''s default.';
+  end if;
+  select min(i) filter (where a.task_id is null or a.token is null or a.step_no is null or a.outcome is null
+                           or a.outcome <> all (array['succeeded', 'failed', 'failed_permanently', 'timed_out', 'released', 'snoozed', 'decomposed'])
+                           or a.outcome = 'snoozed' and coalesce(a.delay not between interval '0' and interval '1 year', true)),
+         count(*) > 1 and count(*) > count(distinct (a.task_id, a.token, a.step_no))
+    into v_wrong, v_double
+    from unnest(p_task_ids, p_tokens, p_step_nos, p_outcomes, p_delays) with ordinality a(task_id, token, step_no, outcome, delay, i);
+  if v_wrong is not null then
+    raise exception using errcode = 'HT006',
+      message = format('answer %s of the batch: task %s, token %s, step number %s, outcome %s', v_wrong, coalesce(p_task_ids[v_wrong]::text, 'null'),
+        coalesce(p_tokens[v_wrong]::text, 'null'), coalesce(p_step_nos[v_wrong]::text, 'null'), coalesce('"' || p_outcomes[v_wrong] || '"', 'null')),
+      hint = 'None of them may be null; the outcome is succeeded, failed, failed_permanently, timed_out, released, snoozed (with a delay of up to a year) or decomposed. Nothing of the batch was stored.';
+  end if;
+  return v_double;
+end;
+$$;
+
+comment on function htdag.check_answers(bigint[], bigint[], smallint[], text[], interval[]) is
+  'Whether some step is answered twice. Raises HT006 for answers that are incomplete or have an unknown outcome, HT003 in a transaction with a snapshot of its own.';
+
+create or replace function htdag.own_tasks(p_task_ids bigint[], p_tokens bigint[])
+returns htdag.tasks[]
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_tasks htdag.tasks[];
+begin
+  with own as (
+    select t as task
+      from htdag.tasks t
+     where t.task_id = any (p_task_ids)
+       and exists (select from unnest(p_task_ids, p_tokens) a(task_id, token) where a.task_id = t.task_id and a.token = t.token)
+     order by t.task_id
+       for update
+  )
+  select array_agg(task order by (task).task_id) into v_tasks from own;
+  return coalesce(v_tasks, '{}');
+end;
+$$;
+
+comment on function htdag.own_tasks(bigint[], bigint[]) is 'The tasks that still belong to the given tokens, locked, by task_id.';
+
+create or replace function htdag.live_tasks(p_tasks htdag.tasks[])
+returns htdag.tasks[]
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_now  constant timestamptz := htdag.clock();
+  v_live htdag.tasks[];
+  v_dead htdag.tasks[];
+begin
+  select array_agg(t order by t.task_id) filter (where l.is_live), array_agg(t) filter (where not l.is_live)
+    into v_live, v_dead
+    from unnest(p_tasks) t
+    left join htdag.runs r on r.run_id = t.run_id
+   cross join lateral (select coalesce(htdag.is_live(r, t), false) as is_live) l;
+  if v_dead is not null then
+    delete from htdag.tasks where task_id = any (array(select t.task_id from unnest(v_dead) t));
+    insert into htdag.attempts (run_id, step_no, map_index, epoch, attempt, outcome, ready_at, claimed_at, finished_at, runner_id, error)
+    select t.run_id, t.step_no, coalesce(t.map_index, 0), t.epoch, t.attempt, 'cancelled', t.ready_at, t.claimed_at, v_now, t.runner_id,
+           'its step ended before it did'
+      from unnest(v_dead) t where t.runner_id is not null
+        on conflict do nothing;
+  end if;
+  return coalesce(v_live, '{}');
+end;
+$$;
+
+comment on function htdag.live_tasks(htdag.tasks[]) is
+  'Those of the tasks whose step is still open in a run that goes on; the others lost a race against the end of their step and are deleted.';
+
+-- What wholly succeeded tasks change in their runs, one change per run. A map step
+-- has succeeded when no shard has elements left; the caller holds the run, so of
+-- two completions that empty the last two shards the later one sees both.
+create or replace function htdag.done_changes(p_done htdag.tasks[])
+returns htdag.run_change[]
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_changes htdag.run_change[];
+begin
+  select array_agg((d.run_id, d.bits, d.blank, d.blank, d.blank)::htdag.run_change order by d.run_id)
+    into v_changes
+    from (select t.run_id, bit_or(s.self) as bits, bit_or(s.self & ~s.self) as blank
+            from unnest(p_done) t
+            join htdag.steps s on s.flow_version_id = t.flow_version_id and s.step_no between t.step_no and t.last_step_no
+           where t.map_index is null
+              or not exists (select from htdag.map_shards m where m.run_id = t.run_id and m.step_no = t.step_no and m.remaining > 0)
+           group by t.run_id) d;
+  return coalesce(v_changes, '{}');
+end;
+$$;
+
+comment on function htdag.done_changes(htdag.tasks[]) is 'The bits that succeeded tasks set in their runs.';
+
+create or replace function htdag.merge_changes(p_changes htdag.run_change[])
+returns htdag.run_change[]
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  return array(select (c.run_id, bit_or(c.succeeded), bit_or(c.failed), bit_or(c.skipped), bit_or(c.unscheduled))::htdag.run_change
+                 from unnest(p_changes) c group by c.run_id order by c.run_id);
+end;
+$$;
+
+comment on function htdag.merge_changes(htdag.run_change[]) is 'One change per run, in ascending order.';
