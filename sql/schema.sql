@@ -3335,7 +3335,7 @@ CREATE FUNCTION htdag.check_keys(p_spec jsonb) RETURNS integer
     AS $$
 declare
   v_step_keys constant text[] := array(select jsonb_object_keys(htdag.normal_step('{"name": "a"}')) k order by k);
-  v_flow_keys constant text[] := array['description', 'flow', 'steps', 'timeout'];
+  v_flow_keys constant text[] := array['description', 'flow', 'output', 'steps', 'timeout'];
   v_step      jsonb;
   v_wrong     text;
 begin
@@ -3948,18 +3948,11 @@ COMMENT ON FUNCTION htdag.decompose_step(p_task_id bigint, p_token bigint, p_spe
 CREATE FUNCTION htdag.define_flow(p_spec jsonb) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
-    AS $_$
-declare
-  v_flow constant text := p_spec ->> 'flow';
+    AS $$
 begin
-  if v_flow is null or v_flow !~ '^[a-z][a-z0-9_.-]{0,62}$' then
-    raise exception using errcode = 'HT004',
-      message = format('flow name %s is not lower case letters, digits, dots, hyphens and underscores, 1 to 63 of them', coalesce('"' || v_flow || '"', 'null')),
-      hint = 'Give the definition a "flow" key with such a name.';
-  end if;
-  return (htdag.store_version(htdag.normal_spec(v_flow, p_spec))).version;
+  return (htdag.store_version(htdag.normal_spec(p_spec))).version;
 end;
-$_$;
+$$;
 
 COMMENT ON FUNCTION htdag.define_flow(p_spec jsonb) IS 'Define a flow from one document, {"flow", "description", "timeout", "output", "steps": [...]}; returns the version. The same definition again changes nothing. Raises HT004 when it is invalid.';
 
@@ -4839,66 +4832,7 @@ $$;
 
 COMMENT ON FUNCTION htdag.merge_changes(p_changes htdag.run_change[]) IS 'One change per run, in ascending order.';
 
-CREATE FUNCTION htdag.needs_output(p_run_id bigint, p_flow_version_id integer, p_step_no integer) RETURNS jsonb
-    LANGUAGE plpgsql STABLE
-    SET search_path TO ''
-    AS $$
-begin
-  return (select jsonb_object_agg(n.name, htdag.step_output(p_run_id, n.step_no))
-            from htdag.steps s
-            join htdag.steps n on n.flow_version_id = s.flow_version_id and n.name = any (s.needs)
-           where s.flow_version_id = p_flow_version_id and s.step_no = p_step_no);
-end;
-$$;
-
-COMMENT ON FUNCTION htdag.needs_output(p_run_id bigint, p_flow_version_id integer, p_step_no integer) IS 'Outputs of the steps that a step needs, as {"step": output}.';
-
-CREATE FUNCTION htdag.normal_spec(p_spec jsonb) RETURNS jsonb
-    LANGUAGE plpgsql STABLE
-    SET search_path TO ''
-    AS $_$
-declare
-  v_flow    constant text := p_spec ->> 'flow';
-  v_steps   jsonb := '[]'::jsonb;
-  v_step    jsonb;
-  v_timeout interval;
-begin
-  if v_flow is null or v_flow !~ '^[a-z][a-z0-9_.-]{0,62}$' then
-    raise exception using errcode = 'HT004',
-      message = format('flow name %s is not lower case letters, digits, dots, hyphens and underscores, 1 to 63 of them', coalesce('"' || v_flow || '"', 'null')),
-      hint = 'Give the definition a "flow" key with such a name.';
-  elsif jsonb_typeof(coalesce(p_spec -> 'steps', '[]')) <> 'array' then
-    raise exception using errcode = 'HT004',
-      message = format('flow "%s": steps is not an array', v_flow), hint = 'Give "steps" as an array of objects.';
-  end if;
-  perform htdag.check_keys(p_spec);
-  begin
-    v_timeout := (p_spec ->> 'timeout')::interval;
-    for v_step in select jsonb_array_elements(p_spec -> 'steps') loop
-      v_steps := v_steps || htdag.normal_step(v_step);
-    end loop;
-  exception when data_exception then
-    raise exception using errcode = 'HT004',
-      message = format('flow "%s"%s: %s', v_flow, ', step "' || (v_step ->> 'name') || '"', sqlerrm),
-      hint = 'Correct the definition; nothing was stored.';
-  end;
-  if jsonb_array_length(v_steps) > 1000 then
-    raise exception using errcode = 'HT005',
-      message = format('flow "%s" has %s steps; 1000 is the most', v_flow, jsonb_array_length(v_steps)),
-      hint = 'Use a map step for work that repeats.';
-  elsif not v_timeout between interval '1 ms' and interval '1 year' then
-    raise exception using errcode = 'HT004',
-      message = format('timeout of flow "%s" is %s, not between 1 ms and 1 year', v_flow, v_timeout),
-      hint = 'Leave the timeout out where runs may last as long as they do.';
-  end if;
-  perform htdag.check_steps(v_flow, v_steps), htdag.ordered_steps(v_flow, v_steps);
-  return jsonb_build_object('flow', v_flow, 'description', p_spec ->> 'description', 'timeout', v_timeout::text, 'steps', v_steps);
-end;
-$_$;
-
-COMMENT ON FUNCTION htdag.normal_spec(p_spec jsonb) IS 'A flow definition with every default written out; raises HT004 when it is invalid.';
-
-CREATE FUNCTION htdag.normal_spec(p_flow text, p_spec jsonb) RETURNS jsonb
+CREATE FUNCTION htdag.named_spec(p_flow text, p_spec jsonb) RETURNS jsonb
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
     AS $$
@@ -4911,6 +4845,7 @@ begin
     raise exception using errcode = 'HT004',
       message = format('flow "%s": steps is not an array', p_flow), hint = 'Give "steps" as an array of objects.';
   end if;
+  perform htdag.check_keys(p_spec || jsonb_build_object('flow', p_flow));
   begin
     v_timeout := (p_spec ->> 'timeout')::interval;
     for v_step in select jsonb_array_elements(p_spec -> 'steps') loop
@@ -4934,13 +4869,45 @@ begin
       message = format('flow "%s" takes its output from step "%s", which is not defined', p_flow, p_spec ->> 'output'),
       hint = 'Name one of the steps, or leave "output" out to get the outputs of all last steps.';
   end if;
-  perform htdag.check_steps(p_flow, v_steps);
+  perform htdag.check_steps(p_flow, v_steps), htdag.ordered_steps(p_flow, v_steps);
   return jsonb_build_object('flow', p_flow, 'description', p_spec ->> 'description', 'timeout', v_timeout::text,
     'output', p_spec ->> 'output', 'steps', v_steps);
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.normal_spec(p_flow text, p_spec jsonb) IS 'A definition with every default written out; raises HT004 or HT005 when it is invalid.';
+COMMENT ON FUNCTION htdag.named_spec(p_flow text, p_spec jsonb) IS 'A definition with every default written out, under the name given; raises HT004 or HT005 when it is invalid.';
+
+CREATE FUNCTION htdag.needs_output(p_run_id bigint, p_flow_version_id integer, p_step_no integer) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return (select jsonb_object_agg(n.name, htdag.step_output(p_run_id, n.step_no))
+            from htdag.steps s
+            join htdag.steps n on n.flow_version_id = s.flow_version_id and n.name = any (s.needs)
+           where s.flow_version_id = p_flow_version_id and s.step_no = p_step_no);
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.needs_output(p_run_id bigint, p_flow_version_id integer, p_step_no integer) IS 'Outputs of the steps that a step needs, as {"step": output}.';
+
+CREATE FUNCTION htdag.normal_spec(p_spec jsonb) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $_$
+declare
+  v_flow constant text := p_spec ->> 'flow';
+begin
+  if v_flow is null or v_flow !~ '^[a-z][a-z0-9_.-]{0,62}$' then
+    raise exception using errcode = 'HT004',
+      message = format('flow name %s is not lower case letters, digits, dots, hyphens and underscores, 1 to 63 of them', coalesce('"' || v_flow || '"', 'null')),
+      hint = 'Give the definition a "flow" key with such a name.';
+  end if;
+  return htdag.named_spec(v_flow, p_spec);
+end;
+$_$;
+
+COMMENT ON FUNCTION htdag.normal_spec(p_spec jsonb) IS 'A definition with every default written out; raises HT004 or HT005 when it is invalid.';
 
 CREATE FUNCTION htdag.normal_step(p_step jsonb) RETURNS jsonb
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -5229,7 +5196,7 @@ begin
     raise exception using errcode = 'HT004', message = format('flow "%s": the definition is not an object', v_name),
       hint = 'A step that decomposes itself answers with {"steps": [...]}.';
   end if;
-  v_spec := htdag.normal_spec(v_name, p_spec - 'input');
+  v_spec := htdag.named_spec(v_name, p_spec - 'input');
   -- Two transactions that each made several would wait for each other's.
   perform pg_advisory_xact_lock(1213481298, -2)
     where not exists (select from htdag.flows join htdag.flow_versions using (flow_id) where name = v_name and spec = v_spec);
@@ -5980,7 +5947,7 @@ begin
        -- Where a run has another turn coming, that may take back what became due in this
        -- one: nothing of it is handed out.
        cross join lateral (select h.place <= p_want and p.parked is null and h.use_lane = any (p_lanes)
-                                  and not exists (select from due d where d.fate <> 'task' and d.run_id = h.run_id) as taken) t
+                                  and h.run_id <> all (array(select d.run_id from due d where d.fate <> 'task')) as taken) t
        order by h.run_id, h.step_no
       returning task_id, runner_id, lane_id, parked
     )
@@ -7645,7 +7612,7 @@ CREATE VIEW report.runs AS
 
 COMMENT ON VIEW report.runs IS 'Executions of flows.';
 
-COMMENT ON COLUMN report.runs.state IS 'queued, running, succeeded, failed or cancelled.';
+COMMENT ON COLUMN report.runs.state IS 'queued, running, paused, succeeded, failed or cancelled.';
 
 COMMENT ON COLUMN report.runs.steps_done IS 'Steps that have ended in whatever way.';
 
@@ -7686,8 +7653,8 @@ CREATE VIEW report.steps AS
             (array_agg(a_1.error ORDER BY (a_1.outcome = 'cancelled'::text), a_1.finished_at DESC) FILTER (WHERE (a_1.error IS NOT NULL)))[1] AS error
            FROM htdag.attempts a_1
           WHERE ((a_1.run_id = r.run_id) AND (a_1.step_no = s.step_no))) a ON (true))
-     LEFT JOIN LATERAL ( SELECT count(*) FILTER (WHERE (t_1.runner_id IS NOT NULL)) AS claimed,
-            count(*) FILTER (WHERE (t_1.parked IS NOT NULL)) AS parked,
+     LEFT JOIN LATERAL ( SELECT count(*) FILTER (WHERE ((t_1.runner_id IS NOT NULL) OR (t_1.parked = 'sub-flow'::text))) AS claimed,
+            count(*) FILTER (WHERE (t_1.parked <> 'sub-flow'::text)) AS parked,
             count(*) FILTER (WHERE ((t_1.runner_id IS NULL) AND (t_1.parked IS NULL))) AS ready,
             min(u.name) AS runner
            FROM (htdag.tasks t_1
@@ -7700,7 +7667,7 @@ COMMENT ON VIEW report.steps IS 'Steps of runs: their state, tries and times. Re
 
 COMMENT ON COLUMN report.steps.group_path IS 'Layer of the flow that the step belongs to, dotted.';
 
-COMMENT ON COLUMN report.steps.state IS 'queued, waiting, ready, running, succeeded, failed, skipped or cancelled.';
+COMMENT ON COLUMN report.steps.state IS 'queued, waiting, ready, running (by a runner, or as a run of its own), succeeded, failed, skipped or cancelled.';
 
 COMMENT ON COLUMN report.steps.attempts IS 'Tries, the present one included; of all elements for a map step.';
 

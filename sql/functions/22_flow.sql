@@ -9,7 +9,7 @@
 -- Advisory locks: class 1213481298 ('HTDR'), object -1 for making lanes.
 
 -- The whole definition with every default written out and every step checked.
-create or replace function htdag.normal_spec(p_flow text, p_spec jsonb)
+create or replace function htdag.named_spec(p_flow text, p_spec jsonb)
 returns jsonb
 language plpgsql
 stable
@@ -24,6 +24,7 @@ begin
     raise exception using errcode = 'HT004',
       message = format('flow "%s": steps is not an array', p_flow), hint = 'Give "steps" as an array of objects.';
   end if;
+  perform htdag.check_keys(p_spec || jsonb_build_object('flow', p_flow));
   begin
     v_timeout := (p_spec ->> 'timeout')::interval;
     for v_step in select jsonb_array_elements(p_spec -> 'steps') loop
@@ -47,13 +48,33 @@ begin
       message = format('flow "%s" takes its output from step "%s", which is not defined', p_flow, p_spec ->> 'output'),
       hint = 'Name one of the steps, or leave "output" out to get the outputs of all last steps.';
   end if;
-  perform htdag.check_steps(p_flow, v_steps);
+  perform htdag.check_steps(p_flow, v_steps), htdag.ordered_steps(p_flow, v_steps);
   return jsonb_build_object('flow', p_flow, 'description', p_spec ->> 'description', 'timeout', v_timeout::text,
     'output', p_spec ->> 'output', 'steps', v_steps);
 end;
 $$;
 
-comment on function htdag.normal_spec(text, jsonb) is 'A definition with every default written out; raises HT004 or HT005 when it is invalid.';
+comment on function htdag.named_spec(text, jsonb) is 'A definition with every default written out, under the name given; raises HT004 or HT005 when it is invalid.';
+
+create or replace function htdag.normal_spec(p_spec jsonb)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_flow constant text := p_spec ->> 'flow';
+begin
+  if v_flow is null or v_flow !~ '^[a-z][a-z0-9_.-]{0,62}$' then
+    raise exception using errcode = 'HT004',
+      message = format('flow name %s is not lower case letters, digits, dots, hyphens and underscores, 1 to 63 of them', coalesce('"' || v_flow || '"', 'null')),
+      hint = 'Give the definition a "flow" key with such a name.';
+  end if;
+  return htdag.named_spec(v_flow, p_spec);
+end;
+$$;
+
+comment on function htdag.normal_spec(jsonb) is 'A definition with every default written out; raises HT004 or HT005 when it is invalid.';
 
 -- Store a normal spec as the newest version of its flow, unless it is that already.
 create or replace function htdag.store_version(p_spec jsonb)
@@ -107,15 +128,8 @@ volatile
 security definer
 set search_path = ''
 as $$
-declare
-  v_flow constant text := p_spec ->> 'flow';
 begin
-  if v_flow is null or v_flow !~ '^[a-z][a-z0-9_.-]{0,62}$' then
-    raise exception using errcode = 'HT004',
-      message = format('flow name %s is not lower case letters, digits, dots, hyphens and underscores, 1 to 63 of them', coalesce('"' || v_flow || '"', 'null')),
-      hint = 'Give the definition a "flow" key with such a name.';
-  end if;
-  return (htdag.store_version(htdag.normal_spec(v_flow, p_spec))).version;
+  return (htdag.store_version(htdag.normal_spec(p_spec))).version;
 end;
 $$;
 

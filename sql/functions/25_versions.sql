@@ -36,54 +36,6 @@ select s.step_no,
 comment on view htdag.flow_edges is
   'One line of a drawing: a step and one of its needs; a step that needs nothing has one row with need null.';
 
--- The normal form that define_flow stores, checked as define_flow checks it.
-create or replace function htdag.normal_spec(p_spec jsonb)
-returns jsonb
-language plpgsql
-stable
-set search_path = ''
-as $$
-declare
-  v_flow    constant text := p_spec ->> 'flow';
-  v_steps   jsonb := '[]'::jsonb;
-  v_step    jsonb;
-  v_timeout interval;
-begin
-  if v_flow is null or v_flow !~ '^[a-z][a-z0-9_.-]{0,62}$' then
-    raise exception using errcode = 'HT004',
-      message = format('flow name %s is not lower case letters, digits, dots, hyphens and underscores, 1 to 63 of them', coalesce('"' || v_flow || '"', 'null')),
-      hint = 'Give the definition a "flow" key with such a name.';
-  elsif jsonb_typeof(coalesce(p_spec -> 'steps', '[]')) <> 'array' then
-    raise exception using errcode = 'HT004',
-      message = format('flow "%s": steps is not an array', v_flow), hint = 'Give "steps" as an array of objects.';
-  end if;
-  perform htdag.check_keys(p_spec);
-  begin
-    v_timeout := (p_spec ->> 'timeout')::interval;
-    for v_step in select jsonb_array_elements(p_spec -> 'steps') loop
-      v_steps := v_steps || htdag.normal_step(v_step);
-    end loop;
-  exception when data_exception then
-    raise exception using errcode = 'HT004',
-      message = format('flow "%s"%s: %s', v_flow, ', step "' || (v_step ->> 'name') || '"', sqlerrm),
-      hint = 'Correct the definition; nothing was stored.';
-  end;
-  if jsonb_array_length(v_steps) > 1000 then
-    raise exception using errcode = 'HT005',
-      message = format('flow "%s" has %s steps; 1000 is the most', v_flow, jsonb_array_length(v_steps)),
-      hint = 'Use a map step for work that repeats.';
-  elsif not v_timeout between interval '1 ms' and interval '1 year' then
-    raise exception using errcode = 'HT004',
-      message = format('timeout of flow "%s" is %s, not between 1 ms and 1 year', v_flow, v_timeout),
-      hint = 'Leave the timeout out where runs may last as long as they do.';
-  end if;
-  perform htdag.check_steps(v_flow, v_steps), htdag.ordered_steps(v_flow, v_steps);
-  return jsonb_build_object('flow', v_flow, 'description', p_spec ->> 'description', 'timeout', v_timeout::text, 'steps', v_steps);
-end;
-$$;
-
-comment on function htdag.normal_spec(jsonb) is 'A flow definition with every default written out; raises HT004 when it is invalid.';
-
 -- A key that means nothing is a mistake, most often of spelling. The options that
 -- there are can be read off the normal form, which has them all.
 create or replace function htdag.check_keys(p_spec jsonb)
@@ -94,7 +46,7 @@ set search_path = ''
 as $$
 declare
   v_step_keys constant text[] := array(select jsonb_object_keys(htdag.normal_step('{"name": "a"}')) k order by k);
-  v_flow_keys constant text[] := array['description', 'flow', 'steps', 'timeout'];
+  v_flow_keys constant text[] := array['description', 'flow', 'output', 'steps', 'timeout'];
   v_step      jsonb;
   v_wrong     text;
 begin

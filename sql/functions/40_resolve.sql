@@ -114,7 +114,7 @@ begin
        -- Where a run has another turn coming, that may take back what became due in this
        -- one: nothing of it is handed out.
        cross join lateral (select h.place <= p_want and p.parked is null and h.use_lane = any (p_lanes)
-                                  and not exists (select from due d where d.fate <> 'task' and d.run_id = h.run_id) as taken) t
+                                  and h.run_id <> all (array(select d.run_id from due d where d.fate <> 'task')) as taken) t
        order by h.run_id, h.step_no
       returning task_id, runner_id, lane_id, parked
     )

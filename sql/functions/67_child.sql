@@ -123,7 +123,7 @@ begin
     raise exception using errcode = 'HT004', message = format('flow "%s": the definition is not an object', v_name),
       hint = 'A step that decomposes itself answers with {"steps": [...]}.';
   end if;
-  v_spec := htdag.normal_spec(v_name, p_spec - 'input');
+  v_spec := htdag.named_spec(v_name, p_spec - 'input');
   -- Two transactions that each made several would wait for each other's.
   perform pg_advisory_xact_lock(1213481298, -2)
     where not exists (select from htdag.flows join htdag.flow_versions using (flow_id) where name = v_name and spec = v_spec);

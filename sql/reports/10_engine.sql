@@ -20,7 +20,7 @@ select r.run_id,
   join htdag.flows f on f.flow_id = r.flow_id;
 
 comment on view report.runs is 'Executions of flows.';
-comment on column report.runs.state is 'queued, running, succeeded, failed or cancelled.';
+comment on column report.runs.state is 'queued, running, paused, succeeded, failed or cancelled.';
 comment on column report.runs.steps_done is 'Steps that have ended in whatever way.';
 comment on column report.runs.error is 'Why the run was cancelled or lost, or the last error of the first step that failed for good, those that fail the run before others; null once succeeded.';
 
@@ -50,8 +50,8 @@ select r.run_id,
                             (array_agg(error order by outcome = 'cancelled', finished_at desc) filter (where error is not null))[1] as error
                        from htdag.attempts a
                       where a.run_id = r.run_id and a.step_no = s.step_no) a on true
-  left join lateral (select count(*) filter (where t.runner_id is not null) as claimed,
-                            count(*) filter (where t.parked is not null) as parked,
+  left join lateral (select count(*) filter (where t.runner_id is not null or t.parked = 'sub-flow') as claimed,
+                            count(*) filter (where t.parked <> 'sub-flow') as parked,
                             count(*) filter (where t.runner_id is null and t.parked is null) as ready,
                             min(u.name) as runner
                        from htdag.tasks t left join htdag.runners u using (runner_id)
@@ -61,7 +61,7 @@ select r.run_id,
 
 comment on view report.steps is 'Steps of runs: their state, tries and times. Read it with a run_id.';
 comment on column report.steps.group_path is 'Layer of the flow that the step belongs to, dotted.';
-comment on column report.steps.state is 'queued, waiting, ready, running, succeeded, failed, skipped or cancelled.';
+comment on column report.steps.state is 'queued, waiting, ready, running (by a runner, or as a run of its own), succeeded, failed, skipped or cancelled.';
 comment on column report.steps.attempts is 'Tries, the present one included; of all elements for a map step.';
 comment on column report.steps.waited is 'Longest time from ready to claimed.';
 comment on column report.steps.ran is 'Time that handlers worked, all tries and elements together.';
