@@ -114,4 +114,24 @@ func TestRunToIdle(t *testing.T) {
 	if n, err := r.RunToIdle(ctx); n != 0 || !errors.Is(err, context.Canceled) {
 		t.Errorf("%d tasks, %v; want none and that the context was cancelled", n, err)
 	}
+
+	// Work that is stopped half-way goes to others at once.
+	ctx, cancel = context.WithCancel(t.Context())
+	defer cancel()
+	registry = runner.NewRegistry()
+	registry.Register("a", runner.HandlerFunc(func(ctx context.Context, _ *runner.Task) (any, error) {
+		cancel()
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}))
+	registry.Register("b", runner.HandlerFunc(handle))
+	if _, err := runner.New(pool, registry, runner.Options{}).RunToIdle(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want that the context was cancelled", err)
+	}
+	if n := dbtest.Value[int](t, pool, "select count(*) from htdag.tasks where runner_id is not null"); n != 0 {
+		t.Error("somebody holds the task")
+	}
+	if n := dbtest.Value[int](t, pool, "select count(*) from htdag.runners where stopped_at is null and runner_id > 0"); n != 0 {
+		t.Errorf("%d runners did not say goodbye", n)
+	}
 }

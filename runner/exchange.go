@@ -144,6 +144,8 @@ func (s *session) report(results []result, want int) dbsqlc.CompleteStepsParams 
 		p.Outputs = append(p.Outputs, json.RawMessage(r.output))
 		p.Errors = append(p.Errors, r.err)
 		p.Ran = append(p.Ran, r.ran)
+		p.Codes = append(p.Codes, r.code)
+		p.Delays = append(p.Delays, r.delay)
 	}
 	return p
 }

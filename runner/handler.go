@@ -19,8 +19,8 @@ import (
 //
 // The returned value is stored as the step's output, encoded as JSON; keep it
 // small (counts and identifiers, never file contents). A returned error fails the
-// attempt, which is tried again as the step's definition says, unless it is wrapped
-// by Permanent.
+// attempt, which is tried again as the step's definition says, unless it is made or
+// wrapped by Permanent, Coded, Snooze or Decompose.
 type Handler interface {
 	Handle(ctx context.Context, t *Task) (output any, err error)
 }

@@ -32,7 +32,7 @@ func (r *Runner) RunToIdle(ctx context.Context) (tasks int, err error) {
 		lost := context.Cause(alive)
 		lose(nil)
 		beats.Wait()
-		if lost != nil {
+		if lost != nil && ctx.Err() == nil {
 			err = fmt.Errorf("work until idle: %w", lost)
 			return
 		}
@@ -50,7 +50,13 @@ func (r *Runner) RunToIdle(ctx context.Context) (tasks int, err error) {
 		}
 		i := slices.IndexFunc(answers, func(a dbsqlc.HtdagClaim) bool { return a.Verdict == "claimed" })
 		if i < 0 {
-			return tasks, nil
+			// What the engine does itself may make more ready.
+			if moved, err := s.pump(alive); err != nil {
+				return tasks, fmt.Errorf("have the engine do its steps: %w", err)
+			} else if moved == 0 {
+				return tasks, nil
+			}
+			continue
 		}
 		if err := s.doNow(alive, answers[i]); err != nil {
 			return tasks, err

@@ -2,6 +2,7 @@ package runner
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -46,7 +47,7 @@ func (s *session) pumps(ctx context.Context) {
 func (s *session) pump(ctx context.Context) (moved int, err error) {
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		queries := dbsqlc.New(tx)
-		if err := queries.SetStatementTimeout(ctx, pumpTime.String()); err != nil {
+		if err := queries.SetStatementTimeout(ctx, fmt.Sprint(pumpTime.Milliseconds())); err != nil {
 			return err
 		}
 		n, err := queries.Pump(ctx, pumpSteps)

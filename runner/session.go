@@ -41,7 +41,9 @@ type result struct {
 	outcome       string
 	output        []byte
 	err           string
+	code          string // of the error, if it has one
 	ran           time.Duration
+	delay         time.Duration // for which it is snoozed
 }
 
 func (r *Runner) register(ctx context.Context, kinds []string) (*session, error) {

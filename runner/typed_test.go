@@ -103,3 +103,30 @@ func TestTypedHandler(t *testing.T) {
 		t.Errorf("got %v, %v; want an error alone", out, err)
 	}
 }
+
+func TestOutcomeErrors(t *testing.T) {
+	t.Parallel()
+	base := errors.New("base")
+	if err := Permanent(Coded("quota", base)); Code(err) != "quota" || !isPermanent(err) || !errors.Is(err, base) || err.Error() != "base" {
+		t.Errorf("got %v with code %q", err, Code(err))
+	}
+	if code := Code(base); code != "" {
+		t.Errorf("an error without code has the code %q", code)
+	}
+	for given, want := range map[time.Duration]time.Duration{-time.Second: 0, time.Hour: time.Hour, 10 * 365 * 24 * time.Hour: longestSnooze} {
+		if d, ok := snoozed(Snooze(given)); !ok || d != want {
+			t.Errorf("Snooze(%s) is for %s, %t; want %s", given, d, ok, want)
+		}
+	}
+	for _, definition := range []any{`{"steps":[]}`, []byte(`{"steps":[]}`), map[string]any{"steps": []any{}}} {
+		if spec, ok := decomposed(Decompose(definition)); !ok || string(spec) != `{"steps":[]}` {
+			t.Errorf("Decompose(%v) is %s, %t", definition, spec, ok)
+		}
+	}
+	if err := Decompose(make(chan int)); !isPermanent(err) {
+		t.Errorf("a definition that cannot be encoded gives %v", err)
+	}
+	if err := Decompose(`{"steps":`); !isPermanent(err) {
+		t.Errorf("a definition that is no JSON gives %v", err)
+	}
+}

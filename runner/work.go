@@ -71,7 +71,8 @@ func (s *session) work(ctx context.Context, claim dbsqlc.HtdagClaim) ([]result, 
 		}
 		began := time.Now()
 		output, err := s.step(ctx, claim, defs[no], b)
-		if endErr := b.end(context.WithoutCancel(ctx), no, err == nil); endErr != nil {
+		_, parts := decomposed(err)
+		if endErr := b.end(context.WithoutCancel(ctx), no, err == nil || parts); endErr != nil {
 			return s.undone(ctx, results, claim, b, no, errors.Join(err, endErr), time.Since(began)), nil
 		}
 		r := s.outcome(ctx, claim, no, output, err, time.Since(began))
@@ -135,7 +136,16 @@ func (s *session) outcome(ctx context.Context, claim dbsqlc.HtdagClaim, no int16
 	if err == nil {
 		return r
 	}
+	if spec, ok := decomposed(err); ok {
+		r.outcome, r.output = "decomposed", spec
+		return r
+	}
+	if d, ok := snoozed(err); ok {
+		r.outcome, r.delay = "snoozed", d
+		return r
+	}
 	r.err = err.Error()
+	r.code = Code(err)
 	switch {
 	case isPermanent(err):
 		r.outcome = "failed_permanently"

@@ -54,7 +54,7 @@ func (q *Queries) ClaimSteps(ctx context.Context, runner int32, want int32) ([]H
 const completeSteps = `-- name: CompleteSteps :many
 select verdict, task_id, token, run_id, flow, flow_version_id, step_no, last_step_no, map_index, attempt, input, item, needs, queue from htdag.complete_steps(p_runner => $1, p_task_ids => $2::bigint[], p_tokens => $3::bigint[], p_step_nos => $4::smallint[],
   p_outcomes => $5::text[], p_outputs => $6::jsonb[], p_errors => $7::text[], p_ran => $8::interval[], p_want => $9,
-  p_codes => $10::text[], p_delays => $11::interval[])
+  p_codes => array_replace($10::text[], '', null), p_delays => $11::interval[])
 `
 
 type CompleteStepsParams struct {
