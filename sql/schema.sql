@@ -4314,6 +4314,20 @@ $$;
 
 COMMENT ON FUNCTION htdag.fill_slots() IS 'admit, where anything is queued at all. Returns how many runs started.';
 
+CREATE FUNCTION htdag.normal_step(p_step jsonb) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN jsonb_build_object('name', (p_step ->> 'name'::text), 'kind', COALESCE((p_step ->> 'kind'::text), (p_step ->> 'name'::text)), 'sql', (p_step ->> 'sql'::text), 'flow', (p_step ->> 'flow'::text), 'signal', (p_step ->> 'signal'::text), 'group', COALESCE((p_step ->> 'group'::text), ''::text), 'queue', COALESCE((p_step ->> 'queue'::text), 'default'::text), 'bundle', (p_step ->> 'bundle'::text), 'needs', COALESCE((p_step -> 'needs'::text), '[]'::jsonb), 'run_on', COALESCE((p_step ->> 'run_on'::text), 'success'::text), 'on_failure', COALESCE((p_step ->> 'on_failure'::text), 'fail'::text), 'map', (p_step ->> 'map'::text), 'wants_needs', COALESCE(((p_step ->> 'wants_needs'::text))::boolean, false), 'argument', (((p_step ->> 'argument'::text))::jsonpath)::text, 'run_if', (((p_step ->> 'run_if'::text))::jsonpath)::text, 'skip_if', (((p_step ->> 'skip_if'::text))::jsonpath)::text, 'on_skip', COALESCE((p_step ->> 'on_skip'::text), 'cascade'::text), 'memo', CASE (p_step ->> 'memo'::text) WHEN 'true'::text THEN '1 year'::text WHEN 'false'::text THEN NULL::text ELSE (((p_step ->> 'memo'::text))::interval)::text END, 'memo_version', COALESCE((p_step ->> 'memo_version'::text), ''::text), 'delay', ((COALESCE((p_step ->> 'delay'::text), '0'::text))::interval)::text, 'priority', COALESCE(((p_step ->> 'priority'::text))::integer, 0), 'limit_key', (p_step ->> 'limit_key'::text), 'timeout', ((COALESCE((p_step ->> 'timeout'::text), CASE WHEN ((p_step ->> 'kind'::text) = ANY (ARRAY['flow'::text, 'signal'::text])) THEN '1 year'::text ELSE '60 s'::text END))::interval)::text, 'max_retries', COALESCE(((p_step ->> 'max_retries'::text))::integer, CASE WHEN ((p_step ->> 'kind'::text) = ANY (ARRAY['flow'::text, 'signal'::text, 'sleep'::text])) THEN 0 ELSE 3 END), 'no_retry', COALESCE((p_step -> 'no_retry'::text), '[]'::jsonb), 'initial_delay', ((COALESCE((p_step ->> 'initial_delay'::text), '1 s'::text))::interval)::text, 'backoff', COALESCE(((p_step ->> 'backoff'::text))::double precision, (2)::double precision), 'jitter', COALESCE(((p_step ->> 'jitter'::text))::double precision, (0)::double precision), 'max_delay', (COALESCE(((p_step ->> 'max_delay'::text))::interval, GREATEST('01:00:00'::interval, ((p_step ->> 'initial_delay'::text))::interval)))::text);
+
+COMMENT ON FUNCTION htdag.normal_step(p_step jsonb) IS 'A step definition with every default written out.';
+
+CREATE FUNCTION htdag.filled_spec(p_spec jsonb) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN (p_spec || jsonb_build_object('steps', (SELECT COALESCE(jsonb_agg(htdag.normal_step(t.s) ORDER BY t.i), '[]'::jsonb) AS "coalesce" FROM jsonb_array_elements((filled_spec.p_spec -> 'steps'::text)) WITH ORDINALITY t(s, i))));
+
+COMMENT ON FUNCTION htdag.filled_spec(p_spec jsonb) IS 'A spec that was stored, in today''s normal form.';
+
 CREATE FUNCTION htdag.finish_child(p_task htdag.tasks, p_now timestamp with time zone) RETURNS htdag.step_results
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -4346,18 +4360,21 @@ CREATE VIEW htdag.flow_edges AS
     s.name AS step,
     s.map_key AS need,
     s.kind,
+    s.target,
     s.queue,
     s.group_path,
     s.map_key AS bundle,
     s.map_key AS map,
     s.run_on,
     s.on_failure,
+    s.target AS condition,
+    s.delay,
     v.version,
     (v.published_at IS NULL) AS draft
    FROM (htdag.steps s
      JOIN htdag.flow_versions v USING (flow_version_id));
 
-COMMENT ON VIEW htdag.flow_edges IS 'One line of a drawing: a step and one of its needs; a step that needs nothing has one row with need null.';
+COMMENT ON VIEW htdag.flow_edges IS 'One line of a drawing: a step and one of its needs; a step that needs nothing has one row with need null. Target is the function, flow or signal of a step that the engine does itself.';
 
 CREATE FUNCTION htdag.flow_graph(p_flow text, p_version integer DEFAULT NULL::integer) RETURNS SETOF htdag.flow_edges
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -4366,10 +4383,11 @@ CREATE FUNCTION htdag.flow_graph(p_flow text, p_version integer DEFAULT NULL::in
 begin
   perform htdag.version_spec(p_flow, p_version);
   return query
-  select s.step_no, s.name, need, s.kind, s.queue, s.group_path,
+  select s.step_no, s.name, need, s.kind, s.target, s.queue, s.group_path,
          (select b.name from htdag.steps b where b.flow_version_id = s.flow_version_id and b.step_no = s.bundle_no),
          case when s.is_map then concat_ws('.', coalesce((select m.name from htdag.steps m where m.flow_version_id = s.flow_version_id and m.step_no = s.map_source_no), 'input'), s.map_key) end,
-         s.run_on, s.on_failure, v.version, v.published_at is null
+         s.run_on, s.on_failure,
+         nullif(concat_ws(' and ', 'if ' || s.run_if::text, 'unless ' || s.skip_if::text), ''), s.delay, v.version, v.published_at is null
     from htdag.flows f
     join lateral (select * from htdag.flow_versions v
                    where v.flow_id = f.flow_id and (p_version is null or v.version = p_version)
@@ -4908,13 +4926,6 @@ end;
 $_$;
 
 COMMENT ON FUNCTION htdag.normal_spec(p_spec jsonb) IS 'A definition with every default written out; raises HT004 or HT005 when it is invalid.';
-
-CREATE FUNCTION htdag.normal_step(p_step jsonb) RETURNS jsonb
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    SET search_path TO ''
-    RETURN jsonb_build_object('name', (p_step ->> 'name'::text), 'kind', COALESCE((p_step ->> 'kind'::text), (p_step ->> 'name'::text)), 'sql', (p_step ->> 'sql'::text), 'flow', (p_step ->> 'flow'::text), 'signal', (p_step ->> 'signal'::text), 'group', COALESCE((p_step ->> 'group'::text), ''::text), 'queue', COALESCE((p_step ->> 'queue'::text), 'default'::text), 'bundle', (p_step ->> 'bundle'::text), 'needs', COALESCE((p_step -> 'needs'::text), '[]'::jsonb), 'run_on', COALESCE((p_step ->> 'run_on'::text), 'success'::text), 'on_failure', COALESCE((p_step ->> 'on_failure'::text), 'fail'::text), 'map', (p_step ->> 'map'::text), 'wants_needs', COALESCE(((p_step ->> 'wants_needs'::text))::boolean, false), 'argument', (((p_step ->> 'argument'::text))::jsonpath)::text, 'run_if', (((p_step ->> 'run_if'::text))::jsonpath)::text, 'skip_if', (((p_step ->> 'skip_if'::text))::jsonpath)::text, 'on_skip', COALESCE((p_step ->> 'on_skip'::text), 'cascade'::text), 'memo', CASE (p_step ->> 'memo'::text) WHEN 'true'::text THEN '1 year'::text WHEN 'false'::text THEN NULL::text ELSE (((p_step ->> 'memo'::text))::interval)::text END, 'memo_version', COALESCE((p_step ->> 'memo_version'::text), ''::text), 'delay', ((COALESCE((p_step ->> 'delay'::text), '0'::text))::interval)::text, 'priority', COALESCE(((p_step ->> 'priority'::text))::integer, 0), 'limit_key', (p_step ->> 'limit_key'::text), 'timeout', ((COALESCE((p_step ->> 'timeout'::text), CASE WHEN ((p_step ->> 'kind'::text) = ANY (ARRAY['flow'::text, 'signal'::text])) THEN '1 year'::text ELSE '60 s'::text END))::interval)::text, 'max_retries', COALESCE(((p_step ->> 'max_retries'::text))::integer, CASE WHEN ((p_step ->> 'kind'::text) = ANY (ARRAY['flow'::text, 'signal'::text, 'sleep'::text])) THEN 0 ELSE 3 END), 'no_retry', COALESCE((p_step -> 'no_retry'::text), '[]'::jsonb), 'initial_delay', ((COALESCE((p_step ->> 'initial_delay'::text), '1 s'::text))::interval)::text, 'backoff', COALESCE(((p_step ->> 'backoff'::text))::double precision, (2)::double precision), 'jitter', COALESCE(((p_step ->> 'jitter'::text))::double precision, (0)::double precision), 'max_delay', (COALESCE(((p_step ->> 'max_delay'::text))::interval, GREATEST('01:00:00'::interval, ((p_step ->> 'initial_delay'::text))::interval)))::text);
-
-COMMENT ON FUNCTION htdag.normal_step(p_step jsonb) IS 'A step definition with every default written out.';
 
 CREATE FUNCTION htdag.open_map(p_run_id bigint, p_step_no smallint) RETURNS integer
     LANGUAGE plpgsql
@@ -6270,7 +6281,7 @@ begin
   -- The flow's row is locked from here on, so versions are made one at a time.
   select * into v_current from htdag.flow_versions
    where flow_id = v_flow_id order by version desc limit 1 for update;
-  if found and v_current.spec = p_spec then
+  if found and (v_current.spec = p_spec or not exists (select from htdag.diff_specs(htdag.filled_spec(v_current.spec), p_spec))) then
     return v_current;
   end if;
 
@@ -6321,9 +6332,9 @@ COMMENT ON FUNCTION htdag.take_signal(p_task htdag.tasks, p_step htdag.steps, p_
 CREATE FUNCTION htdag.telling_options(p_step jsonb) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     SET search_path TO ''
-    RETURN (SELECT (COALESCE(jsonb_object_agg(s.key, s.value), '{}'::jsonb))::text AS "coalesce" FROM (jsonb_each(telling_options.p_step) s(key, value) LEFT JOIN jsonb_each(htdag.normal_step(jsonb_build_object('name', (telling_options.p_step ->> 'name'::text)))) d(key, value) USING (key)) WHERE ((s.key <> 'name'::text) AND (s.value <> 'null'::jsonb) AND (s.value IS DISTINCT FROM d.value)));
+    RETURN (SELECT (COALESCE(jsonb_object_agg(s.key, s.value), '{}'::jsonb))::text AS "coalesce" FROM (jsonb_each(telling_options.p_step) s(key, value) LEFT JOIN jsonb_each(htdag.normal_step((telling_options.p_step - ARRAY(SELECT k.k FROM jsonb_object_keys(telling_options.p_step) k(k) WHERE (k.k <> ALL (ARRAY['name'::text, 'kind'::text])))))) d(key, value) USING (key)) WHERE ((s.key <> 'name'::text) AND (s.value <> 'null'::jsonb) AND (((s.value IS DISTINCT FROM d.value) AND (s.key <> 'kind'::text)) OR ((s.key = 'kind'::text) AND (s.value <> (telling_options.p_step -> 'name'::text))))));
 
-COMMENT ON FUNCTION htdag.telling_options(p_step jsonb) IS 'What of a normal step is not default, as jsonb text.';
+COMMENT ON FUNCTION htdag.telling_options(p_step jsonb) IS 'What of a normal step is not default for its kind, as jsonb text.';
 
 CREATE FUNCTION htdag.templated(p_text text, p_run_id bigint) RETURNS text
     LANGUAGE plpgsql STABLE
@@ -6467,7 +6478,7 @@ begin
         else 'does not exist' end),
       hint = 'select flow, version from report.flows lists the flows there are with their newest versions.';
   end if;
-  return htdag.normal_spec(v_spec);
+  return htdag.filled_spec(v_spec);
 end;
 $$;
 

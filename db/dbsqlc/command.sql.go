@@ -11,6 +11,17 @@ import (
 	"time"
 )
 
+const broadcastSignal = `-- name: BroadcastSignal :one
+select htdag.broadcast_signal(p_name => $1, p_payload => $2, p_flow => $3)::integer as runs
+`
+
+func (q *Queries) BroadcastSignal(ctx context.Context, name string, payload json.RawMessage, flow *string) (int32, error) {
+	row := q.db.QueryRow(ctx, broadcastSignal, name, payload, flow)
+	var runs int32
+	err := row.Scan(&runs)
+	return runs, err
+}
+
 const cancelRun = `-- name: CancelRun :one
 select htdag.cancel_run(p_run_id => $1, p_reason => $2)::boolean as cancelled
 `
@@ -85,7 +96,7 @@ func (q *Queries) DiffVersions(ctx context.Context, flow string, fromVersion int
 }
 
 const flowGraph = `-- name: FlowGraph :many
-select step_no, step, need, kind, queue, group_path, bundle, map, run_on, on_failure, version, draft from htdag.flow_graph(p_flow => $1, p_version => $2)
+select step_no, step, need, kind, target, queue, group_path, bundle, map, run_on, on_failure, condition, delay, version, draft from htdag.flow_graph(p_flow => $1, p_version => $2)
 `
 
 func (q *Queries) FlowGraph(ctx context.Context, flow string, version *int32) ([]HtdagFlowEdge, error) {
@@ -102,12 +113,15 @@ func (q *Queries) FlowGraph(ctx context.Context, flow string, version *int32) ([
 			&i.Step,
 			&i.Need,
 			&i.Kind,
+			&i.Target,
 			&i.Queue,
 			&i.GroupPath,
 			&i.Bundle,
 			&i.Map,
 			&i.RunOn,
 			&i.OnFailure,
+			&i.Condition,
+			&i.Delay,
 			&i.Version,
 			&i.Draft,
 		); err != nil {
@@ -122,9 +136,10 @@ func (q *Queries) FlowGraph(ctx context.Context, flow string, version *int32) ([
 }
 
 const flows = `-- name: Flows :many
-select flow, description, version, draft, steps_total, retired_at, queued, running from report.flows order by flow
+select flow, description, version, draft, steps_total, retired_at, queued, running from report.flows where flow not like '%:%' order by flow
 `
 
+// Flows that steps made of themselves while running are not what people look for.
 func (q *Queries) Flows(ctx context.Context) ([]ReportFlow, error) {
 	rows, err := q.db.Query(ctx, flows)
 	if err != nil {
@@ -266,6 +281,17 @@ func (q *Queries) RunReports(ctx context.Context, flow *string, state *string, a
 		return nil, err
 	}
 	return items, nil
+}
+
+const sendSignal = `-- name: SendSignal :one
+select htdag.send_signal(p_run_id => $1, p_name => $2, p_payload => $3)::boolean as sent
+`
+
+func (q *Queries) SendSignal(ctx context.Context, runID int64, name string, payload json.RawMessage) (bool, error) {
+	row := q.db.QueryRow(ctx, sendSignal, runID, name, payload)
+	var sent bool
+	err := row.Scan(&sent)
+	return sent, err
 }
 
 const startFlow = `-- name: StartFlow :one

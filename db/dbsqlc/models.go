@@ -87,18 +87,21 @@ type HtdagFlowChange struct {
 	Becomes *string
 }
 
-// One line of a drawing: a step and one of its needs; a step that needs nothing has one row with need null.
+// One line of a drawing: a step and one of its needs; a step that needs nothing has one row with need null. Target is the function, flow or signal of a step that the engine does itself.
 type HtdagFlowEdge struct {
 	StepNo    int16
 	Step      string
 	Need      *string
 	Kind      string
+	Target    *string
 	Queue     string
 	GroupPath string
 	Bundle    *string
 	Map       *string
 	RunOn     string
 	OnFailure string
+	Condition *string
+	Delay     time.Duration
 	Version   int32
 	Draft     bool
 }

@@ -13,7 +13,8 @@ select * from htdag.flow_graph(p_flow => @flow, p_version => sqlc.narg(version))
 select htdag.retire_flow(p_flow => @flow, p_retired => @retired)::boolean as changed;
 
 -- name: Flows :many
-select * from report.flows order by flow;
+-- Flows that steps made of themselves while running are not what people look for.
+select * from report.flows where flow not like '%:%' order by flow;
 
 -- name: StartFlow :one
 select htdag.start_flow(p_flow => @flow, p_input => @input, p_priority => @priority)::bigint as run_id;
@@ -44,3 +45,9 @@ select version, draft, (retired_at is not null)::boolean as retired from report.
 select step, group_path, state::text as state, attempts, coalesce(ran, '0')::interval as ran, coalesce(error, '')::text as error
   from report.steps
  where run_id = @run_id;
+
+-- name: SendSignal :one
+select htdag.send_signal(p_run_id => @run_id, p_name => @name, p_payload => @payload)::boolean as sent;
+
+-- name: BroadcastSignal :one
+select htdag.broadcast_signal(p_name => @name, p_payload => @payload, p_flow => sqlc.narg(flow))::integer as runs;

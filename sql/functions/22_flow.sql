@@ -96,7 +96,7 @@ begin
   -- The flow's row is locked from here on, so versions are made one at a time.
   select * into v_current from htdag.flow_versions
    where flow_id = v_flow_id order by version desc limit 1 for update;
-  if found and v_current.spec = p_spec then
+  if found and (v_current.spec = p_spec or not exists (select from htdag.diff_specs(htdag.filled_spec(v_current.spec), p_spec))) then
     return v_current;
   end if;
 

@@ -22,19 +22,22 @@ select s.step_no,
        s.name        as step,
        s.map_key     as need,
        s.kind,
+       s.target,
        s.queue,
        s.group_path,
        s.map_key     as bundle,
        s.map_key     as map,
        s.run_on,
        s.on_failure,
+       s.target      as condition,
+       s.delay,
        v.version,
        (v.published_at is null)::boolean as draft
   from htdag.steps s
   join htdag.flow_versions v using (flow_version_id);
 
 comment on view htdag.flow_edges is
-  'One line of a drawing: a step and one of its needs; a step that needs nothing has one row with need null.';
+  'One line of a drawing: a step and one of its needs; a step that needs nothing has one row with need null. Target is the function, flow or signal of a step that the engine does itself.';
 
 -- A key that means nothing is a mistake, most often of spelling. The options that
 -- there are can be read off the normal form, which has them all.
@@ -154,13 +157,26 @@ parallel safe
 set search_path = ''
 return (select coalesce(jsonb_object_agg(s.key, s.value), '{}')::text
           from jsonb_each(p_step) s
-          left join jsonb_each(htdag.normal_step(jsonb_build_object('name', p_step ->> 'name'))) d using (key)
-         where s.key <> 'name' and s.value <> 'null' and s.value is distinct from d.value);
+          left join jsonb_each(htdag.normal_step(p_step - array(select k from jsonb_object_keys(p_step) k where k not in ('name', 'kind')))) d using (key)
+         where s.key <> 'name' and s.value <> 'null'
+           and (s.value is distinct from d.value and s.key <> 'kind' or s.key = 'kind' and s.value <> p_step -> 'name'));
 
-comment on function htdag.telling_options(jsonb) is 'What of a normal step is not default, as jsonb text.';
+comment on function htdag.telling_options(jsonb) is 'What of a normal step is not default for its kind, as jsonb text.';
 
--- The stored spec of a version, in today's normal form: what has come to be an
--- option since it was stored has its default.
+-- What has come to be an option since a spec was stored has its default. Nothing is
+-- checked: rules may have become stricter too.
+create or replace function htdag.filled_spec(p_spec jsonb)
+returns jsonb
+language sql
+immutable
+parallel safe
+set search_path = ''
+return p_spec || jsonb_build_object('steps', (
+  select coalesce(jsonb_agg(htdag.normal_step(s) order by i), '[]')
+    from jsonb_array_elements(p_spec -> 'steps') with ordinality t(s, i)));
+
+comment on function htdag.filled_spec(jsonb) is 'A spec that was stored, in today''s normal form.';
+
 create or replace function htdag.version_spec(p_flow text, p_version integer)
 returns jsonb
 language plpgsql
@@ -183,7 +199,7 @@ begin
         else 'does not exist' end),
       hint = 'select flow, version from report.flows lists the flows there are with their newest versions.';
   end if;
-  return htdag.normal_spec(v_spec);
+  return htdag.filled_spec(v_spec);
 end;
 $$;
 
@@ -236,10 +252,11 @@ as $$
 begin
   perform htdag.version_spec(p_flow, p_version);
   return query
-  select s.step_no, s.name, need, s.kind, s.queue, s.group_path,
+  select s.step_no, s.name, need, s.kind, s.target, s.queue, s.group_path,
          (select b.name from htdag.steps b where b.flow_version_id = s.flow_version_id and b.step_no = s.bundle_no),
          case when s.is_map then concat_ws('.', coalesce((select m.name from htdag.steps m where m.flow_version_id = s.flow_version_id and m.step_no = s.map_source_no), 'input'), s.map_key) end,
-         s.run_on, s.on_failure, v.version, v.published_at is null
+         s.run_on, s.on_failure,
+         nullif(concat_ws(' and ', 'if ' || s.run_if::text, 'unless ' || s.skip_if::text), ''), s.delay, v.version, v.published_at is null
     from htdag.flows f
     join lateral (select * from htdag.flow_versions v
                    where v.flow_id = f.flow_id and (p_version is null or v.version = p_version)

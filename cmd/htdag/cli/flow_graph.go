@@ -5,6 +5,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	tree "github.com/jedib0t/go-pretty/v6/list"
@@ -66,8 +67,19 @@ func nodes(rows []dbsqlc.HtdagFlowEdge) []node {
 
 // traits are what deserves a word beside a step's name.
 func (n node) traits() (traits []string) {
-	if n.Kind != n.Step {
+	switch {
+	case n.Kind == "sleep":
+		traits = append(traits, "sleeps "+span(n.Delay))
+	case n.Target != nil:
+		traits = append(traits, n.Kind+" "+*n.Target)
+	case n.Kind != n.Step:
 		traits = append(traits, "kind "+n.Kind)
+	}
+	if n.Kind != "sleep" && n.Delay > 0 {
+		traits = append(traits, "after "+span(n.Delay))
+	}
+	if n.Condition != nil {
+		traits = append(traits, *n.Condition)
 	}
 	if n.Map != nil {
 		traits = append(traits, "for each of "+*n.Map)
@@ -82,6 +94,17 @@ func (n node) traits() (traits []string) {
 		traits = append(traits, "queue "+n.Queue)
 	}
 	return traits
+}
+
+// span writes a duration without the zeros at its end.
+func span(d time.Duration) string {
+	text := d.String()
+	for _, zeros := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(text, zeros) {
+			text = text[:len(text)-2]
+		}
+	}
+	return text
 }
 
 func drawText(out io.Writer, flow string, all []node) error {
