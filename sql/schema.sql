@@ -3079,11 +3079,13 @@ CREATE FUNCTION htdag.admit() RETURNS integer
     SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 begin
+  perform htdag.line_up();
   -- One probe per flow: the queue itself may be long.
   return (select coalesce(sum(htdag.admit_flow(flow_id)), 0)::integer
             from (select f.flow_id
                     from htdag.flows f
-                   cross join lateral (select from htdag.run_queue q where q.flow_id = f.flow_id order by q.priority, q.run_id limit 1) q
+                   cross join lateral (select from htdag.run_queue q where q.flow_id = f.flow_id and q.starts_at is null
+                                        order by q.priority, q.limit_key, q.run_id limit 1) q
                    order by f.flow_id) q);
 end;
 $$;
@@ -3095,14 +3097,10 @@ CREATE FUNCTION htdag.admit_flow(p_flow_id integer) RETURNS integer
     SET search_path TO ''
     AS $$
 declare
-  v_now     constant timestamptz := htdag.clock();
-  v_limits  htdag.limits;
-  v_room    bigint := 1000::bigint;
-  v_more    bigint;
-  v_reason  text;
-  v_due     timestamptz;
-  v_spacing interval;
-  v_done    integer := 0;
+  v_now    constant timestamptz := htdag.clock();
+  v_limits htdag.limits;
+  v_room   record;
+  v_done   integer := 0;
 begin
   if not pg_try_advisory_xact_lock(1213481298, p_flow_id) then
     return 0;
@@ -3111,59 +3109,145 @@ begin
   if not found and exists (select from htdag.limits where flow_id = p_flow_id) then
     return 0;
   end if;
-
-  if v_limits.max_concurrent_runs is not null then
-    select v_limits.max_concurrent_runs - count(*) into v_room
-      from htdag.runs where flow_id = p_flow_id and state in ('running', 'paused') and parent_run_id is null;
-    v_reason := format('%s runs are running, which is the limit', v_limits.max_concurrent_runs);
-  end if;
-  if v_limits.rate_per_minute is not null then
-    -- Generic cell rate algorithm (ITU-T I.371) with a minute's allowance as its burst.
-    -- The spacing is rounded down, so that a minute holds the full allowance.
-    v_spacing := interval '1 us' * greatest(60000000 / v_limits.rate_per_minute, 1);
-    v_more := floor(extract(epoch from v_now + interval '1 minute' - greatest(v_limits.next_start_at, v_now))
-                    / extract(epoch from v_spacing))::bigint;
-    if v_more < v_room then
-      v_room := v_more;
-      v_due := greatest(v_limits.next_start_at, v_now) + v_spacing * (greatest(v_room, 0) + 1) - interval '1 minute';
-      v_reason := format('%s starts in the last minute, which is the limit', v_limits.rate_per_minute);
-    end if;
-  end if;
-  if v_room > 0 and htdag.load_reason(v_limits) is not null then
-    v_room := 0;
-    v_due := null;
-    v_reason := htdag.load_reason(v_limits);
-  end if;
+  select * into v_room from htdag.flow_room(v_limits);
   if v_limits.gated is distinct from (htdag.load_reason(v_limits) is not null) then
     update htdag.limits set gated = not gated where flow_id = p_flow_id;
   end if;
 
-  if v_room > 0 then
-    v_done := htdag.admit_runs(array(select run_id from htdag.run_queue where flow_id = p_flow_id
-                                      order by priority, run_id limit v_room for update skip locked));
-    if v_limits.rate_per_minute is not null and v_done > 0 then
-      update htdag.limits set next_start_at = greatest(next_start_at, v_now) + v_spacing * v_done
-       where flow_id = p_flow_id;
+  if v_room.room > 0 then
+    if v_limits.key is not null then
+      v_done := htdag.admit_in_turn(v_limits, v_room.room);
+    else
+      v_done := cardinality(htdag.admit_runs(array(select run_id from htdag.run_queue
+                                                    where flow_id = p_flow_id and starts_at is null
+                                                    order by priority, limit_key, run_id limit v_room.room for update skip locked)));
     end if;
+    perform htdag.use_rate(format('flow:%s', p_flow_id), v_limits.rate_per_minute, v_limits.rate_mode, v_done);
+  end if;
+  if v_limits.key is not null and v_done < v_room.room then
+    -- There was room for the flow: what holds the others is their keys.
+    v_room.reason := null;
   end if;
   with head as (
-    select run_id, reason, due_at from htdag.run_queue where flow_id = p_flow_id
-     order by priority, run_id limit 100 for update skip locked
+    select run_id, limit_key, reason, due_at from htdag.run_queue where flow_id = p_flow_id and starts_at is null
+     order by priority, limit_key, run_id limit 100 for update skip locked
+  ), keyed as materialized (
+    select k.limit_key, r.reason, r.due_at
+      from (select distinct limit_key from head where v_room.reason is null) k
+     cross join lateral htdag.key_room(v_limits, k.limit_key) r
+  ), told as (
+    select h.run_id, h.reason as old_reason, h.due_at as old_due, coalesce(v_room.reason, k.reason) as reason,
+           case when v_room.reason is not null then v_room.due_at else k.due_at end as due_at
+      from head h left join keyed k using (limit_key)
   ), held as (
-    update htdag.run_queue q set reason = v_reason, due_at = v_due
-      from head h
-     where q.run_id = h.run_id and (h.reason is distinct from v_reason or h.due_at is distinct from v_due)
-    returning q.run_id, h.reason is distinct from v_reason as is_news
+    update htdag.run_queue q set reason = t.reason, due_at = t.due_at
+      from told t
+     where q.run_id = t.run_id and (t.reason is distinct from t.old_reason or t.due_at is distinct from t.old_due)
+    returning q.run_id, q.reason, t.reason is distinct from t.old_reason as is_news
   )
   insert into htdag.admission_log (run_id, decided_at, decision, reason)
-  select run_id, v_now, 'held', v_reason from held where is_news;
+  select run_id, v_now, 'held', reason from held where is_news;
   return v_done;
 end;
 $$;
 
 COMMENT ON FUNCTION htdag.admit_flow(p_flow_id integer) IS 'Admit the oldest queued runs of one flow as far as its limits allow; the next hundred are told the reason. Returns how many runs started.';
 
-CREATE FUNCTION htdag.admit_runs(p_run_ids bigint[]) RETURNS integer
+CREATE TABLE htdag.limits (
+    flow_id integer NOT NULL,
+    max_concurrent_runs integer,
+    rate_per_minute integer,
+    cpu_threshold double precision,
+    memory_threshold double precision,
+    gated boolean DEFAULT false NOT NULL,
+    burst integer,
+    rate_mode text DEFAULT 'burst'::text NOT NULL,
+    key text,
+    max_concurrent_per_key integer,
+    rate_per_minute_per_key integer,
+    last_key text,
+    is_paused boolean DEFAULT false NOT NULL,
+    CONSTRAINT limits_burst_is_of_mode_burst CHECK (((burst IS NULL) OR (rate_mode = 'burst'::text))),
+    CONSTRAINT limits_burst_positive CHECK ((burst > 0)),
+    CONSTRAINT limits_cpu_threshold_range CHECK (((cpu_threshold > (0)::double precision) AND (cpu_threshold <= (1)::double precision))),
+    CONSTRAINT limits_max_concurrent_per_key_positive CHECK ((max_concurrent_per_key > 0)),
+    CONSTRAINT limits_max_concurrent_runs_positive CHECK ((max_concurrent_runs > 0)),
+    CONSTRAINT limits_memory_threshold_range CHECK (((memory_threshold > (0)::double precision) AND (memory_threshold <= (1)::double precision))),
+    CONSTRAINT limits_per_key_needs_key CHECK (((key IS NOT NULL) OR ((max_concurrent_per_key IS NULL) AND (rate_per_minute_per_key IS NULL)))),
+    CONSTRAINT limits_rate_mode_known CHECK ((rate_mode = ANY (ARRAY['burst'::text, 'strict'::text, 'smooth'::text]))),
+    CONSTRAINT limits_rate_per_minute_per_key_positive CHECK ((rate_per_minute_per_key > 0)),
+    CONSTRAINT limits_rate_per_minute_positive CHECK ((rate_per_minute > 0))
+);
+
+COMMENT ON TABLE htdag.limits IS 'Admission limits per flow; null means unlimited. A flow without a row is not limited. Changes count from the next admission on.';
+
+COMMENT ON COLUMN htdag.limits.gated IS 'Whether load holds back new runs; cleared once load is 0.05 under the threshold.';
+
+COMMENT ON COLUMN htdag.limits.burst IS 'Starts that may be made at once in mode burst; null for as many as a minute allows.';
+
+COMMENT ON COLUMN htdag.limits.rate_mode IS 'burst: a bucket of tokens that fills evenly. strict: never more than the rate in any 60 s. smooth: evenly spaced.';
+
+COMMENT ON COLUMN htdag.limits.key IS 'Key of the input (dotted for nested ones) by whose values runs take turns.';
+
+COMMENT ON COLUMN htdag.limits.last_key IS 'Value whose turn came last.';
+
+CREATE FUNCTION htdag.admit_in_turn(p_limits htdag.limits, p_room bigint) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_last     text := coalesce(p_limits.last_key, '');
+  v_left     bigint := p_room;
+  v_look     integer := least(p_room * 4 + 16, 1000)::integer;
+  v_priority integer := -100000; -- before every priority
+  v_keys     text[];
+  v_runs     bigint[];
+begin
+  for i in 1 .. 100 loop
+    select priority::integer into v_priority from htdag.run_queue
+     where flow_id = p_limits.flow_id and starts_at is null and priority > v_priority order by priority limit 1;
+    exit when not found or v_left <= 0;
+    for j in 1 .. 4 loop
+      -- A run without the key has the empty value, which nothing comes before.
+      v_keys := array(select htdag.waiting_keys(p_limits.flow_id, v_priority, v_last, v_look));
+      if cardinality(v_keys) < v_look then
+        v_keys := v_keys || array(select '' from htdag.run_queue where flow_id = p_limits.flow_id and priority = v_priority
+                                     and starts_at is null and limit_key = '' limit 1)
+                         || array(select k from htdag.waiting_keys(p_limits.flow_id, v_priority, '', v_look) k where k <= v_last);
+      end if;
+      v_runs := htdag.admit_runs(array(
+        select q.run_id
+          from unnest(v_keys) with ordinality k(key, place)
+         cross join lateral htdag.key_room(p_limits, k.key) r
+         cross join lateral (select w.run_id, row_number() over (order by w.run_id) as turn
+                               from (select run_id from htdag.run_queue
+                                      where flow_id = p_limits.flow_id and priority = v_priority and starts_at is null and limit_key = k.key
+                                      order by run_id
+                                      limit least(r.room, v_left / cardinality(v_keys) + 1)) w) q
+         order by q.turn, k.place
+         limit v_left));
+      if cardinality(v_runs) = 0 then
+        exit when cardinality(v_keys) < v_look;
+        v_last := v_keys[v_look];
+        v_look := least(v_look * 4, 1000);
+        continue;
+      end if;
+      v_left := v_left - cardinality(v_runs);
+      select limit_key into v_last from htdag.runs where run_id = v_runs[cardinality(v_runs)];
+      perform htdag.use_rate(format('flow:%s:%s', p_limits.flow_id, a.limit_key), p_limits.rate_per_minute_per_key, p_limits.rate_mode, a.n)
+         from (select limit_key, count(*)::integer as n from htdag.runs where run_id = any (v_runs) group by limit_key) a
+        where p_limits.rate_per_minute_per_key is not null;
+      exit when v_left <= 0;
+    end loop;
+  end loop;
+  update htdag.limits set last_key = v_last where flow_id = p_limits.flow_id and last_key is distinct from v_last;
+  return (p_room - v_left)::integer;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.admit_in_turn(p_limits htdag.limits, p_room bigint) IS 'Admit up to p_room runs of a flow with a key, the values taking turns; returns how many. Looks at some thousand values per call at most and goes on from there at the next.';
+
+CREATE FUNCTION htdag.admit_runs(p_run_ids bigint[]) RETURNS bigint[]
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
@@ -3173,6 +3257,9 @@ declare
 begin
   -- A run that someone holds is being cancelled; it is left where it is.
   v_runs := array(select run_id from htdag.runs where run_id = any (p_run_ids) and state = 'queued' order by run_id for update skip locked);
+  if cardinality(v_runs) = 0 then
+    return v_runs;
+  end if;
   delete from htdag.run_queue where run_id = any (v_runs);
   update htdag.runs r
      set state = 'running', started_at = v_now, deadline_at = v_now + v.run_timeout
@@ -3180,14 +3267,12 @@ begin
    where r.run_id = any (v_runs) and v.flow_version_id = r.flow_version_id;
   insert into htdag.admission_log (run_id, decided_at, decision)
   select run_id, v_now, 'admitted' from unnest(v_runs) run_id;
-  if cardinality(v_runs) > 0 then
-    perform htdag.schedule(v_runs);
-  end if;
-  return cardinality(v_runs);
+  perform htdag.schedule(v_runs);
+  return array(select run_id from unnest(p_run_ids) with ordinality p(run_id, i) where run_id = any (v_runs) order by i);
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.admit_runs(p_run_ids bigint[]) IS 'Start queued runs without asking the limits; returns how many were still queued.';
+COMMENT ON FUNCTION htdag.admit_runs(p_run_ids bigint[]) IS 'Start queued runs without asking the limits; returns those that were still queued, in the order given.';
 
 CREATE FUNCTION htdag.answer_step(p_task_id bigint, p_token bigint, p_outcome text, p_output jsonb, p_error text, p_code text DEFAULT NULL::text, p_delay interval DEFAULT NULL::interval) RETURNS boolean
     LANGUAGE plpgsql
@@ -3367,6 +3452,67 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.check_keys(p_spec jsonb) IS 'Number of options that a step may have; raises HT004 for a key of the definition or of a step that is none.';
+
+CREATE FUNCTION htdag.check_keys(p_inputs jsonb[], p_keys text[], p_on_duplicate text, p_debounce interval) RETURNS boolean
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_wrong constant text := case
+    when p_on_duplicate is null or p_on_duplicate <> all (array['return', 'restart_failed', 'restart', 'reject', 'replace', 'debounce'])
+      then format('unknown policy %s for duplicates', coalesce('"' || p_on_duplicate || '"', 'null'))
+    when (p_on_duplicate = 'debounce') <> (p_debounce is not null)
+      then format('policy "%s" with a debounce of %s', p_on_duplicate, coalesce(p_debounce::text, 'null'))
+    when p_debounce <= interval '0' then format('debounce is %s', p_debounce)
+    when p_keys is null then 'debounce without a key'
+    when cardinality(p_keys) <> cardinality(p_inputs) then format('%s keys for %s inputs', cardinality(p_keys), cardinality(p_inputs))
+    when exists (select from unnest(p_keys) key where length(key) not between 1 and 500)
+      then format('key %s has %s characters', (select i from unnest(p_keys) with ordinality k(key, i) where length(key) not between 1 and 500 limit 1),
+                  (select length(key) from unnest(p_keys) key where length(key) not between 1 and 500 limit 1))
+    when p_on_duplicate = 'reject' and exists (select from unnest(p_keys) key where key is not null group by key having count(*) > 1)
+      then format('key "%s" is given more than once', (select key from unnest(p_keys) key where key is not null group by key having count(*) > 1 limit 1))
+  end;
+begin
+  if v_wrong is not null then
+    raise exception using errcode = 'HT006', message = v_wrong,
+      hint = 'Give one key of 1 to 500 characters per input (null for none), one of the policies return, restart_failed, restart, reject, replace and debounce, and with the last, and only with it, an interval.';
+  end if;
+  return true;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.check_keys(p_inputs jsonb[], p_keys text[], p_on_duplicate text, p_debounce interval) IS 'True; raises HT006 for keys and policies that make no sense.';
+
+CREATE FUNCTION htdag.check_rate(p_mode text, p_burst integer) RETURNS boolean
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+begin
+  if p_mode is null or p_mode <> all (array['burst', 'strict', 'smooth']) or p_burst is not null and p_mode <> 'burst' then
+    raise exception using errcode = 'HT006',
+      message = format('rate mode %s%s', coalesce('"' || p_mode || '"', 'null'), ' with a burst of ' || p_burst),
+      hint = 'Choose burst, strict or smooth; only burst takes a burst.';
+  end if;
+  return true;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.check_rate(p_mode text, p_burst integer) IS 'True; raises HT006 for a rate that makes no sense.';
+
+CREATE FUNCTION htdag.check_run(p_run_id bigint) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  if exists (select from htdag.runs where run_id = p_run_id) then
+    return true;
+  end if;
+  raise exception using errcode = 'HT001', message = format('run %s does not exist', coalesce(p_run_id::text, 'null')),
+    hint = 'select run_id from report.runs lists the runs there are.';
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.check_run(p_run_id bigint) IS 'True; raises HT001 for a run that does not exist.';
 
 CREATE FUNCTION htdag.check_steps(p_flow text, p_steps jsonb) RETURNS integer
     LANGUAGE plpgsql STABLE
@@ -3661,6 +3807,46 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.clear_maps() IS 'Delete some elements of maps whose runs have ended; returns how many.';
+
+CREATE FUNCTION htdag.clear_memos() RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_now  constant timestamptz := htdag.clock();
+  v_done integer;
+begin
+  delete from htdag.memos
+   where memo_key = any (array(select memo_key from htdag.memos where expires_at <= v_now
+                                order by expires_at limit 1000 for update skip locked));
+  get diagnostics v_done = row_count;
+  return v_done;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.clear_memos() IS 'Delete some outputs that have expired; returns how many.';
+
+CREATE FUNCTION htdag.clear_rates() RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_now  constant timestamptz := htdag.clock();
+  v_done integer;
+  v_more integer;
+begin
+  delete from htdag.rates
+   where bucket = any (array(select bucket from htdag.rates where next_start_at < v_now order by next_start_at limit 1000 for update skip locked));
+  get diagnostics v_done = row_count;
+  delete from htdag.rate_uses
+   where ctid = any (array(select ctid from htdag.rate_uses where used_at < v_now - interval '1 minute'
+                            order by used_at limit 1000 for update skip locked));
+  get diagnostics v_more = row_count;
+  return v_done + v_more;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.clear_rates() IS 'Delete some of what rates no longer depend on; returns how many rows.';
 
 CREATE FUNCTION htdag.clear_signals() RETURNS integer
     LANGUAGE plpgsql
@@ -4307,12 +4493,19 @@ CREATE FUNCTION htdag.fill_slots() RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
+declare
+  v_now constant timestamptz := htdag.clock();
 begin
-  return case when (select min(run_id) from htdag.run_queue) is not null then htdag.admit() else 0 end;
+  return case
+    when (select run_id from htdag.run_queue where starts_at is null order by flow_id, priority, limit_key, run_id limit 1) is not null
+      or (select starts_at from htdag.run_queue where starts_at is not null order by starts_at limit 1) <= v_now
+    then htdag.admit() else 0 end
+    + case when (select task_id from htdag.tasks where parked = 'limit' order by lane_id, coalesce(limit_key, ''), priority, task_id limit 1) is not null
+    then htdag.promote_limited() else 0 end;
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.fill_slots() IS 'admit, where anything is queued at all. Returns how many runs started.';
+COMMENT ON FUNCTION htdag.fill_slots() IS 'Admit runs and make limited tasks ready, where any wait at all. Returns how many moved.';
 
 CREATE FUNCTION htdag.normal_step(p_step jsonb) RETURNS jsonb
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -4401,6 +4594,62 @@ $$;
 
 COMMENT ON FUNCTION htdag.flow_graph(p_flow text, p_version integer) IS 'The DAG of a version of a flow, by default the newest, as rows to draw: one per step and need, in topological order. Raises HT001.';
 
+CREATE FUNCTION htdag.flow_number(p_flow text) RETURNS integer
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_flow_id integer;
+begin
+  select flow_id into v_flow_id from htdag.flows where name = p_flow;
+  if not found then
+    raise exception using errcode = 'HT001', message = format('flow %s does not exist', coalesce('"' || p_flow || '"', 'null')),
+      hint = 'select name from htdag.flows lists the flows there are.';
+  end if;
+  return v_flow_id;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.flow_number(p_flow text) IS 'Number of a flow. Raises HT001.';
+
+CREATE FUNCTION htdag.flow_room(p_limits htdag.limits, OUT room bigint, OUT reason text, OUT due_at timestamp with time zone) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_rate record;
+begin
+  room := 1000;
+  if p_limits.is_paused then
+    room := 0;
+    reason := (select htdag.pause_words(p) from htdag.flows f join htdag.pauses p on p.kind = 'flow' and p.name = f.name
+                where f.flow_id = p_limits.flow_id);
+    return;
+  end if;
+  if p_limits.max_concurrent_runs is not null then
+    select p_limits.max_concurrent_runs - count(*) into room
+      from htdag.runs where flow_id = p_limits.flow_id and state in ('running', 'paused') and parent_run_id is null;
+    room := least(greatest(room, 0), 1000);
+    reason := format('%s runs are running, which is the limit', p_limits.max_concurrent_runs);
+  end if;
+  if p_limits.rate_per_minute is not null then
+    select * into v_rate from htdag.rate_room(format('flow:%s', p_limits.flow_id), p_limits.rate_per_minute, p_limits.burst, p_limits.rate_mode);
+    if v_rate.room < room then
+      room := v_rate.room;
+      due_at := v_rate.due_at;
+      reason := htdag.rate_words(p_limits.rate_per_minute, p_limits.burst, p_limits.rate_mode);
+    end if;
+  end if;
+  if room > 0 and htdag.load_reason(p_limits) is not null then
+    room := 0;
+    due_at := null;
+    reason := htdag.load_reason(p_limits);
+  end if;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.flow_room(p_limits htdag.limits, OUT room bigint, OUT reason text, OUT due_at timestamp with time zone) IS 'How many runs of a flow may start now, a thousand at most, and what holds back the one after those until when.';
+
 CREATE FUNCTION htdag.for_engine(p_lanes integer[]) RETURNS boolean
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
@@ -4467,6 +4716,48 @@ $$;
 
 COMMENT ON FUNCTION htdag.heartbeat(p_runner integer, p_cpu real, p_memory real, p_task_ids bigint[], p_tokens bigint[], p_lease interval) IS 'Keep a runner''s leases alive and report its load (shares from 0 to 1). Returns those of its tasks that are no longer its own, for it to abort. Raises HT001 for a runner that is not registered.';
 
+CREATE TABLE htdag.run_keys (
+    flow_id integer NOT NULL,
+    key text NOT NULL,
+    run_id bigint NOT NULL,
+    CONSTRAINT run_keys_key_length CHECK (((length(key) >= 1) AND (length(key) <= 500)))
+);
+
+COMMENT ON TABLE htdag.run_keys IS 'The newest run of each key of a flow, so that the same start said twice is one run.';
+
+CREATE FUNCTION htdag.hold_keys(p_flow_id integer, p_keys text[], OUT fresh bigint[], OUT held htdag.run_keys[]) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  fresh := '{}';
+  loop
+    with made as (
+      insert into htdag.run_keys (flow_id, key, run_id)
+      select p_flow_id, key, nextval('htdag.runs_run_id_seq'::regclass)
+        from (select distinct key from unnest(p_keys) key where key is not null order by key) k
+          on conflict (flow_id, key) do nothing
+      returning run_id
+    )
+    select fresh || coalesce(array_agg(run_id), '{}') into fresh from made;
+    held := array(select k from htdag.run_keys k
+                   where k.flow_id = p_flow_id and k.key = any (p_keys)
+                   order by k.key
+                     for no key update);
+    -- One that was there a moment ago may have been dropped together with its run.
+    exit when cardinality(held) = (select count(distinct key) from unnest(p_keys) key);
+  end loop;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.hold_keys(p_flow_id integer, p_keys text[], OUT fresh bigint[], OUT held htdag.run_keys[]) IS 'Lock the rows of keys, made where there are none: held are all of them, fresh the ids of runs that are yet to be inserted.';
+
+CREATE FUNCTION htdag.holders(p_run_ids bigint[]) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN (cardinality(p_run_ids) > 0) THEN ((('; held by '::text || CASE WHEN (cardinality(p_run_ids) = 1) THEN 'run '::text ELSE 'runs '::text END) || array_to_string((p_run_ids)[:5], ', '::text)) || CASE WHEN (cardinality(p_run_ids) > 5) THEN format(' and %s more'::text, (cardinality(p_run_ids) - 5)) ELSE ''::text END) ELSE NULL::text END;
+
+COMMENT ON FUNCTION htdag.holders(p_run_ids bigint[]) IS 'Who holds the places of a limit, in words; null for nobody.';
+
 CREATE FUNCTION htdag.idle_queues(p_lanes integer[]) RETURNS SETOF text
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
@@ -4486,6 +4777,54 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.idle_queues(p_lanes integer[]) IS 'Queues of the lanes that an idle runner reads; * where any runner will do, since the engine runs the step itself.';
+
+CREATE FUNCTION htdag.insert_runs(p_version htdag.flow_versions, p_inputs jsonb[], p_priority smallint, p_start_at timestamp with time zone DEFAULT NULL::timestamp with time zone, p_run_ids bigint[] DEFAULT NULL::bigint[]) RETURNS bigint[]
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_now     constant timestamptz := htdag.clock();
+  v_blank   constant bit varying := repeat('0', p_version.step_count)::bit varying;
+  v_start   constant timestamptz := case when p_start_at > v_now then p_start_at end;
+  v_limits  htdag.limits;
+  v_held    boolean;
+  v_runs    bigint[];
+begin
+  select * into v_limits from htdag.limits where flow_id = p_version.flow_id;
+  v_held := found or v_start is not null;
+
+  with numbered as materialized (
+    select i, coalesce(p_run_ids[i], nextval('htdag.runs_run_id_seq'::regclass)) as run_id, p_inputs[i] as input,
+           case when v_limits.key is not null then htdag.limit_key(p_inputs[i], v_limits.key) end as limit_key
+      from generate_series(1, cardinality(p_inputs)) i
+  ), started as (
+    insert into htdag.runs (run_id, flow_id, flow_version_id, state, priority, scheduled, succeeded, failed, skipped, queued_at,
+           started_at, deadline_at, limit_key)
+    overriding system value
+    select run_id, p_version.flow_id, p_version.flow_version_id, case when v_held then 'queued' else 'running' end,
+           p_priority, v_blank, v_blank, v_blank, v_blank, v_now,
+           case when not v_held then v_now end, case when not v_held then v_now + p_version.run_timeout end, limit_key
+      from numbered
+  ), io as (
+    insert into htdag.run_io (run_id, input) select run_id, input from numbered
+  ), held as (
+    insert into htdag.run_queue (run_id, flow_id, priority, starts_at, limit_key)
+    select run_id, p_version.flow_id, p_priority, v_start, coalesce(limit_key, '') from numbered where v_held
+  )
+  select array_agg(run_id order by i) into v_runs from numbered;
+
+  if v_runs is null then
+    return array[]::bigint[];
+  elsif v_held then
+    perform htdag.wake_idle(null);
+  else
+    perform htdag.schedule(v_runs);
+  end if;
+  return v_runs;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.insert_runs(p_version htdag.flow_versions, p_inputs jsonb[], p_priority smallint, p_start_at timestamp with time zone, p_run_ids bigint[]) IS 'Insert one run of a flow version per input and schedule them; those of limited flows and those with a start time to come are queued. Returns their ids in the order of the inputs.';
 
 CREATE FUNCTION htdag.is_limited(p_lane_id integer, p_limited integer[], p_look boolean) RETURNS boolean
     LANGUAGE plpgsql
@@ -4519,6 +4858,7 @@ CREATE TABLE htdag.runs (
     parent_task_id bigint,
     root_run_id bigint,
     depth smallint DEFAULT 0 NOT NULL,
+    limit_key text,
     CONSTRAINT runs_children_are_younger CHECK (((parent_run_id < run_id) AND (root_run_id <= parent_run_id))),
     CONSTRAINT runs_children_whole CHECK ((((parent_run_id IS NULL) = (parent_task_id IS NULL)) AND ((parent_run_id IS NULL) = (root_run_id IS NULL)) AND ((parent_run_id IS NULL) = (depth = 0)))),
     CONSTRAINT runs_finished_iff_terminal CHECK (((state = ANY (ARRAY['succeeded'::text, 'failed'::text, 'cancelled'::text])) = (finished_at IS NOT NULL))),
@@ -4543,11 +4883,108 @@ COMMENT ON COLUMN htdag.runs.root_run_id IS 'First of the chain of parents; null
 
 COMMENT ON COLUMN htdag.runs.depth IS 'Number of parents above.';
 
+COMMENT ON COLUMN htdag.runs.limit_key IS 'Value of the input by which the flow''s runs take turns; null where they do not.';
+
 CREATE FUNCTION htdag.is_live(p_run htdag.runs, p_task htdag.tasks) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN (((p_run).finished_at IS NULL) AND ((p_run).epoch = (p_task).epoch) AND (get_bit(((((p_run).succeeded)::"bit" | ((p_run).failed)::"bit") | ((p_run).skipped)::"bit"), ((p_task).step_no)::integer) = 0));
 
 COMMENT ON FUNCTION htdag.is_live(p_run htdag.runs, p_task htdag.tasks) IS 'Whether a task is still wanted by its run.';
+
+CREATE FUNCTION htdag.is_superseded(p_key htdag.run_keys, p_on_duplicate text, p_input jsonb, p_start_at timestamp with time zone) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_state text;
+  v_by    text;
+begin
+  if p_on_duplicate in ('restart', 'restart_failed', 'reject') then
+    select state into v_state from htdag.runs where run_id = p_key.run_id;
+    if p_on_duplicate = 'reject' then
+      raise exception using errcode = 'HT003',
+        message = format('run %s has the key "%s" already: it is %s', p_key.run_id, p_key.key, v_state),
+        hint = 'Give another key or another policy: return, restart_failed, restart, replace or debounce.';
+    end if;
+    return v_state in ('failed', 'cancelled') or p_on_duplicate = 'restart' and v_state = 'succeeded';
+  elsif p_on_duplicate = 'replace' then
+    perform htdag.cancel_run(p_key.run_id, 'replaced by a later start with the same key');
+    return true;
+  end if;
+
+  -- Admission passes over a run that is locked; one that it holds has waited long enough.
+  perform from htdag.runs where run_id = p_key.run_id and state = 'queued' order by run_id for no key update;
+  if not found then
+    return true;
+  end if;
+  select key into v_by from htdag.limits where flow_id = p_key.flow_id;
+  v_by := case when v_by is not null then htdag.limit_key(p_input, v_by) end;
+  update htdag.run_queue
+     set starts_at = case when starts_at = 'infinity' then starts_at else p_start_at end, limit_key = coalesce(v_by, '')
+   where run_id = p_key.run_id and starts_at is not null;
+  if not found then
+    return true;
+  end if;
+  update htdag.run_io set input = p_input where run_id = p_key.run_id;
+  update htdag.runs set limit_key = v_by where run_id = p_key.run_id and limit_key is distinct from v_by;
+  return false;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.is_superseded(p_key htdag.run_keys, p_on_duplicate text, p_input jsonb, p_start_at timestamp with time zone) IS 'Whether a new run is to take the place of the one that the key has: cancels it, or puts it off with the new input, as the policy says. Raises HT003 for policy reject.';
+
+CREATE FUNCTION htdag.key_room(p_limits htdag.limits, p_value text, OUT room bigint, OUT reason text, OUT due_at timestamp with time zone) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_rate record;
+begin
+  room := 1000;
+  if p_limits.max_concurrent_per_key is not null then
+    select p_limits.max_concurrent_per_key - count(*) into room
+      from htdag.runs where flow_id = p_limits.flow_id and limit_key = p_value and state in ('running', 'paused') and parent_run_id is null;
+    room := least(greatest(room, 0), 1000);
+    reason := format('%s "%s": %s runs are running, which is the limit', p_limits.key, p_value, p_limits.max_concurrent_per_key);
+  end if;
+  if p_limits.rate_per_minute_per_key is not null then
+    select * into v_rate
+      from htdag.rate_room(format('flow:%s:%s', p_limits.flow_id, p_value), p_limits.rate_per_minute_per_key, p_limits.burst, p_limits.rate_mode);
+    if v_rate.room < room then
+      room := v_rate.room;
+      due_at := v_rate.due_at;
+      reason := format('%s "%s": %s', p_limits.key, p_value,
+                       htdag.rate_words(p_limits.rate_per_minute_per_key, p_limits.burst, p_limits.rate_mode));
+    end if;
+  end if;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.key_room(p_limits htdag.limits, p_value text, OUT room bigint, OUT reason text, OUT due_at timestamp with time zone) IS 'How many runs with one value of the flow''s key may start now, a thousand at most, and what holds back the one after those until when.';
+
+CREATE FUNCTION htdag.key_runs(p_flow_id integer, p_key text) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_done integer;
+begin
+  with held as (
+    select run_id from htdag.runs
+     where run_id = any (array(select run_id from htdag.run_queue where flow_id = p_flow_id)) order by run_id for no key update
+  ), keyed as materialized (
+    select run_id, case when p_key is not null then htdag.limit_key(io.input, p_key) end as limit_key
+      from held join htdag.run_io io using (run_id)
+  ), queued as (
+    update htdag.run_queue q set limit_key = coalesce(k.limit_key, '') from keyed k where q.run_id = k.run_id
+  )
+  update htdag.runs r set limit_key = k.limit_key from keyed k where r.run_id = k.run_id;
+  get diagnostics v_done = row_count;
+  return v_done;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.key_runs(p_flow_id integer, p_key text) IS 'Give the queued runs of a flow the value of a new key; returns how many.';
 
 CREATE FUNCTION htdag.kind_fault(p_step jsonb) RETURNS text
     LANGUAGE plpgsql STABLE
@@ -4597,7 +5034,9 @@ begin
     return v_lane_id;
   end if;
   perform pg_advisory_xact_lock(1213481298, -1);
-  insert into htdag.lanes (queue, kind) values (p_queue, p_kind)
+  insert into htdag.lanes (queue, kind, is_limited, is_paused)
+  values (p_queue, p_kind, exists (select from htdag.task_limits l where l.kind = 'queue' and l.key = p_queue),
+          exists (select from htdag.pauses p where p.kind = 'queue' and p.name = p_queue))
       on conflict (queue, kind) do nothing
   returning lane_id into v_lane_id;
   if v_lane_id is null then
@@ -4650,6 +5089,45 @@ $$;
 
 COMMENT ON FUNCTION htdag.lease_tasks(p_runner integer, p_lanes integer[], p_want integer) IS 'Lease up to p_want ready tasks of the lanes to a runner, soonest first; returns their ids. Tasks that others are claiming are passed over.';
 
+CREATE FUNCTION htdag.limit_due_at() RETURNS timestamp with time zone
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return (select min(r.due_at)
+            from (select w.key, l.queue, l.is_limited from htdag.waiting_turns(0, '', true, 100) w join htdag.lanes l using (lane_id)) t
+           cross join lateral (values ('key', nullif(t.key, '')), ('queue', case when t.is_limited then t.queue end)) k(kind, key)
+           cross join lateral htdag.task_room(k.kind, k.key) r
+           where k.key is not null);
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.limit_due_at() IS 'When a rate has room again for the next parked task; null where nothing waits for a rate.';
+
+CREATE FUNCTION htdag.limit_key(p_input jsonb, p_key text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN "left"(COALESCE((p_input #>> string_to_array(p_key, '.'::text)), ''::text), 500);
+
+COMMENT ON FUNCTION htdag.limit_key(p_input jsonb, p_key text) IS 'Value by which a run takes its turn: empty where the input has none.';
+
+CREATE FUNCTION htdag.line_up() RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_now  constant timestamptz := htdag.clock();
+  v_done integer;
+begin
+  update htdag.run_queue set starts_at = null, reason = null, due_at = null
+   where run_id = any (array(select run_id from htdag.run_queue where starts_at <= v_now
+                              order by starts_at limit 1000 for update skip locked));
+  get diagnostics v_done = row_count;
+  return v_done;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.line_up() IS 'Let runs whose time has come stand in line for admission; returns how many, a thousand at most.';
+
 CREATE FUNCTION htdag.live_tasks(p_tasks htdag.tasks[]) RETURNS htdag.tasks[]
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -4677,26 +5155,6 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.live_tasks(p_tasks htdag.tasks[]) IS 'Those of the tasks whose step is still open in a run that goes on; the others lost a race against the end of their step and are deleted.';
-
-CREATE TABLE htdag.limits (
-    flow_id integer NOT NULL,
-    max_concurrent_runs integer,
-    rate_per_minute integer,
-    cpu_threshold double precision,
-    memory_threshold double precision,
-    next_start_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
-    gated boolean DEFAULT false NOT NULL,
-    CONSTRAINT limits_cpu_threshold_range CHECK (((cpu_threshold > (0)::double precision) AND (cpu_threshold <= (1)::double precision))),
-    CONSTRAINT limits_max_concurrent_runs_positive CHECK ((max_concurrent_runs > 0)),
-    CONSTRAINT limits_memory_threshold_range CHECK (((memory_threshold > (0)::double precision) AND (memory_threshold <= (1)::double precision))),
-    CONSTRAINT limits_rate_per_minute_positive CHECK ((rate_per_minute > 0))
-);
-
-COMMENT ON TABLE htdag.limits IS 'Admission limits per flow; null means unlimited. A flow without a row is not limited. Changes count from the next admission on.';
-
-COMMENT ON COLUMN htdag.limits.next_start_at IS 'Theoretical arrival time of the generic cell rate algorithm: how far ahead the allowed starts are used up.';
-
-COMMENT ON COLUMN htdag.limits.gated IS 'Whether load holds back new runs; cleared once load is 0.05 under the threshold.';
 
 CREATE FUNCTION htdag.load_reason(p_limits htdag.limits) RETURNS text
     LANGUAGE plpgsql STABLE
@@ -4757,6 +5215,29 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.lock_shards(p_tasks htdag.tasks[]) IS 'Lock, in ascending order, the shards that elements of map steps count for; returns how many.';
+
+CREATE FUNCTION htdag.lock_trees(p_run_ids bigint[]) RETURNS SETOF htdag.runs
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  return query
+  select r.*
+    from htdag.runs r
+   where r.run_id = any (array(
+           with recursive tree as (
+             select unnest(p_run_ids) as run_id
+             union
+             select c.run_id from tree t join htdag.runs c on c.parent_run_id = t.run_id
+           )
+           select run_id from tree))
+     and r.finished_at is null
+   order by r.run_id
+     for no key update;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.lock_trees(p_run_ids bigint[]) IS 'Lock those of the runs and of the runs below them that have not ended; returns them by run_id.';
 
 CREATE FUNCTION htdag.lose_step(p_run_id bigint, p_step_no smallint, p_error text DEFAULT NULL::text) RETURNS htdag.run_change
     LANGUAGE plpgsql
@@ -4908,6 +5389,58 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.needs_output(p_run_id bigint, p_flow_version_id integer, p_step_no integer) IS 'Outputs of the steps that a step needs, as {"step": output}.';
+
+CREATE FUNCTION htdag.next_in_turn() RETURNS bigint[]
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_last  htdag.turns;
+  v_turns htdag.turns[];
+begin
+  select * into v_last from htdag.turns where kind = 'tasks';
+  v_turns := array(select w from htdag.waiting_turns(coalesce(v_last.lane_id, 0), coalesce(v_last.key, ''), false, 1000) w);
+  if v_last.lane_id is not null and cardinality(v_turns) < 1000 then
+    v_turns := v_turns || array(select w from htdag.waiting_turns(0, '', false, 1000) w where (w.lane_id, w.key) <= (v_last.lane_id, v_last.key));
+  end if;
+  if cardinality(v_turns) = 0 then
+    return null;
+  end if;
+  return (
+    with pairs as materialized (
+      select p.lane_id, p.key, p.place, l.queue, l.is_limited
+        from unnest(v_turns) with ordinality p(kind, lane_id, key, place)
+        join htdag.lanes l using (lane_id)
+    ), rooms as materialized (
+      select k.kind, k.key, r.room
+        from (select distinct 'key' as kind, key from pairs where key <> ''
+              union all
+              select distinct 'queue', queue from pairs where is_limited) k
+       cross join lateral htdag.task_room(k.kind, k.key) r
+    ), candidates as (
+      select p.key, p.queue, p.place, t.task_id, t.priority, k.room as key_room, q.room as queue_room,
+             row_number() over (partition by p.place order by t.priority, t.task_id) as turn
+        from pairs p
+        left join rooms k on k.kind = 'key' and k.key = p.key
+        left join rooms q on q.kind = 'queue' and q.key = p.queue
+       cross join lateral (select t.task_id, t.priority from htdag.tasks t
+                            where t.parked = 'limit' and t.lane_id = p.lane_id and coalesce(t.limit_key, '') = p.key
+                            order by t.priority, t.task_id
+                            limit least(k.room, q.room, 2000 / cardinality(v_turns) + 1)) t
+    ), keyed as (
+      select c.*, row_number() over (partition by c.key order by c.priority, c.turn, c.place) as key_rank from candidates c
+    ), queued as (
+      select k.*, row_number() over (partition by k.queue order by k.priority, k.turn, k.place) as queue_rank
+        from keyed k
+       where k.key_room is null or k.key_rank <= k.key_room
+    )
+    select array_agg(f.task_id order by f.priority, f.turn, f.place)
+      from (select q.* from queued q where q.queue_room is null or q.queue_rank <= q.queue_room
+             order by q.priority, q.turn, q.place limit 1000) f);
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.next_in_turn() IS 'Tasks parked for a limit that has room for them, in the order of their turns.';
 
 CREATE FUNCTION htdag.normal_spec(p_spec jsonb) RETURNS jsonb
     LANGUAGE plpgsql STABLE
@@ -5191,6 +5724,33 @@ $$;
 
 COMMENT ON FUNCTION htdag.own_tasks(p_task_ids bigint[], p_tokens bigint[]) IS 'The tasks that still belong to the given tokens, locked, by task_id.';
 
+CREATE FUNCTION htdag.park_tasks(p_run_ids bigint[]) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    SET lock_timeout TO '10 ms'
+    AS $$
+declare
+  v_done integer;
+begin
+  loop
+    begin
+      update htdag.tasks set parked = 'paused', due_at = 'infinity'
+       where task_id = any (array(select task_id from htdag.tasks
+                                   where run_id = any (p_run_ids) and runner_id is null and parked is null
+                                   order by task_id for update skip locked));
+      get diagnostics v_done = row_count;
+      exit;
+    exception when lock_not_available then
+      -- SKIP LOCKED met a row that was just changed twice (see lease_tasks): look again.
+      null;
+    end;
+  end loop;
+  return v_done;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.park_tasks(p_run_ids bigint[]) IS 'Park the ready tasks of paused runs, which the caller has locked; returns how many.';
+
 CREATE FUNCTION htdag.part_version(p_flow_version_id integer, p_step_no integer, p_spec jsonb) RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -5230,6 +5790,135 @@ CREATE FUNCTION htdag.path_holds(p_path jsonpath, p_document jsonb) RETURNS bool
 
 COMMENT ON FUNCTION htdag.path_holds(p_path jsonpath, p_document jsonb) IS 'Whether a condition holds for a document.';
 
+CREATE FUNCTION htdag.pause_flow(p_flow text, p_reason text DEFAULT NULL::text, p_running boolean DEFAULT false) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+declare
+  v_now     constant timestamptz := htdag.clock();
+  v_flow_id constant integer := htdag.flow_number(p_flow);
+  v_done    boolean;
+begin
+  -- Having limits is what sends new runs to the queue.
+  insert into htdag.limits as l (flow_id, is_paused) values (v_flow_id, true)
+      on conflict (flow_id) do update set is_paused = true where not l.is_paused;
+  v_done := found;
+  insert into htdag.pauses (kind, name, paused_at, paused_by, reason) values ('flow', p_flow, v_now, session_user, p_reason)
+      on conflict (kind, name) do nothing;
+  if p_running then
+    v_done := htdag.pause_runs(array(select run_id from htdag.runs
+                                      where flow_id = v_flow_id and state in ('running', 'paused') and parent_run_id is null),
+                               p_reason, p_with_flow => true) > 0 or v_done;
+  end if;
+  return v_done;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.pause_flow(p_flow text, p_reason text, p_running boolean) IS 'Let new runs of a flow wait in the queue; with p_running, its running runs are paused as well. Runs that are steps of other runs start all the same. False where nothing changed. Raises HT001.';
+
+CREATE FUNCTION htdag.pause_locked(p_run_ids bigint[], p_reason text, p_with_flow boolean) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_now  constant timestamptz := htdag.clock();
+  v_done integer;
+begin
+  insert into htdag.pauses (kind, name, paused_at, paused_by, reason, with_flow, time_left, starts_at)
+  select 'run', r.run_id::text, v_now, session_user, p_reason, p_with_flow, r.deadline_at - v_now, q.starts_at
+    from htdag.runs r
+    left join htdag.run_queue q using (run_id)
+   where r.run_id = any (p_run_ids)
+   order by r.run_id
+      on conflict (kind, name) do nothing;
+  get diagnostics v_done = row_count;
+  update htdag.run_queue set starts_at = 'infinity', reason = null, due_at = null where run_id = any (p_run_ids);
+  update htdag.runs set state = 'paused', deadline_at = null where run_id = any (p_run_ids) and state = 'running';
+  perform htdag.park_tasks(p_run_ids);
+  return v_done;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.pause_locked(p_run_ids bigint[], p_reason text, p_with_flow boolean) IS 'Pause runs that are queued or running and that the caller has locked; returns how many were not paused before.';
+
+CREATE FUNCTION htdag.pause_queue(p_queue text, p_reason text DEFAULT NULL::text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+declare
+  v_now  constant timestamptz := htdag.clock();
+  v_done boolean;
+begin
+  if coalesce(p_queue, '') = '' then
+    raise exception using errcode = 'HT006', message = 'no queue is given', hint = 'select distinct queue from htdag.lanes lists the queues there are.';
+  end if;
+  -- A lane that is just being made is seen here, or sees this.
+  perform pg_advisory_xact_lock(1213481298, -1);
+  insert into htdag.pauses (kind, name, paused_at, paused_by, reason) values ('queue', p_queue, v_now, session_user, p_reason)
+      on conflict (kind, name) do nothing;
+  v_done := found;
+  update htdag.lanes set is_paused = true where queue = p_queue and not is_paused;
+  return v_done;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.pause_queue(p_queue text, p_reason text) IS 'Let nothing of a queue be claimed; what runs may finish. The queue need not exist yet. False where it was paused already.';
+
+CREATE FUNCTION htdag.pause_run(p_run_id bigint, p_reason text DEFAULT NULL::text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+begin
+  perform htdag.check_run(p_run_id);
+  return htdag.pause_runs(array[p_run_id], p_reason) > 0;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.pause_run(p_run_id bigint, p_reason text) IS 'Hold a run and the runs below it: what is ready waits, what runs may finish, what that opens waits too. Its deadline stands still; it keeps its place under the limits. A queued run is not admitted. False where it was paused or had ended already. Raises HT001.';
+
+CREATE FUNCTION htdag.pause_runs(p_run_ids bigint[], p_reason text, p_with_flow boolean DEFAULT false) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  return htdag.pause_locked(array(select r.run_id from htdag.lock_trees(p_run_ids) r where r.state in ('queued', 'running')),
+                            p_reason, p_with_flow);
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.pause_runs(p_run_ids bigint[], p_reason text, p_with_flow boolean) IS 'Pause runs and the runs below them; returns how many were not paused before.';
+
+CREATE TABLE htdag.pauses (
+    kind text NOT NULL,
+    name text NOT NULL,
+    paused_at timestamp with time zone NOT NULL,
+    paused_by text NOT NULL,
+    reason text,
+    time_left interval,
+    starts_at timestamp with time zone,
+    with_flow boolean DEFAULT false NOT NULL,
+    CONSTRAINT pauses_kind_known CHECK ((kind = ANY (ARRAY['run'::text, 'flow'::text, 'queue'::text])))
+);
+
+COMMENT ON TABLE htdag.pauses IS 'What is paused, since when, by whom and why.';
+
+COMMENT ON COLUMN htdag.pauses.name IS 'Name of the flow or queue, or number of the run.';
+
+COMMENT ON COLUMN htdag.pauses.time_left IS 'What was left to a run until its deadline.';
+
+COMMENT ON COLUMN htdag.pauses.starts_at IS 'When a run that was paused in the queue would have started.';
+
+COMMENT ON COLUMN htdag.pauses.with_flow IS 'Whether a run was paused, and will be resumed, together with its flow.';
+
+CREATE FUNCTION htdag.pause_words(p_pause htdag.pauses) RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN format('%s %s is paused since %s by %s%s'::text, (p_pause).kind, (p_pause).name, (p_pause).paused_at, (p_pause).paused_by, (': '::text || (p_pause).reason));
+
+COMMENT ON FUNCTION htdag.pause_words(p_pause htdag.pauses) IS 'What is said to those who wait for the end of a pause.';
+
 CREATE FUNCTION htdag.promote() RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -5258,6 +5947,54 @@ $$;
 
 COMMENT ON FUNCTION htdag.promote() IS 'Make claimable what waited for a time that has come, and admit queued runs; returns how many moved.';
 
+CREATE FUNCTION htdag.promote_limited() RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    SET lock_timeout TO '10 ms'
+    AS $$
+declare
+  v_next bigint[];
+  v_due  htdag.tasks[];
+begin
+  if not pg_try_advisory_xact_lock(1213481298, -2) then
+    return 0;
+  end if;
+  v_next := htdag.next_in_turn();
+  if v_next is null then
+    return 0;
+  end if;
+  v_due := htdag.try_runs(array(select t from htdag.tasks t where t.task_id = any (v_next) and t.parked = 'limit'
+                                 order by t.task_id for update skip locked));
+  update htdag.tasks t
+     set parked = case when r.state = 'paused' then 'paused' end, due_at = case when r.state = 'paused' then timestamptz 'infinity' end
+    from unnest(v_due) d
+    join htdag.runs r on r.run_id = d.run_id
+   where t.task_id = d.task_id;
+  perform htdag.use_rate(u.kind || ':' || u.key, (u.l).rate_per_minute, (u.l).rate_mode, u.n)
+     from (select c.kind, c.key, c.n, htdag.task_limit(c.kind, c.key) as l
+             from (select k.kind, k.key, count(*)::integer as n
+                     from htdag.tasks t
+                     join htdag.lanes a using (lane_id)
+                    cross join lateral (values ('key', t.limit_key), ('queue', case when a.is_limited then a.queue end)) k(kind, key)
+                    where t.task_id = any (v_next) and t.task_id in (select d.task_id from unnest(v_due) d) and t.parked is null
+                      and k.key is not null
+                    group by k.kind, k.key) c
+            order by c.kind, c.key) u;
+  insert into htdag.turns as o (kind, lane_id, key)
+  select 'tasks', t.lane_id, coalesce(t.limit_key, '')
+    from unnest(v_next) with ordinality n(task_id, i)
+    join unnest(v_due) t using (task_id)
+   order by n.i desc limit 1
+      on conflict (kind) do update set lane_id = excluded.lane_id, key = excluded.key;
+  return cardinality(v_due);
+exception when lock_not_available then
+  -- SKIP LOCKED met a row that was just changed twice (see lease_tasks): the next call comes.
+  return 0;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.promote_limited() IS 'Make ready what is parked for limits that have room; returns how many tasks moved.';
+
 CREATE FUNCTION htdag.pump(p_limit integer DEFAULT 100) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
@@ -5266,9 +6003,12 @@ declare
   v_total integer := 0;
   v_done  integer;
 begin
-  loop
-    v_done := htdag.run_engine_tasks(p_limit, p_wait => v_total = 0);
+  for v_turn in 1 .. p_limit + 1 loop
+    v_done := htdag.run_engine_tasks(p_limit, p_wait => v_turn = 1);
     v_done := v_done + htdag.deliver_cancels(p_limit);
+    if v_done = 0 then
+      v_done := htdag.promote(); -- what waited for a time, a limit or to be admitted may be ours
+    end if;
     v_total := v_total + v_done;
     exit when v_done = 0 or v_total >= p_limit;
   end loop;
@@ -5296,12 +6036,60 @@ $$;
 
 COMMENT ON FUNCTION htdag.pump_due() IS 'Whether there is something for pump to do.';
 
+CREATE FUNCTION htdag.purge_memos(p_kind text DEFAULT NULL::text, p_before timestamp with time zone DEFAULT 'infinity'::timestamp with time zone) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_done bigint;
+begin
+  delete from htdag.memos where (p_kind is null or kind = p_kind) and made_at < p_before;
+  get diagnostics v_done = row_count;
+  return v_done;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.purge_memos(p_kind text, p_before timestamp with time zone) IS 'Forget what steps of a kind (of all when null) gave before a time, so that the same work is done again; returns how many outputs.';
+
 CREATE FUNCTION htdag.random_token() RETURNS bigint
     LANGUAGE sql PARALLEL SAFE
     SET search_path TO ''
     RETURN (floor((random() * ('9007199254740992'::bigint)::double precision)))::bigint;
 
 COMMENT ON FUNCTION htdag.random_token() IS 'A fence for one claim. Random, since numbers of a sequence can come again after a crash.';
+
+CREATE FUNCTION htdag.rate_room(p_bucket text, p_per_minute integer, p_burst integer, p_mode text, OUT room bigint, OUT due_at timestamp with time zone) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_now     constant timestamptz := htdag.clock();
+  v_burst   constant integer := case when p_mode = 'smooth' then 1 else coalesce(p_burst, p_per_minute) end;
+  -- Rounded down, so that a minute holds the full allowance.
+  v_spacing constant interval := interval '1 us' * greatest(60000000 / p_per_minute, 1);
+  v_ahead   timestamptz;
+begin
+  if p_mode = 'strict' then
+    select p_per_minute - coalesce(sum(uses), 0), coalesce(min(used_at), v_now) + interval '1 minute' into room, due_at
+      from htdag.rate_uses
+     where bucket = p_bucket and used_at > v_now - interval '1 minute';
+  else
+    -- Generic cell rate algorithm (ITU-T I.371).
+    v_ahead := greatest((select next_start_at from htdag.rates where bucket = p_bucket), v_now);
+    room := floor(extract(epoch from v_now + v_spacing * v_burst - v_ahead) / extract(epoch from v_spacing))::bigint;
+    due_at := v_ahead + v_spacing * (greatest(room, 0) + 1 - v_burst);
+  end if;
+  room := least(greatest(room, 0), 1000);
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.rate_room(p_bucket text, p_per_minute integer, p_burst integer, p_mode text, OUT room bigint, OUT due_at timestamp with time zone) IS 'How many may start now under a rate, a thousand at most, and when there will be room for the one after those.';
+
+CREATE FUNCTION htdag.rate_words(p_per_minute integer, p_burst integer, p_mode text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN (p_mode = 'smooth'::text) THEN format('starts are evenly spaced, %s a minute'::text, p_per_minute) WHEN (p_burst IS NOT NULL) THEN format('%s starts at once and %s a minute are the limit'::text, p_burst, p_per_minute) ELSE format('%s starts in the last minute, which is the limit'::text, p_per_minute) END;
+
+COMMENT ON FUNCTION htdag.rate_words(p_per_minute integer, p_burst integer, p_mode text) IS 'What is said to those who wait for a rate.';
 
 CREATE FUNCTION htdag.readers(p_lane_id integer) RETURNS bigint
     LANGUAGE plpgsql STABLE
@@ -5470,11 +6258,129 @@ begin
                   select q.due_at
                     from htdag.flows f
                    cross join lateral (select due_at from htdag.run_queue q
-                                        where q.flow_id = f.flow_id order by q.priority, q.run_id limit 1) q) d);
+                                        where q.flow_id = f.flow_id and q.starts_at is null
+                                        order by q.priority, q.limit_key, q.run_id limit 1) q
+                  union all
+                  (select starts_at from htdag.run_queue where starts_at is not null order by starts_at limit 1)
+                  union all
+                  select htdag.limit_due_at()
+                   where (select due_at from htdag.tasks where parked = 'limit' order by lane_id, coalesce(limit_key, ''), priority, task_id limit 1) is not null) d
+           where due_at < 'infinity');
 end;
 $$;
 
 COMMENT ON FUNCTION htdag.rest(p_runner integer) IS 'Mark a runner idle, so that new work wakes it. Returns how long until something that waits for a time may move; null when nothing does. Claim once more after this call, before sleeping.';
+
+CREATE FUNCTION htdag.resume_flow(p_flow text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+declare
+  v_flow_id constant integer := htdag.flow_number(p_flow);
+  v_done    boolean;
+begin
+  update htdag.limits set is_paused = false where flow_id = v_flow_id and is_paused;
+  v_done := found;
+  -- Without limits runs need not pass through the queue.
+  delete from htdag.limits
+   where flow_id = v_flow_id and v_done
+     and num_nonnulls(max_concurrent_runs, rate_per_minute, cpu_threshold, memory_threshold, key) = 0;
+  delete from htdag.pauses where kind = 'flow' and name = p_flow;
+  if v_done then
+    perform htdag.resume_runs(array(select r.run_id from htdag.pauses p join htdag.runs r on r.run_id = p.name::bigint
+                                     where p.kind = 'run' and p.with_flow and r.flow_id = v_flow_id));
+    perform htdag.wake_idle(null);
+  end if;
+  return v_done;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.resume_flow(p_flow text) IS 'Admit runs of a paused flow again, and resume those that were paused with it. False where it was not paused. Raises HT001.';
+
+CREATE FUNCTION htdag.resume_queue(p_queue text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+declare
+  v_done  boolean;
+  v_lanes integer[];
+begin
+  perform pg_advisory_xact_lock(1213481298, -1);
+  delete from htdag.pauses where kind = 'queue' and name = p_queue;
+  v_done := found;
+  with freed as (
+    update htdag.lanes set is_paused = false where queue = p_queue and is_paused returning lane_id
+  )
+  select array_agg(lane_id) into v_lanes from freed;
+  perform htdag.wake_idle(coalesce(v_lanes, '{}'));
+  return v_done;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.resume_queue(p_queue text) IS 'Let runners claim from a paused queue again. False where it was not paused.';
+
+CREATE FUNCTION htdag.resume_run(p_run_id bigint) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+begin
+  perform htdag.check_run(p_run_id);
+  return htdag.resume_runs(array[p_run_id]) > 0;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.resume_run(p_run_id bigint) IS 'Let a paused run and the runs below it go on, with as much time to the deadline as was left. False where it was not paused. Raises HT001.';
+
+CREATE FUNCTION htdag.resume_runs(p_run_ids bigint[]) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_now   constant timestamptz := htdag.clock();
+  v_runs  bigint[];
+  v_lanes integer[];
+  v_done  integer;
+begin
+  v_runs := array(select r.run_id from htdag.lock_trees(p_run_ids) r
+                    join htdag.pauses p on p.kind = 'run' and p.name = r.run_id::text);
+  update htdag.run_queue q
+     set starts_at = case when p.starts_at > v_now then p.starts_at end
+    from htdag.pauses p
+   where q.run_id = any (v_runs) and p.kind = 'run' and p.name = q.run_id::text;
+  update htdag.runs r
+     set state = 'running', deadline_at = v_now + p.time_left
+    from htdag.pauses p
+   where r.run_id = any (v_runs) and r.state = 'paused' and p.kind = 'run' and p.name = r.run_id::text;
+  delete from htdag.pauses where kind = 'run' and name = any (v_runs::text[]);
+  get diagnostics v_done = row_count;
+
+  with freed as (
+    update htdag.tasks t
+       set parked = w.parked, due_at = case w.parked when 'delay' then t.ready_at + w.delay when 'limit' then 'infinity' end
+      from (select k.task_id, s.delay,
+                   case when k.attempt = 0 and k.ready_at + s.delay > v_now then 'delay'
+                        when k.limit_key is not null or l.is_limited then 'limit' end as parked
+              from htdag.tasks k
+              join htdag.steps s using (flow_version_id, step_no)
+              join htdag.lanes l on l.lane_id = k.lane_id
+             where k.run_id = any (v_runs) and k.parked = 'paused'
+             order by k.task_id
+               for update of k skip locked) w
+     where t.task_id = w.task_id
+    returning t.lane_id
+  )
+  select array_agg(distinct lane_id) into v_lanes from freed;
+  if v_done > 0 then
+    perform htdag.wake_idle(case when not exists (select from htdag.run_queue where run_id = any (v_runs)) then coalesce(v_lanes, '{}') end);
+  end if;
+  return v_done;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.resume_runs(p_run_ids bigint[]) IS 'Let paused runs and the runs below them go on; returns how many were paused.';
 
 CREATE FUNCTION htdag.retire_flow(p_flow text, p_retired boolean DEFAULT true) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
@@ -5838,29 +6744,108 @@ $$;
 
 COMMENT ON FUNCTION htdag.send_signals(p_run_ids bigint[], p_name text, p_payload jsonb) IS 'Keep a signal for each of the runs that has not ended; returns how many.';
 
-CREATE FUNCTION htdag.set_limits(p_flow text, p_max_concurrent_runs integer DEFAULT NULL::integer, p_rate_per_minute integer DEFAULT NULL::integer, p_cpu_threshold double precision DEFAULT NULL::double precision, p_memory_threshold double precision DEFAULT NULL::double precision, p_only_if_unset boolean DEFAULT false) RETURNS boolean
+CREATE FUNCTION htdag.set_limit(p_key text, p_max_concurrent_tasks integer DEFAULT NULL::integer, p_rate_per_minute integer DEFAULT NULL::integer, p_burst integer DEFAULT NULL::integer, p_rate_mode text DEFAULT 'burst'::text) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     AS $$
 begin
-  insert into htdag.limits as l (flow_id, max_concurrent_runs, rate_per_minute, cpu_threshold, memory_threshold)
-  select flow_id, p_max_concurrent_runs, p_rate_per_minute, p_cpu_threshold, p_memory_threshold
-    from htdag.flows where name = p_flow
-      on conflict (flow_id) do update
-         set max_concurrent_runs = excluded.max_concurrent_runs, rate_per_minute = excluded.rate_per_minute,
-             cpu_threshold = excluded.cpu_threshold, memory_threshold = excluded.memory_threshold
-       where not p_only_if_unset;
-  if found then
-    return true;
-  elsif exists (select from htdag.flows where name = p_flow) then
-    return false;
-  end if;
-  raise exception using errcode = 'HT001', message = format('flow "%s" does not exist', p_flow),
-    hint = 'select name from htdag.flows lists the flows there are.';
+  return htdag.set_task_limit('key', p_key, p_max_concurrent_tasks, p_rate_per_minute, p_burst, p_rate_mode);
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.set_limits(p_flow text, p_max_concurrent_runs integer, p_rate_per_minute integer, p_cpu_threshold double precision, p_memory_threshold double precision, p_only_if_unset boolean) IS 'Set the admission limits of a flow, at once and for runs already waiting; null lifts a limit. Thresholds are shares (0 to 1) of a runner''s processors and memory in use. With p_only_if_unset, keeps limits that exist and returns false.';
+COMMENT ON FUNCTION htdag.set_limit(p_key text, p_max_concurrent_tasks integer, p_rate_per_minute integer, p_burst integer, p_rate_mode text) IS 'Limit the tasks of steps with a limit_key, of all flows together. A key that ends in * gives each key that begins so, and has no limit of its own, this limit for itself; the longest one counts. Without any figure the limit is lifted. False where nothing changed.';
+
+CREATE FUNCTION htdag.set_limits(p_flow text, p_max_concurrent_runs integer DEFAULT NULL::integer, p_rate_per_minute integer DEFAULT NULL::integer, p_cpu_threshold double precision DEFAULT NULL::double precision, p_memory_threshold double precision DEFAULT NULL::double precision, p_only_if_unset boolean DEFAULT false, p_burst integer DEFAULT NULL::integer, p_rate_mode text DEFAULT 'burst'::text, p_key text DEFAULT NULL::text, p_max_concurrent_per_key integer DEFAULT NULL::integer, p_rate_per_minute_per_key integer DEFAULT NULL::integer) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_flow_id constant integer := (select flow_id from htdag.flows where name = p_flow);
+  v_key     text;
+  v_done    boolean;
+begin
+  if v_flow_id is null then
+    raise exception using errcode = 'HT001', message = format('flow "%s" does not exist', p_flow),
+      hint = 'select name from htdag.flows lists the flows there are.';
+  end if;
+  perform htdag.check_rate(p_rate_mode, p_burst);
+  if p_key is null and (p_max_concurrent_per_key is not null or p_rate_per_minute_per_key is not null) then
+    raise exception using errcode = 'HT006', message = format('limits per key of flow "%s", but no key', p_flow),
+      hint = 'Say by which key of the input, such as p_key => ''tenant''.';
+  end if;
+  select key into v_key from htdag.limits where flow_id = v_flow_id;
+  insert into htdag.limits as l (flow_id, max_concurrent_runs, rate_per_minute, cpu_threshold, memory_threshold,
+         burst, rate_mode, key, max_concurrent_per_key, rate_per_minute_per_key)
+  values (v_flow_id, p_max_concurrent_runs, p_rate_per_minute, p_cpu_threshold, p_memory_threshold,
+         p_burst, p_rate_mode, p_key, p_max_concurrent_per_key, p_rate_per_minute_per_key)
+      on conflict (flow_id) do update
+         set max_concurrent_runs = excluded.max_concurrent_runs, rate_per_minute = excluded.rate_per_minute,
+             cpu_threshold = excluded.cpu_threshold, memory_threshold = excluded.memory_threshold,
+             burst = excluded.burst, rate_mode = excluded.rate_mode, key = excluded.key,
+             max_concurrent_per_key = excluded.max_concurrent_per_key, rate_per_minute_per_key = excluded.rate_per_minute_per_key
+       where not p_only_if_unset;
+  v_done := found;
+  if v_done and v_key is distinct from p_key then
+    perform htdag.key_runs(v_flow_id, p_key);
+  end if;
+  return v_done;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.set_limits(p_flow text, p_max_concurrent_runs integer, p_rate_per_minute integer, p_cpu_threshold double precision, p_memory_threshold double precision, p_only_if_unset boolean, p_burst integer, p_rate_mode text, p_key text, p_max_concurrent_per_key integer, p_rate_per_minute_per_key integer) IS 'Set the admission limits of a flow, at once and for runs already waiting; null lifts a limit. Runs that are steps of other runs are not counted. p_rate_mode is burst (p_burst starts at once, a minute''s allowance when null, then evenly), strict (never more than the rate in any 60 s) or smooth (evenly spaced). Runs take turns by the values of p_key in their inputs, each within the limits per key. Thresholds are shares (0 to 1) of a runner''s processors and memory in use. With p_only_if_unset, keeps limits that exist and returns false.';
+
+CREATE FUNCTION htdag.set_queue_limit(p_queue text, p_max_concurrent_tasks integer DEFAULT NULL::integer, p_rate_per_minute integer DEFAULT NULL::integer, p_burst integer DEFAULT NULL::integer, p_rate_mode text DEFAULT 'burst'::text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_limited constant boolean := num_nonnulls(p_max_concurrent_tasks, p_rate_per_minute) > 0;
+  v_done    boolean;
+begin
+  -- A lane that is just being made is seen here, or sees this.
+  perform pg_advisory_xact_lock(1213481298, -1);
+  v_done := htdag.set_task_limit('queue', p_queue, p_max_concurrent_tasks, p_rate_per_minute, p_burst, p_rate_mode);
+  update htdag.lanes set is_limited = v_limited where queue = p_queue and is_limited <> v_limited;
+  return v_done;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.set_queue_limit(p_queue text, p_max_concurrent_tasks integer, p_rate_per_minute integer, p_burst integer, p_rate_mode text) IS 'Limit the tasks of a queue, of all kinds and flows together; tasks with different limit keys take turns. Tasks that are ready already are counted but not taken back. Without any figure the limit is lifted. False where nothing changed.';
+
+CREATE FUNCTION htdag.set_task_limit(p_kind text, p_key text, p_max_concurrent integer, p_rate_per_minute integer, p_burst integer, p_rate_mode text) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_done boolean;
+begin
+  perform htdag.check_rate(p_rate_mode, p_burst);
+  if coalesce(p_key, '') = '' or p_max_concurrent < 1 or p_rate_per_minute < 1 or p_burst < 1 then
+    raise exception using errcode = 'HT006',
+      message = format('%s %s: limit of %s tasks, %s a minute, burst %s', p_kind, coalesce('"' || p_key || '"', 'null'),
+                       coalesce(p_max_concurrent::text, 'any number of'), coalesce(p_rate_per_minute::text, 'any number'), coalesce(p_burst::text, 'as large')),
+      hint = 'Name what is limited, and give numbers from 1 on, or null for no limit.';
+  elsif num_nonnulls(p_max_concurrent, p_rate_per_minute) = 0 then
+    delete from htdag.task_limits where kind = p_kind and key = p_key;
+    v_done := found;
+  else
+    insert into htdag.task_limits as l (kind, key, max_concurrent_tasks, rate_per_minute, burst, rate_mode)
+    values (p_kind, p_key, p_max_concurrent, p_rate_per_minute, p_burst, p_rate_mode)
+        on conflict (kind, key) do update
+           set max_concurrent_tasks = excluded.max_concurrent_tasks, rate_per_minute = excluded.rate_per_minute,
+               burst = excluded.burst, rate_mode = excluded.rate_mode
+         where (l.max_concurrent_tasks, l.rate_per_minute, l.burst, l.rate_mode)
+               is distinct from (excluded.max_concurrent_tasks, excluded.rate_per_minute, excluded.burst, excluded.rate_mode);
+    v_done := found;
+  end if;
+  if v_done then
+    perform htdag.wake_idle(null);
+  end if;
+  return v_done;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.set_task_limit(p_kind text, p_key text, p_max_concurrent integer, p_rate_per_minute integer, p_burst integer, p_rate_mode text) IS 'Store, change or lift a limit of tasks. Raises HT006 for figures that make no sense.';
 
 CREATE FUNCTION htdag.settle(p_changes htdag.run_change[], p_runner integer DEFAULT NULL::integer, p_lanes integer[] DEFAULT '{}'::integer[], p_want integer DEFAULT 0, OUT handed bigint[], OUT waiting integer[], OUT ended boolean, OUT told boolean) RETURNS record
     LANGUAGE plpgsql
@@ -6034,29 +7019,26 @@ $$;
 
 COMMENT ON FUNCTION htdag.start_child(p_task htdag.tasks, p_flow_version_id integer, p_input jsonb) IS 'Start a run as the body of a task, with the priority of its parent and without asking limits, which hold back only runs that begin something; returns its id.';
 
-CREATE FUNCTION htdag.start_flow(p_flow text, p_input jsonb DEFAULT '{}'::jsonb, p_priority integer DEFAULT 0) RETURNS bigint
+CREATE FUNCTION htdag.start_flow(p_flow text, p_input jsonb DEFAULT '{}'::jsonb, p_priority integer DEFAULT 0, p_key text DEFAULT NULL::text, p_on_duplicate text DEFAULT 'return'::text, p_debounce interval DEFAULT NULL::interval, p_delay interval DEFAULT NULL::interval, p_start_at timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 begin
-  return (select r from htdag.start_flows(p_flow, array[p_input], p_priority) r);
+  return (select r from htdag.start_flows(p_flow, array[p_input], p_priority, case when p_key is not null then array[p_key] end,
+                                          p_on_duplicate, p_debounce, p_delay, p_start_at) r);
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.start_flow(p_flow text, p_input jsonb, p_priority integer) IS 'Start a run of a flow on one input; returns its id at once. Follow it in report.runs and report.steps.';
+COMMENT ON FUNCTION htdag.start_flow(p_flow text, p_input jsonb, p_priority integer, p_key text, p_on_duplicate text, p_debounce interval, p_delay interval, p_start_at timestamp with time zone) IS 'Start a run of a flow on one input; returns its id at once. With a key that has a run already, p_on_duplicate decides: return (that run, also when it has ended), restart_failed (unless it failed or was cancelled), restart (unless it has ended), reject (HT003), replace (cancel it and start anew), debounce (a run that still waits for its time gets the new input and waits p_debounce more). Follow it in report.runs and report.steps.';
 
-CREATE FUNCTION htdag.start_flows(p_flow text, p_inputs jsonb[], p_priority integer DEFAULT 0) RETURNS SETOF bigint
+CREATE FUNCTION htdag.start_flows(p_flow text, p_inputs jsonb[], p_priority integer DEFAULT 0, p_keys text[] DEFAULT NULL::text[], p_on_duplicate text DEFAULT 'return'::text, p_debounce interval DEFAULT NULL::interval, p_delay interval DEFAULT NULL::interval, p_start_at timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS SETOF bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 declare
-  v_now     constant timestamptz := htdag.clock();
   v_version constant htdag.flow_versions := htdag.current_version(p_flow);
-  v_blank   constant bit varying := repeat('0', v_version.step_count)::bit varying;
-  v_limited boolean;
-  v_runs    bigint[];
 begin
   if array_position(p_inputs, null) is not null then
     raise exception using errcode = 'HT006',
@@ -6064,38 +7046,73 @@ begin
   elsif p_priority not between -10000 and 10000 then
     raise exception using errcode = 'HT006',
       message = format('priority is %s', p_priority), hint = 'Give one between -10000 and 10000; lower is sooner.';
+  elsif p_delay is not null then
+    if p_start_at is not null or p_delay < interval '0' then
+      raise exception using errcode = 'HT006',
+        message = format('the delay is %s%s', p_delay, ' and the start is at ' || p_start_at), hint = 'Give either a delay of 0 or more or a time to start at.';
+    end if;
+    p_start_at := htdag.clock() + p_delay;
   end if;
-  select exists (select from htdag.limits where flow_id = v_version.flow_id) into v_limited;
-
-  with started as (
-    insert into htdag.runs (flow_id, flow_version_id, state, priority, scheduled, succeeded, failed, skipped, queued_at, started_at, deadline_at)
-    select v_version.flow_id, v_version.flow_version_id, case when v_limited then 'queued' else 'running' end,
-           coalesce(p_priority, 0), v_blank, v_blank, v_blank, v_blank, v_now,
-           case when not v_limited then v_now end, case when not v_limited then v_now + v_version.run_timeout end
-      from generate_series(1, cardinality(p_inputs))
-    returning run_id
-  ), numbered as (
-    select run_id, row_number() over (order by run_id) as i from started
-  ), io as (
-    insert into htdag.run_io (run_id, input) select run_id, p_inputs[i] from numbered
-  ), held as (
-    insert into htdag.run_queue (run_id, flow_id, priority)
-    select run_id, v_version.flow_id, coalesce(p_priority, 0) from numbered where v_limited
-  )
-  select array_agg(run_id order by run_id) into v_runs from numbered;
-
-  if v_runs is null then
-    return;
-  elsif v_limited then
-    perform htdag.wake_idle(null);
+  if p_keys is not null or p_debounce is not null then
+    return query select htdag.start_keyed(v_version, p_inputs, coalesce(p_priority, 0)::smallint, p_keys, p_on_duplicate, p_debounce, p_start_at);
   else
-    perform htdag.schedule(v_runs);
+    return query select unnest(htdag.insert_runs(v_version, p_inputs, coalesce(p_priority, 0)::smallint, p_start_at));
   end if;
-  return query select unnest(v_runs);
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.start_flows(p_flow text, p_inputs jsonb[], p_priority integer) IS 'Start one run of a flow per input; returns their ids in the order of the inputs. Runs of limited flows are queued until admitted. Priorities are from -10000 to 10000, lower is sooner.';
+COMMENT ON FUNCTION htdag.start_flows(p_flow text, p_inputs jsonb[], p_priority integer, p_keys text[], p_on_duplicate text, p_debounce interval, p_delay interval, p_start_at timestamp with time zone) IS 'Start one run of a flow per input; returns their ids in the order of the inputs. Runs of limited flows are queued until admitted, runs with a delay or a time until then. Priorities are from -10000 to 10000, lower is sooner. Keys, one per input, are as in start_flow.';
+
+CREATE FUNCTION htdag.start_keyed(p_version htdag.flow_versions, p_inputs jsonb[], p_priority smallint, p_keys text[], p_on_duplicate text, p_debounce interval, p_start_at timestamp with time zone) RETURNS SETOF bigint
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_start constant timestamptz := coalesce(p_start_at, htdag.clock() + p_debounce);
+  v_fresh bigint[];
+  v_held  htdag.run_keys[];
+  v_key   htdag.run_keys;
+  v_last  bigint;
+begin
+  perform htdag.check_keys(p_inputs, p_keys, p_on_duplicate, p_debounce);
+  select fresh, held into v_fresh, v_held from htdag.hold_keys(p_version.flow_id, p_keys);
+
+  if p_on_duplicate <> 'return' then
+    for v_key in select * from unnest(v_held) h where h.run_id <> all (v_fresh) order by h.run_id loop
+      v_last := (select max(i) from unnest(p_keys) with ordinality k(key, i) where k.key = v_key.key);
+      if htdag.is_superseded(v_key, p_on_duplicate, p_inputs[v_last], v_start) then
+        update htdag.run_keys set run_id = nextval('htdag.runs_run_id_seq'::regclass)
+         where flow_id = v_key.flow_id and key = v_key.key
+        returning run_id into v_key.run_id;
+        v_fresh := v_fresh || v_key.run_id;
+      end if;
+    end loop;
+  end if;
+
+  -- Of several inputs for one key the last counts, as if they had come one by one; but
+  -- where the first run would just have been returned, the first does.
+  return query
+  with wanted as (
+    select i, k.key, h.run_id, p_inputs[i] as input,
+           k.key is null or i = case when p_on_duplicate in ('replace', 'debounce') then max(i) over w else min(i) over w end as is_it
+      from unnest(p_keys) with ordinality k(key, i)
+      left join htdag.run_keys h on h.flow_id = p_version.flow_id and h.key = k.key
+    window w as (partition by k.key)
+  ), fresh as (
+    select array_agg(input order by i) as inputs, array_agg(run_id order by i) as run_ids, array_agg(i order by i) as places
+      from wanted
+     where is_it and (key is null or run_id = any (v_fresh))
+  ), made as materialized (
+    select m.run_id, f.places[m.place] as i
+      from fresh f
+     cross join lateral unnest(htdag.insert_runs(p_version, f.inputs, p_priority, v_start, f.run_ids)) with ordinality m(run_id, place)
+     where f.inputs is not null
+  )
+  select coalesce(w.run_id, m.run_id) from wanted w left join made m on m.i = w.i order by w.i;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.start_keyed(p_version htdag.flow_versions, p_inputs jsonb[], p_priority smallint, p_keys text[], p_on_duplicate text, p_debounce interval, p_start_at timestamp with time zone) IS 'start_flows for inputs with keys: starts runs for keys that have none, and deals with the others as the policy says.';
 
 CREATE FUNCTION htdag.start_parts(p_kept htdag.tasks[], p_task_ids bigint[], p_outcomes text[], p_outputs jsonb[]) RETURNS integer
     LANGUAGE plpgsql
@@ -6329,6 +7346,79 @@ $$;
 
 COMMENT ON FUNCTION htdag.take_signal(p_task htdag.tasks, p_step htdag.steps, p_now timestamp with time zone) IS 'Give a waiting step the oldest signal that came for it, or park it until one comes or its time is over.';
 
+CREATE TABLE htdag.task_limits (
+    kind text NOT NULL,
+    key text NOT NULL,
+    max_concurrent_tasks integer,
+    rate_per_minute integer,
+    burst integer,
+    rate_mode text DEFAULT 'burst'::text NOT NULL,
+    CONSTRAINT task_limits_burst_is_of_mode_burst CHECK (((burst IS NULL) OR (rate_mode = 'burst'::text))),
+    CONSTRAINT task_limits_burst_positive CHECK ((burst > 0)),
+    CONSTRAINT task_limits_kind_known CHECK ((kind = ANY (ARRAY['queue'::text, 'key'::text]))),
+    CONSTRAINT task_limits_max_concurrent_tasks_positive CHECK ((max_concurrent_tasks > 0)),
+    CONSTRAINT task_limits_rate_mode_known CHECK ((rate_mode = ANY (ARRAY['burst'::text, 'strict'::text, 'smooth'::text]))),
+    CONSTRAINT task_limits_rate_per_minute_positive CHECK ((rate_per_minute > 0))
+);
+
+COMMENT ON TABLE htdag.task_limits IS 'Limits of tasks: of those of a queue, and of those of steps that name a limit_key. Null means unlimited.';
+
+COMMENT ON COLUMN htdag.task_limits.key IS 'Name of the queue; or the key, where one that ends in * stands for each key that begins so and has no row of its own.';
+
+CREATE FUNCTION htdag.task_limit(p_kind text, p_key text) RETURNS htdag.task_limits
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_limit htdag.task_limits;
+begin
+  select * into v_limit from htdag.task_limits where kind = p_kind and key = p_key;
+  if not found and p_kind = 'key' then
+    select * into v_limit from htdag.task_limits
+     where kind = 'key' and key like '%*' and starts_with(p_key, left(key, -1))
+     order by length(key) desc limit 1;
+  end if;
+  return v_limit;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.task_limit(p_kind text, p_key text) IS 'The limit that counts for a queue or a key: its own or, for a key, the longest that ends in * and fits.';
+
+CREATE FUNCTION htdag.task_room(p_kind text, p_key text, OUT room bigint, OUT reason text, OUT due_at timestamp with time zone) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_limit constant htdag.task_limits := htdag.task_limit(p_kind, p_key);
+  v_open  bigint;
+  v_lanes integer[];
+  v_rate  record;
+begin
+  room := 1000;
+  if v_limit.max_concurrent_tasks is not null then
+    if p_kind = 'key' then
+      select count(*) into v_open from htdag.tasks where limit_key = p_key and (parked is null or parked = 'sub-flow');
+    else
+      v_lanes := array(select lane_id from htdag.lanes where queue = p_key);
+      select (select count(*) from htdag.tasks where lane_id = any (v_lanes) and runner_id is null and parked is null)
+             + (select count(*) from htdag.tasks where lane_id = any (v_lanes) and runner_id is not null) into v_open;
+    end if;
+    room := least(greatest(v_limit.max_concurrent_tasks - v_open, 0), 1000);
+    reason := format('%s tasks of %s "%s" at once are the limit', v_limit.max_concurrent_tasks, p_kind, p_key);
+  end if;
+  if v_limit.rate_per_minute is not null then
+    select * into v_rate from htdag.rate_room(p_kind || ':' || p_key, v_limit.rate_per_minute, v_limit.burst, v_limit.rate_mode);
+    if v_rate.room < room then
+      room := v_rate.room;
+      due_at := v_rate.due_at;
+      reason := format('%s "%s": %s', p_kind, p_key, htdag.rate_words(v_limit.rate_per_minute, v_limit.burst, v_limit.rate_mode));
+    end if;
+  end if;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.task_room(p_kind text, p_key text, OUT room bigint, OUT reason text, OUT due_at timestamp with time zone) IS 'How many tasks of a queue or limit key may become ready now, a thousand at most, and what holds back the one after those until when.';
+
 CREATE FUNCTION htdag.telling_options(p_step jsonb) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     SET search_path TO ''
@@ -6353,6 +7443,39 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.templated(p_text text, p_run_id bigint) IS 'A queue or limit with the values of a run''s input filled in.';
+
+CREATE FUNCTION htdag.tidy_pauses() RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_runs bigint[];
+  v_late bigint[];
+begin
+  if not exists (select from htdag.pauses where kind = 'run') then
+    return 0;
+  end if;
+  delete from htdag.pauses
+   where ctid = any (array(select p.ctid
+                             from htdag.pauses p
+                             left join htdag.runs r on r.run_id = p.name::bigint
+                            where p.kind = 'run' and (r.run_id is null or r.finished_at is not null)
+                            order by p.name limit 1000 for update of p skip locked));
+  v_runs := array(select r.run_id
+                    from htdag.pauses p
+                    join htdag.runs r on r.run_id = p.name::bigint and r.state = 'paused'
+                   where p.kind = 'run' and exists (select from htdag.tasks t where t.run_id = r.run_id and t.runner_id is null and t.parked is null)
+                   order by r.run_id limit 100 for no key update of r skip locked);
+  v_late := array(select c.run_id
+                    from htdag.pauses p
+                    join htdag.runs c on c.parent_run_id = p.name::bigint
+                   where p.kind = 'run' and c.state = 'running'
+                   order by c.run_id limit 100 for no key update of c skip locked);
+  return htdag.park_tasks(v_runs) + htdag.pause_locked(v_late, 'its parent is paused', false);
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.tidy_pauses() IS 'Park what became ready, and pause what began, while its run was being paused; forget pauses of runs that have ended. Returns how many tasks and runs were paused.';
 
 CREATE FUNCTION htdag.topological_order(p_nodes integer, p_dependents integer[], p_needs integer[]) RETURNS integer[]
     LANGUAGE plpgsql IMMUTABLE
@@ -6432,6 +7555,9 @@ begin
   v_done := v_done + htdag.deliver_cancels(100);
   perform htdag.clear_maps();
   perform htdag.clear_signals();
+  perform htdag.clear_rates();
+  perform htdag.tidy_pauses();
+  perform htdag.clear_memos();
   if exists (select from htdag.runners where stopped_at < v_now - interval '1 day') then
     delete from htdag.runners
      where runner_id = any (array(select runner_id from htdag.runners r where stopped_at < v_now - interval '1 day'
@@ -6444,6 +7570,30 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.upkeep() IS 'Everything that is due by time: reap, expire, promote, admit, clean up. Runners call it with their heartbeats; calling it by hand does no harm. Returns how many tasks and runs moved.';
+
+CREATE FUNCTION htdag.use_rate(p_bucket text, p_per_minute integer, p_mode text, p_uses integer) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_now constant timestamptz := htdag.clock();
+begin
+  if p_per_minute is null or p_uses = 0 then
+    return 0;
+  elsif p_mode = 'strict' then
+    insert into htdag.rate_uses as u (bucket, used_at, uses) values (p_bucket, v_now, p_uses)
+        on conflict (bucket, used_at) do update set uses = u.uses + excluded.uses;
+  else
+    insert into htdag.rates as r (bucket, next_start_at)
+    values (p_bucket, v_now + interval '1 us' * greatest(60000000 / p_per_minute, 1) * p_uses)
+        on conflict (bucket) do update
+           set next_start_at = greatest(r.next_start_at, v_now) + (excluded.next_start_at - v_now);
+  end if;
+  return p_uses;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.use_rate(p_bucket text, p_per_minute integer, p_mode text, p_uses integer) IS 'Write down starts under a rate; returns how many. The caller holds the lock under which the bucket is read.';
 
 CREATE FUNCTION htdag.verdict(p_verdict text, p_task_id bigint DEFAULT 0, p_queue text DEFAULT ''::text) RETURNS SETOF htdag.claims
     LANGUAGE plpgsql IMMUTABLE
@@ -6484,6 +7634,78 @@ $$;
 
 COMMENT ON FUNCTION htdag.version_spec(p_flow text, p_version integer) IS 'The definition of a version of a flow in normal form, of the newest when p_version is null. Raises HT001.';
 
+CREATE FUNCTION htdag.waiting_keys(p_flow_id integer, p_priority integer, p_after text, p_most integer) RETURNS SETOF text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_key text;
+begin
+  for i in 1 .. p_most loop
+    select q.limit_key into v_key
+      from htdag.run_queue q
+     where q.flow_id = p_flow_id and q.priority = p_priority and q.starts_at is null and q.limit_key > p_after
+     order by q.limit_key
+     limit 1;
+    exit when not found;
+    return next v_key;
+    p_after := v_key;
+  end loop;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.waiting_keys(p_flow_id integer, p_priority integer, p_after text, p_most integer) IS 'The next values after p_after, p_most at most, that runs of one flow and priority wait with.';
+
+CREATE TABLE htdag.turns (
+    kind text NOT NULL,
+    lane_id integer NOT NULL,
+    key text NOT NULL
+);
+
+COMMENT ON TABLE htdag.turns IS 'Whose turn came last where tasks under limits take turns.';
+
+CREATE FUNCTION htdag.waiting_turns(p_lane integer, p_key text, p_with_full boolean, p_most integer) RETURNS SETOF htdag.turns
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_lane htdag.lanes;
+  v_key  text := p_key;
+  v_from integer := p_lane;
+  v_left integer := p_most;
+begin
+  while v_left > 0 loop
+    select l.* into v_lane
+      from htdag.lanes l
+     where l.lane_id = (select t.lane_id from htdag.tasks t where t.parked = 'limit' and t.lane_id >= v_from order by t.lane_id limit 1);
+    exit when not found;
+    if v_lane.lane_id > v_from then
+      v_key := null;
+    end if;
+    v_from := v_lane.lane_id + 1;
+    v_left := v_left - 1;
+    continue when v_lane.is_paused
+      or not p_with_full and v_lane.is_limited and (select room from htdag.task_room('queue', v_lane.queue)) = 0;
+    loop
+      if v_key is null then
+        select coalesce(t.limit_key, '') into v_key from htdag.tasks t
+         where t.parked = 'limit' and t.lane_id = v_lane.lane_id
+         order by coalesce(t.limit_key, '') limit 1;
+      else
+        select coalesce(t.limit_key, '') into v_key from htdag.tasks t
+         where t.parked = 'limit' and t.lane_id = v_lane.lane_id and coalesce(t.limit_key, '') > v_key
+         order by coalesce(t.limit_key, '') limit 1;
+      end if;
+      exit when not found or v_left <= 0;
+      return next ('tasks', v_lane.lane_id, v_key)::htdag.turns;
+      v_left := v_left - 1;
+    end loop;
+  end loop;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.waiting_turns(p_lane integer, p_key text, p_with_full boolean, p_most integer) IS 'The next pairs of lane and limit key with parked tasks, p_most at most; of queues without room only with p_with_full.';
+
 CREATE FUNCTION htdag.wake(p_queues text[]) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
@@ -6519,7 +7741,6 @@ CREATE FUNCTION htdag.why(p_run_id bigint) RETURNS SETOF text
     SET search_path TO ''
     AS $$
 declare
-  v_now constant timestamptz := htdag.clock();
   v_run htdag.runs;
 begin
   select * into v_run from htdag.runs where run_id = p_run_id;
@@ -6527,41 +7748,22 @@ begin
     raise exception using errcode = 'HT001', message = format('run %s does not exist', coalesce(p_run_id::text, 'null')),
       hint = 'select run_id from report.runs lists the runs there are.';
   elsif v_run.finished_at is not null then
-    return next format('run %s %s at %s%s', p_run_id, v_run.state, v_run.finished_at, ': ' || v_run.error);
+    return next format('run %s %s at %s', p_run_id, v_run.state, v_run.finished_at)
+                || coalesce(': ' || (select error from report.runs where run_id = p_run_id), '');
     return;
   elsif v_run.state = 'queued' then
-    return next coalesce(
-      (select format('queued for %s: %s', date_trunc('second', v_now - v_run.queued_at), reason)
-              || coalesce('; next look at ' || due_at, '') from htdag.run_queue where run_id = p_run_id and reason is not null),
-      (select format('queued behind %s others; the first of them: %s', count(*), (array_agg(q.reason order by q.priority, q.run_id))[1])
-         from htdag.run_queue own
-         join htdag.run_queue q on q.flow_id = own.flow_id and (q.priority, q.run_id) < (own.priority, own.run_id)
-        where own.run_id = p_run_id
-       having count(q.reason) > 0),
-      'queued; nobody has looked at it yet: is a runner running?');
+    return next htdag.why_queued(v_run);
     return;
+  elsif v_run.state = 'paused' then
+    return next coalesce((select htdag.pause_words(p) from htdag.pauses p where p.kind = 'run' and p.name = p_run_id::text),
+                         format('run %s is paused', p_run_id));
   end if;
 
   return query
   select e.line || case when count(*) > 1 then format(' (%s elements)', count(*)) else '' end
-    from (select s.step_no,
-                 case
-                   when t.parked is not null then
-                     format('step %s waits until %s (%s) after try %s%s', s.name, t.due_at, t.parked, t.attempt,
-                       (select ': ' || a.error from htdag.attempts a
-                         where a.run_id = t.run_id and a.step_no = t.step_no and a.map_index = coalesce(t.map_index, 0)
-                         order by a.attempt desc limit 1))
-                   when t.runner_id is not null then
-                     format('step %s runs on runner %s (%s) since %s', s.name, r.runner_id, r.name, t.claimed_at)
-                   when htdag.readers(t.lane_id) = 0 then
-                     format('step %s is ready, but no runner reads kind %s of queue %s', s.name, l.kind, l.queue)
-                   else
-                     format('step %s is ready since %s; runners that read queue %s: %s', s.name, t.ready_at, l.queue, htdag.readers(t.lane_id))
-                 end as line
+    from (select s.step_no, htdag.why_task(t, s) as line
             from htdag.tasks t
             join htdag.steps s on s.flow_version_id = t.flow_version_id and s.step_no = t.step_no
-            join htdag.lanes l on l.lane_id = t.lane_id
-            left join htdag.runners r on r.runner_id = t.runner_id
            where t.run_id = p_run_id) e
    group by e.step_no, e.line
    order by e.step_no, e.line
@@ -6569,7 +7771,120 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.why(p_run_id bigint) IS 'Why a run is not finished, one line per reason: what it is queued for, which step waits for what, who works on it. Raises HT001.';
+COMMENT ON FUNCTION htdag.why(p_run_id bigint) IS 'Why a run is not finished, one line per reason: what it is queued for, which limit or pause holds it and who holds the limit, which step waits for what, who works on it; of a run that has ended, how and why. Raises HT001.';
+
+CREATE FUNCTION htdag.why_queued(p_run htdag.runs) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_now    constant timestamptz := htdag.clock();
+  v_queued htdag.run_queue;
+  v_limits htdag.limits;
+  v_room   record;
+  v_before bigint;
+  v_reason text;
+begin
+  select * into v_queued from htdag.run_queue where run_id = p_run.run_id;
+  if v_queued.starts_at = 'infinity' then
+    return (select 'queued; ' || htdag.pause_words(p) from htdag.pauses p where kind = 'run' and name = p_run.run_id::text);
+  elsif v_queued.starts_at > v_now then
+    return format('queued; starts at %s', v_queued.starts_at);
+  end if;
+  select * into v_limits from htdag.limits where flow_id = p_run.flow_id;
+  select * into v_room from htdag.flow_room(v_limits);
+  if v_room.room > 0 then
+    v_room.reason := null;
+    if p_run.limit_key is not null then
+      select * into v_room from htdag.key_room(v_limits, p_run.limit_key);
+      v_room.reason := case when v_room.room = 0 then v_room.reason end;
+    end if;
+  elsif v_limits.is_paused then
+    return format('queued for %s: %s', date_trunc('second', v_now - p_run.queued_at), v_room.reason);
+  end if;
+  v_reason := coalesce(v_room.reason, v_queued.reason);
+  select count(*) into v_before
+    from (select from htdag.run_queue q
+           where q.flow_id = p_run.flow_id and q.starts_at is null and (v_limits.key is null or q.limit_key = v_queued.limit_key)
+             and (q.priority < v_queued.priority or q.priority = v_queued.priority and q.run_id < v_queued.run_id)
+           limit 10000) q;
+  return case
+    when v_reason is null and v_queued.starts_at is null and v_before = 0 then 'queued; nobody has looked at it yet: is a runner running?'
+    else format('queued for %s', date_trunc('second', v_now - p_run.queued_at))
+         || case when v_before > 0 then format(' behind %s others%s', case when v_before = 10000 then '10000 or more' else v_before::text end,
+                                               case when v_limits.key is not null then format(' of %s "%s"', v_limits.key, v_queued.limit_key) else '' end) else '' end
+         || coalesce(': ' || v_reason, '') || coalesce('; next look at ' || v_room.due_at, '')
+         || case when v_reason like '%runs are running%' then coalesce(htdag.holders(array(
+              select r.run_id from htdag.runs r
+               where r.flow_id = p_run.flow_id and r.state in ('running', 'paused') and r.parent_run_id is null
+                 and (v_reason not like '%"%' or r.limit_key = p_run.limit_key)
+               order by r.run_id)), '') else '' end
+  end;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.why_queued(p_run htdag.runs) IS 'What a queued run waits for, as things are now.';
+
+CREATE FUNCTION htdag.why_task(p_task htdag.tasks, p_step htdag.steps) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_lane htdag.lanes;
+  v_room record;
+begin
+  select * into v_lane from htdag.lanes where lane_id = p_task.lane_id;
+  if p_task.parked = 'limit' then
+    for v_room in
+      select r.*, l.kind
+        from (values ('key', p_task.limit_key), ('queue', case when v_lane.is_limited then v_lane.queue end)) l(kind, key)
+       cross join lateral htdag.task_room(l.kind, l.key) r
+       where l.key is not null
+       order by r.room, r.due_at desc nulls last
+       limit 1
+    loop
+      exit when v_room.room > 0 or v_lane.is_paused;
+      return format('step %s waits for a limit: %s', p_step.name, v_room.reason) || coalesce('; next look at ' || v_room.due_at, '')
+             || case when v_room.due_at is null then coalesce(htdag.holders(array(
+                  select distinct t.run_id from htdag.tasks t
+                   where case v_room.kind when 'key' then t.limit_key = p_task.limit_key and (t.parked is null or t.parked = 'sub-flow')
+                              else t.parked is null and t.lane_id in (select o.lane_id from htdag.lanes o where o.queue = v_lane.queue) end
+                   order by 1)), '') else '' end;
+    end loop;
+    if not v_lane.is_paused then
+      return format('step %s waits for its turn under a limit that has room: is a runner running?', p_step.name);
+    end if;
+  end if;
+  return case
+    when p_task.parked = 'paused' then format('step %s is ready, but its run is paused', p_step.name)
+    when p_task.parked = 'delay' then format('step %s starts at %s', p_step.name, p_task.due_at)
+    when p_task.parked = 'signal' then format('step %s waits for signal %s%s', p_step.name, p_step.target,
+      case when p_task.due_at < 'infinity' then format(' until %s', p_task.due_at) else '' end)
+    when p_task.parked = 'sub-flow' then format('step %s waits for its sub-flow%s', p_step.name,
+      (select format(', run %s, which is %s', c.run_id, c.state) from htdag.runs c
+        where c.parent_run_id = p_task.run_id and c.parent_task_id = p_task.task_id order by c.run_id desc limit 1))
+    when p_task.parked is not null and p_task.parked <> 'limit' then
+      format('step %s waits until %s (%s) after try %s%s', p_step.name, p_task.due_at, p_task.parked, p_task.attempt,
+        (select ': ' || a.error from htdag.attempts a
+          where a.run_id = p_task.run_id and a.step_no = p_task.step_no and a.map_index = coalesce(p_task.map_index, 0)
+          order by a.finished_at desc, a.attempt desc limit 1))
+    when p_task.runner_id is not null then
+      format('step %s runs on runner %s (%s) since %s', p_step.name, p_task.runner_id,
+        (select name from htdag.runners where runner_id = p_task.runner_id), p_task.claimed_at)
+    when v_lane.is_paused then
+      format('step %s is ready, but %s', p_step.name,
+        coalesce((select htdag.pause_words(p) from htdag.pauses p where p.kind = 'queue' and p.name = v_lane.queue), format('queue %s is paused', v_lane.queue)))
+    when v_lane.kind in ('sql', 'flow', 'sleep', 'signal') then
+      format('step %s is ready since %s for htdag.pump(), which runners and upkeep call', p_step.name, p_task.ready_at)
+    when htdag.readers(p_task.lane_id) = 0 then
+      format('step %s is ready, but no runner reads kind %s of queue %s', p_step.name, v_lane.kind, v_lane.queue)
+    else
+      format('step %s is ready since %s; runners that read queue %s: %s', p_step.name, p_task.ready_at, v_lane.queue, htdag.readers(p_task.lane_id))
+  end;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.why_task(p_task htdag.tasks, p_step htdag.steps) IS 'What a live task waits for, or who works on it.';
 
 CREATE FUNCTION htdag.withdraw_tasks(p_run_ids bigint[], p_outcome text, p_error text, p_step_no smallint DEFAULT NULL::smallint, p_handlers boolean DEFAULT true) RETURNS integer
     LANGUAGE plpgsql
@@ -7032,12 +8347,18 @@ CREATE TABLE htdag.run_queue (
     flow_id integer NOT NULL,
     priority smallint NOT NULL,
     reason text,
-    due_at timestamp with time zone
+    due_at timestamp with time zone,
+    starts_at timestamp with time zone,
+    limit_key text DEFAULT ''::text NOT NULL
 );
 
 COMMENT ON TABLE htdag.run_queue IS 'Runs that wait to be admitted, with the reason once it is known.';
 
 COMMENT ON COLUMN htdag.run_queue.due_at IS 'When the reason may be gone; null where that is not known in advance.';
+
+COMMENT ON COLUMN htdag.run_queue.starts_at IS 'Not to be looked at before; infinity while it is paused; null once it stands in line.';
+
+COMMENT ON COLUMN htdag.run_queue.limit_key IS 'Value of the input by which the flow''s runs take turns; empty where they do not.';
 
 CREATE TABLE htdag.signals (
     signal_id bigint NOT NULL,
@@ -7158,7 +8479,8 @@ UNION ALL
             runs.parent_run_id,
             runs.parent_task_id,
             runs.root_run_id,
-            runs.depth
+            runs.depth,
+            runs.limit_key
            FROM htdag.runs
           WHERE (runs.state = 'queued'::text)) r
      FULL JOIN htdag.run_queue q USING (run_id))
@@ -7262,6 +8584,24 @@ CREATE TABLE htdag.memos (
 COMMENT ON TABLE htdag.memos IS 'Outputs of steps that declare memo, by the hash of what they were made of.';
 
 COMMENT ON COLUMN htdag.memos.run_id IS 'Run that made it.';
+
+CREATE TABLE htdag.rate_uses (
+    bucket text NOT NULL,
+    used_at timestamp with time zone NOT NULL,
+    uses integer NOT NULL
+);
+
+COMMENT ON TABLE htdag.rate_uses IS 'Starts of the last minute under rates of mode strict.';
+
+CREATE TABLE htdag.rates (
+    bucket text NOT NULL,
+    next_start_at timestamp with time zone NOT NULL
+)
+WITH (fillfactor='50');
+
+COMMENT ON TABLE htdag.rates IS 'What is used up of rates of the modes burst and smooth: flow:ID, flow:ID:VALUE, queue:NAME, key:KEY.';
+
+COMMENT ON COLUMN htdag.rates.next_start_at IS 'Theoretical arrival time of the generic cell rate algorithm: how far ahead the allowed starts are used up.';
 
 CREATE TABLE htdag.runners (
     runner_id integer NOT NULL,
@@ -7599,6 +8939,114 @@ COMMENT ON COLUMN report.languages.symbols IS 'Number of their definitions.';
 
 COMMENT ON COLUMN report.languages.complexity IS 'Sum of the cyclomatic complexity of their definitions.';
 
+CREATE VIEW report.limits AS
+ SELECT 'flow'::text AS kind,
+    f.name,
+    l.key,
+    l.max_concurrent_runs AS max_concurrent,
+    l.rate_per_minute,
+    l.burst,
+    l.rate_mode,
+    l.max_concurrent_per_key,
+    l.rate_per_minute_per_key,
+    l.cpu_threshold,
+    l.memory_threshold
+   FROM (htdag.limits l
+     JOIN htdag.flows f USING (flow_id))
+UNION ALL
+ SELECT t.kind,
+    t.key AS name,
+    NULL::text AS key,
+    t.max_concurrent_tasks AS max_concurrent,
+    t.rate_per_minute,
+    t.burst,
+    t.rate_mode,
+    NULL::integer AS max_concurrent_per_key,
+    NULL::integer AS rate_per_minute_per_key,
+    NULL::double precision AS cpu_threshold,
+    NULL::double precision AS memory_threshold
+   FROM htdag.task_limits t;
+
+COMMENT ON VIEW report.limits IS 'Limits as they are set: of runs by flow, of tasks by queue and by limit_key. Null is unlimited.';
+
+COMMENT ON COLUMN report.limits.kind IS 'flow, queue or key.';
+
+COMMENT ON COLUMN report.limits.name IS 'Of the flow or queue, or the limit_key; one that ends in * stands for each that begins so.';
+
+COMMENT ON COLUMN report.limits.key IS 'Key of the input by whose values runs take turns.';
+
+COMMENT ON COLUMN report.limits.max_concurrent IS 'Runs, or tasks, at once.';
+
+COMMENT ON COLUMN report.limits.rate_per_minute IS 'Starts a minute.';
+
+COMMENT ON COLUMN report.limits.burst IS 'Starts at once in mode burst; null for a minute''s allowance.';
+
+COMMENT ON COLUMN report.limits.rate_mode IS 'burst, strict or smooth.';
+
+COMMENT ON COLUMN report.limits.max_concurrent_per_key IS 'Runs at once with one value of the key.';
+
+COMMENT ON COLUMN report.limits.rate_per_minute_per_key IS 'Starts a minute with one value of the key.';
+
+COMMENT ON COLUMN report.limits.cpu_threshold IS 'Share of processors in use above which new runs wait.';
+
+COMMENT ON COLUMN report.limits.memory_threshold IS 'Share of memory in use above which new runs wait.';
+
+CREATE VIEW report.pauses AS
+ SELECT p.kind,
+    p.name,
+    p.paused_at,
+    p.paused_by,
+    p.reason
+   FROM (htdag.pauses p
+     LEFT JOIN htdag.runs r ON (((p.kind = 'run'::text) AND ((r.run_id)::text = p.name))))
+  WHERE (r.finished_at IS NULL);
+
+COMMENT ON VIEW report.pauses IS 'Runs, flows and queues that are paused.';
+
+COMMENT ON COLUMN report.pauses.kind IS 'run, flow or queue.';
+
+COMMENT ON COLUMN report.pauses.name IS 'Number of the run, name of the flow or queue.';
+
+COMMENT ON COLUMN report.pauses.paused_at IS 'Since when.';
+
+COMMENT ON COLUMN report.pauses.paused_by IS 'Role that paused it.';
+
+COMMENT ON COLUMN report.pauses.reason IS 'As it was given.';
+
+CREATE VIEW report.queue AS
+ SELECT q.run_id,
+    f.name AS flow,
+    (q.priority)::integer AS priority,
+    q.limit_key AS key,
+    r.queued_at,
+        CASE
+            WHEN (q.starts_at < 'infinity'::timestamp with time zone) THEN q.starts_at
+            ELSE NULL::timestamp with time zone
+        END AS starts_at,
+        CASE
+            WHEN (p.name IS NOT NULL) THEN htdag.pause_words(p.*)
+            ELSE q.reason
+        END AS reason,
+    q.due_at
+   FROM (((htdag.run_queue q
+     JOIN htdag.runs r ON ((r.run_id = q.run_id)))
+     JOIN htdag.flows f ON ((f.flow_id = q.flow_id)))
+     LEFT JOIN htdag.pauses p ON (((p.kind = 'run'::text) AND (p.name = (q.run_id)::text))));
+
+COMMENT ON VIEW report.queue IS 'Runs that wait to be admitted. The first in line know why; htdag.why tells for each.';
+
+COMMENT ON COLUMN report.queue.priority IS 'Lower is sooner.';
+
+COMMENT ON COLUMN report.queue.key IS 'Value of the input by which the flow''s runs take turns.';
+
+COMMENT ON COLUMN report.queue.queued_at IS 'When the run was started.';
+
+COMMENT ON COLUMN report.queue.starts_at IS 'Not to be admitted before; null once it stands in line.';
+
+COMMENT ON COLUMN report.queue.reason IS 'What holds it: a pause or a limit.';
+
+COMMENT ON COLUMN report.queue.due_at IS 'When the reason may be gone, where that is known.';
+
 CREATE VIEW report.runs AS
  SELECT r.run_id,
     f.name AS flow,
@@ -7827,8 +9275,20 @@ ALTER TABLE ONLY htdag.map_shards
 ALTER TABLE ONLY htdag.memos
     ADD CONSTRAINT memos_pkey PRIMARY KEY (memo_key);
 
+ALTER TABLE ONLY htdag.pauses
+    ADD CONSTRAINT pauses_pkey PRIMARY KEY (kind, name);
+
+ALTER TABLE ONLY htdag.rate_uses
+    ADD CONSTRAINT rate_uses_pkey PRIMARY KEY (bucket, used_at);
+
+ALTER TABLE ONLY htdag.rates
+    ADD CONSTRAINT rates_pkey PRIMARY KEY (bucket);
+
 ALTER TABLE ONLY htdag.run_io
     ADD CONSTRAINT run_io_pkey PRIMARY KEY (run_id);
+
+ALTER TABLE ONLY htdag.run_keys
+    ADD CONSTRAINT run_keys_pkey PRIMARY KEY (flow_id, key);
 
 ALTER TABLE ONLY htdag.run_queue
     ADD CONSTRAINT run_queue_pkey PRIMARY KEY (run_id);
@@ -7848,8 +9308,14 @@ ALTER TABLE ONLY htdag.steps
 ALTER TABLE ONLY htdag.steps
     ADD CONSTRAINT steps_pkey PRIMARY KEY (flow_version_id, step_no);
 
+ALTER TABLE ONLY htdag.task_limits
+    ADD CONSTRAINT task_limits_pkey PRIMARY KEY (kind, key);
+
 ALTER TABLE ONLY htdag.tasks
     ADD CONSTRAINT tasks_pkey PRIMARY KEY (task_id);
+
+ALTER TABLE ONLY htdag.turns
+    ADD CONSTRAINT turns_pkey PRIMARY KEY (kind);
 
 CREATE INDEX calls_name_idx ON code.calls USING btree (codebase_id, name);
 
@@ -7883,13 +9349,21 @@ CREATE INDEX symbols_name_idx ON code.symbols USING btree (codebase_id, name);
 
 CREATE INDEX memos_expiry_idx ON htdag.memos USING btree (expires_at);
 
-CREATE INDEX run_queue_order_idx ON htdag.run_queue USING btree (flow_id, priority, run_id);
+CREATE INDEX rate_uses_expiry_idx ON htdag.rate_uses USING btree (used_at);
+
+CREATE INDEX rates_expiry_idx ON htdag.rates USING btree (next_start_at);
+
+CREATE INDEX run_keys_run_idx ON htdag.run_keys USING btree (run_id);
+
+CREATE INDEX run_queue_order_idx ON htdag.run_queue USING btree (flow_id, priority, limit_key, run_id) WHERE (starts_at IS NULL);
+
+CREATE INDEX run_queue_starts_idx ON htdag.run_queue USING btree (starts_at) WHERE (starts_at IS NOT NULL);
 
 CREATE INDEX runs_children_idx ON htdag.runs USING btree (parent_run_id) WHERE (parent_run_id IS NOT NULL);
 
 CREATE INDEX runs_deadline_idx ON htdag.runs USING btree (deadline_at) WHERE ((finished_at IS NULL) AND (deadline_at IS NOT NULL));
 
-CREATE INDEX runs_running_idx ON htdag.runs USING btree (flow_id) WHERE ((state = ANY (ARRAY['running'::text, 'paused'::text])) AND (parent_run_id IS NULL));
+CREATE INDEX runs_running_idx ON htdag.runs USING btree (flow_id, limit_key) WHERE ((state = ANY (ARRAY['running'::text, 'paused'::text])) AND (parent_run_id IS NULL));
 
 CREATE INDEX signals_awaited_idx ON htdag.signals USING btree (run_id) WHERE awaited;
 
@@ -7897,15 +9371,19 @@ CREATE INDEX signals_run_idx ON htdag.signals USING btree (run_id, name, signal_
 
 CREATE INDEX steps_lane_idx ON htdag.steps USING btree (lane_id);
 
+CREATE INDEX task_limits_pattern_idx ON htdag.task_limits USING btree (key) WHERE (key ~~ '%*'::text);
+
 CREATE INDEX tasks_claim_idx ON htdag.tasks USING btree (lane_id, priority, task_id) WHERE ((runner_id IS NULL) AND (parked IS NULL));
 
 CREATE INDEX tasks_leased_idx ON htdag.tasks USING btree (timeout_at) WHERE (runner_id IS NOT NULL);
 
-CREATE INDEX tasks_limit_idx ON htdag.tasks USING btree (limit_key, priority, task_id) WHERE (limit_key IS NOT NULL);
+CREATE INDEX tasks_limit_idx ON htdag.tasks USING btree (limit_key) WHERE ((limit_key IS NOT NULL) AND ((parked IS NULL) OR (parked = 'sub-flow'::text)));
 
 CREATE INDEX tasks_parked_idx ON htdag.tasks USING btree (due_at) WHERE (parked IS NOT NULL);
 
 CREATE INDEX tasks_run_idx ON htdag.tasks USING btree (run_id);
+
+CREATE INDEX tasks_turn_idx ON htdag.tasks USING btree (lane_id, COALESCE(limit_key, ''::text), priority, task_id) WHERE (parked = 'limit'::text);
 
 CREATE TRIGGER steps_are_immutable_once_published BEFORE INSERT OR DELETE OR UPDATE ON htdag.steps FOR EACH ROW EXECUTE FUNCTION htdag.guard_published_steps();
 
@@ -7956,6 +9434,9 @@ ALTER TABLE ONLY htdag.flow_versions
 
 ALTER TABLE ONLY htdag.limits
     ADD CONSTRAINT limits_flow_fkey FOREIGN KEY (flow_id) REFERENCES htdag.flows(flow_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY htdag.run_keys
+    ADD CONSTRAINT run_keys_flow_fkey FOREIGN KEY (flow_id) REFERENCES htdag.flows(flow_id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY htdag.steps
     ADD CONSTRAINT steps_flow_version_fkey FOREIGN KEY (flow_version_id) REFERENCES htdag.flow_versions(flow_version_id) ON DELETE CASCADE;

@@ -16,7 +16,9 @@ select htdag.set_limits(
          p_max_concurrent_runs => coalesce($1::integer, l.max_concurrent_runs),
          p_rate_per_minute     => coalesce($2::integer, l.rate_per_minute),
          p_cpu_threshold       => coalesce($3::double precision, l.cpu_threshold),
-         p_memory_threshold    => coalesce($4::double precision, l.memory_threshold))::boolean as is_set
+         p_memory_threshold    => coalesce($4::double precision, l.memory_threshold),
+         p_burst => l.burst, p_rate_mode => coalesce(l.rate_mode, 'burst'), p_key => l.key,
+         p_max_concurrent_per_key => l.max_concurrent_per_key, p_rate_per_minute_per_key => l.rate_per_minute_per_key)::boolean as is_set
   from htdag.flows f
   left join htdag.limits l using (flow_id)
  where f.name = $5

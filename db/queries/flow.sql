@@ -15,7 +15,9 @@ select htdag.set_limits(
          p_max_concurrent_runs => coalesce(sqlc.narg(max_concurrent_runs)::integer, l.max_concurrent_runs),
          p_rate_per_minute     => coalesce(sqlc.narg(rate_per_minute)::integer, l.rate_per_minute),
          p_cpu_threshold       => coalesce(sqlc.narg(cpu_threshold)::double precision, l.cpu_threshold),
-         p_memory_threshold    => coalesce(sqlc.narg(memory_threshold)::double precision, l.memory_threshold))::boolean as is_set
+         p_memory_threshold    => coalesce(sqlc.narg(memory_threshold)::double precision, l.memory_threshold),
+         p_burst => l.burst, p_rate_mode => coalesce(l.rate_mode, 'burst'), p_key => l.key,
+         p_max_concurrent_per_key => l.max_concurrent_per_key, p_rate_per_minute_per_key => l.rate_per_minute_per_key)::boolean as is_set
   from htdag.flows f
   left join htdag.limits l using (flow_id)
  where f.name = @flow;

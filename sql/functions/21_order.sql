@@ -121,7 +121,9 @@ begin
     return v_lane_id;
   end if;
   perform pg_advisory_xact_lock(1213481298, -1);
-  insert into htdag.lanes (queue, kind) values (p_queue, p_kind)
+  insert into htdag.lanes (queue, kind, is_limited, is_paused)
+  values (p_queue, p_kind, exists (select from htdag.task_limits l where l.kind = 'queue' and l.key = p_queue),
+          exists (select from htdag.pauses p where p.kind = 'queue' and p.name = p_queue))
       on conflict (queue, kind) do nothing
   returning lane_id into v_lane_id;
   if v_lane_id is null then

@@ -42,7 +42,74 @@ $$;
 
 comment on function htdag.current_version(text) is 'The newest version of a flow, published by this call if it was a draft. Raises HT001, and HT003 when the flow is retired.';
 
-create or replace function htdag.start_flows(p_flow text, p_inputs jsonb[], p_priority integer default 0)
+-- Insert runs and schedule them, or queue those that have to wait. Ids may be given.
+create or replace function htdag.insert_runs(
+  p_version  htdag.flow_versions,
+  p_inputs   jsonb[],
+  p_priority smallint,
+  p_start_at timestamptz default null,
+  p_run_ids  bigint[] default null
+)
+returns bigint[]
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_now     constant timestamptz := htdag.clock();
+  v_blank   constant bit varying := repeat('0', p_version.step_count)::bit varying;
+  v_start   constant timestamptz := case when p_start_at > v_now then p_start_at end;
+  v_limits  htdag.limits;
+  v_held    boolean;
+  v_runs    bigint[];
+begin
+  select * into v_limits from htdag.limits where flow_id = p_version.flow_id;
+  v_held := found or v_start is not null;
+
+  with numbered as materialized (
+    select i, coalesce(p_run_ids[i], nextval('htdag.runs_run_id_seq'::regclass)) as run_id, p_inputs[i] as input,
+           case when v_limits.key is not null then htdag.limit_key(p_inputs[i], v_limits.key) end as limit_key
+      from generate_series(1, cardinality(p_inputs)) i
+  ), started as (
+    insert into htdag.runs (run_id, flow_id, flow_version_id, state, priority, scheduled, succeeded, failed, skipped, queued_at,
+           started_at, deadline_at, limit_key)
+    overriding system value
+    select run_id, p_version.flow_id, p_version.flow_version_id, case when v_held then 'queued' else 'running' end,
+           p_priority, v_blank, v_blank, v_blank, v_blank, v_now,
+           case when not v_held then v_now end, case when not v_held then v_now + p_version.run_timeout end, limit_key
+      from numbered
+  ), io as (
+    insert into htdag.run_io (run_id, input) select run_id, input from numbered
+  ), held as (
+    insert into htdag.run_queue (run_id, flow_id, priority, starts_at, limit_key)
+    select run_id, p_version.flow_id, p_priority, v_start, coalesce(limit_key, '') from numbered where v_held
+  )
+  select array_agg(run_id order by i) into v_runs from numbered;
+
+  if v_runs is null then
+    return array[]::bigint[];
+  elsif v_held then
+    perform htdag.wake_idle(null);
+  else
+    perform htdag.schedule(v_runs);
+  end if;
+  return v_runs;
+end;
+$$;
+
+comment on function htdag.insert_runs(htdag.flow_versions, jsonb[], smallint, timestamptz, bigint[]) is
+  'Insert one run of a flow version per input and schedule them; those of limited flows and those with a start time to come are queued. Returns their ids in the order of the inputs.';
+
+create or replace function htdag.start_flows(
+  p_flow         text,
+  p_inputs       jsonb[],
+  p_priority     integer default 0,
+  p_keys         text[] default null,
+  p_on_duplicate text default 'return',
+  p_debounce     interval default null,
+  p_delay        interval default null,
+  p_start_at     timestamptz default null
+)
 returns setof bigint
 language plpgsql
 volatile
@@ -51,11 +118,7 @@ set search_path = ''
 set plan_cache_mode = force_generic_plan
 as $$
 declare
-  v_now     constant timestamptz := htdag.clock();
   v_version constant htdag.flow_versions := htdag.current_version(p_flow);
-  v_blank   constant bit varying := repeat('0', v_version.step_count)::bit varying;
-  v_limited boolean;
-  v_runs    bigint[];
 begin
   if array_position(p_inputs, null) is not null then
     raise exception using errcode = 'HT006',
@@ -63,41 +126,34 @@ begin
   elsif p_priority not between -10000 and 10000 then
     raise exception using errcode = 'HT006',
       message = format('priority is %s', p_priority), hint = 'Give one between -10000 and 10000; lower is sooner.';
+  elsif p_delay is not null then
+    if p_start_at is not null or p_delay < interval '0' then
+      raise exception using errcode = 'HT006',
+        message = format('the delay is %s%s', p_delay, ' and the start is at ' || p_start_at), hint = 'Give either a delay of 0 or more or a time to start at.';
+    end if;
+    p_start_at := htdag.clock() + p_delay;
   end if;
-  select exists (select from htdag.limits where flow_id = v_version.flow_id) into v_limited;
-
-  with started as (
-    insert into htdag.runs (flow_id, flow_version_id, state, priority, scheduled, succeeded, failed, skipped, queued_at, started_at, deadline_at)
-    select v_version.flow_id, v_version.flow_version_id, case when v_limited then 'queued' else 'running' end,
-           coalesce(p_priority, 0), v_blank, v_blank, v_blank, v_blank, v_now,
-           case when not v_limited then v_now end, case when not v_limited then v_now + v_version.run_timeout end
-      from generate_series(1, cardinality(p_inputs))
-    returning run_id
-  ), numbered as (
-    select run_id, row_number() over (order by run_id) as i from started
-  ), io as (
-    insert into htdag.run_io (run_id, input) select run_id, p_inputs[i] from numbered
-  ), held as (
-    insert into htdag.run_queue (run_id, flow_id, priority)
-    select run_id, v_version.flow_id, coalesce(p_priority, 0) from numbered where v_limited
-  )
-  select array_agg(run_id order by run_id) into v_runs from numbered;
-
-  if v_runs is null then
-    return;
-  elsif v_limited then
-    perform htdag.wake_idle(null);
+  if p_keys is not null or p_debounce is not null then
+    return query select htdag.start_keyed(v_version, p_inputs, coalesce(p_priority, 0)::smallint, p_keys, p_on_duplicate, p_debounce, p_start_at);
   else
-    perform htdag.schedule(v_runs);
+    return query select unnest(htdag.insert_runs(v_version, p_inputs, coalesce(p_priority, 0)::smallint, p_start_at));
   end if;
-  return query select unnest(v_runs);
 end;
 $$;
 
-comment on function htdag.start_flows(text, jsonb[], integer) is
-  'Start one run of a flow per input; returns their ids in the order of the inputs. Runs of limited flows are queued until admitted. Priorities are from -10000 to 10000, lower is sooner.';
+comment on function htdag.start_flows(text, jsonb[], integer, text[], text, interval, interval, timestamptz) is
+  'Start one run of a flow per input; returns their ids in the order of the inputs. Runs of limited flows are queued until admitted, runs with a delay or a time until then. Priorities are from -10000 to 10000, lower is sooner. Keys, one per input, are as in start_flow.';
 
-create or replace function htdag.start_flow(p_flow text, p_input jsonb default '{}', p_priority integer default 0)
+create or replace function htdag.start_flow(
+  p_flow         text,
+  p_input        jsonb default '{}',
+  p_priority     integer default 0,
+  p_key          text default null,
+  p_on_duplicate text default 'return',
+  p_debounce     interval default null,
+  p_delay        interval default null,
+  p_start_at     timestamptz default null
+)
 returns bigint
 language plpgsql
 volatile
@@ -106,12 +162,13 @@ set search_path = ''
 set plan_cache_mode = force_generic_plan
 as $$
 begin
-  return (select r from htdag.start_flows(p_flow, array[p_input], p_priority) r);
+  return (select r from htdag.start_flows(p_flow, array[p_input], p_priority, case when p_key is not null then array[p_key] end,
+                                          p_on_duplicate, p_debounce, p_delay, p_start_at) r);
 end;
 $$;
 
-comment on function htdag.start_flow(text, jsonb, integer) is
-  'Start a run of a flow on one input; returns its id at once. Follow it in report.runs and report.steps.';
+comment on function htdag.start_flow(text, jsonb, integer, text, text, interval, interval, timestamptz) is
+  'Start a run of a flow on one input; returns its id at once. With a key that has a run already, p_on_duplicate decides: return (that run, also when it has ended), restart_failed (unless it failed or was cancelled), restart (unless it has ended), reject (HT003), replace (cancel it and start anew), debounce (a run that still waits for its time gets the new input and waits p_debounce more). Follow it in report.runs and report.steps.';
 
 create or replace function htdag.cancel_run(p_run_id bigint, p_reason text default 'cancelled')
 returns boolean

@@ -8,72 +8,6 @@
 -- Locks are only tried: whoever holds one of these is admitting, or about to.
 -- Advisory locks: class 1213481298 ('HTDR'), object flow_id.
 
-create or replace function htdag.set_limits(
-  p_flow                text,
-  p_max_concurrent_runs integer default null,
-  p_rate_per_minute     integer default null,
-  p_cpu_threshold       double precision default null,
-  p_memory_threshold    double precision default null,
-  p_only_if_unset       boolean default false
-)
-returns boolean
-language plpgsql
-volatile
-security definer
-set search_path = ''
-as $$
-begin
-  insert into htdag.limits as l (flow_id, max_concurrent_runs, rate_per_minute, cpu_threshold, memory_threshold)
-  select flow_id, p_max_concurrent_runs, p_rate_per_minute, p_cpu_threshold, p_memory_threshold
-    from htdag.flows where name = p_flow
-      on conflict (flow_id) do update
-         set max_concurrent_runs = excluded.max_concurrent_runs, rate_per_minute = excluded.rate_per_minute,
-             cpu_threshold = excluded.cpu_threshold, memory_threshold = excluded.memory_threshold
-       where not p_only_if_unset;
-  if found then
-    return true;
-  elsif exists (select from htdag.flows where name = p_flow) then
-    return false;
-  end if;
-  raise exception using errcode = 'HT001', message = format('flow "%s" does not exist', p_flow),
-    hint = 'select name from htdag.flows lists the flows there are.';
-end;
-$$;
-
-comment on function htdag.set_limits(text, integer, integer, double precision, double precision, boolean) is
-  'Set the admission limits of a flow, at once and for runs already waiting; null lifts a limit. Thresholds are shares (0 to 1) of a runner''s processors and memory in use. With p_only_if_unset, keeps limits that exist and returns false.';
-
--- The least loaded live runner decides: while one has room, runs may start. The
--- reason does not give the figures of the moment, so that it changes rarely.
-create or replace function htdag.load_reason(p_limits htdag.limits)
-returns text
-language plpgsql
-stable
-set search_path = ''
-as $$
-declare
-  v_now    constant timestamptz := htdag.clock();
-  v_slack  constant double precision := case when p_limits.gated then 0.05 else 0 end::double precision;
-  v_load   record;
-begin
-  if p_limits.cpu_threshold is null and p_limits.memory_threshold is null then
-    return null;
-  end if;
-  select min(cpu) as cpu, min(memory) as memory into v_load
-    from htdag.runners
-   where stopped_at is null and seen_at > v_now - interval '15 s';
-  return case
-    when v_load.cpu > p_limits.cpu_threshold - v_slack
-      then format('no runner has its cpu load under %s', p_limits.cpu_threshold - v_slack)
-    when v_load.memory > p_limits.memory_threshold - v_slack
-      then format('no runner has its memory use under %s', p_limits.memory_threshold - v_slack)
-  end;
-end;
-$$;
-
-comment on function htdag.load_reason(htdag.limits) is
-  'Why load holds back new runs of a flow, or null. Reports older than 15 s do not count; no report means no objection.';
-
 -- Admit what the limits of one flow allow, and tell the first of the others why
 -- they wait: all of them would be too many rows to write each time the reason changes.
 create or replace function htdag.admit_flow(p_flow_id integer)
@@ -83,14 +17,10 @@ volatile
 set search_path = ''
 as $$
 declare
-  v_now     constant timestamptz := htdag.clock();
-  v_limits  htdag.limits;
-  v_room    bigint := 1000::bigint;
-  v_more    bigint;
-  v_reason  text;
-  v_due     timestamptz;
-  v_spacing interval;
-  v_done    integer := 0;
+  v_now    constant timestamptz := htdag.clock();
+  v_limits htdag.limits;
+  v_room   record;
+  v_done   integer := 0;
 begin
   if not pg_try_advisory_xact_lock(1213481298, p_flow_id) then
     return 0;
@@ -99,52 +29,44 @@ begin
   if not found and exists (select from htdag.limits where flow_id = p_flow_id) then
     return 0;
   end if;
-
-  if v_limits.max_concurrent_runs is not null then
-    select v_limits.max_concurrent_runs - count(*) into v_room
-      from htdag.runs where flow_id = p_flow_id and state in ('running', 'paused') and parent_run_id is null;
-    v_reason := format('%s runs are running, which is the limit', v_limits.max_concurrent_runs);
-  end if;
-  if v_limits.rate_per_minute is not null then
-    -- Generic cell rate algorithm (ITU-T I.371) with a minute's allowance as its burst.
-    -- The spacing is rounded down, so that a minute holds the full allowance.
-    v_spacing := interval '1 us' * greatest(60000000 / v_limits.rate_per_minute, 1);
-    v_more := floor(extract(epoch from v_now + interval '1 minute' - greatest(v_limits.next_start_at, v_now))
-                    / extract(epoch from v_spacing))::bigint;
-    if v_more < v_room then
-      v_room := v_more;
-      v_due := greatest(v_limits.next_start_at, v_now) + v_spacing * (greatest(v_room, 0) + 1) - interval '1 minute';
-      v_reason := format('%s starts in the last minute, which is the limit', v_limits.rate_per_minute);
-    end if;
-  end if;
-  if v_room > 0 and htdag.load_reason(v_limits) is not null then
-    v_room := 0;
-    v_due := null;
-    v_reason := htdag.load_reason(v_limits);
-  end if;
+  select * into v_room from htdag.flow_room(v_limits);
   if v_limits.gated is distinct from (htdag.load_reason(v_limits) is not null) then
     update htdag.limits set gated = not gated where flow_id = p_flow_id;
   end if;
 
-  if v_room > 0 then
-    v_done := htdag.admit_runs(array(select run_id from htdag.run_queue where flow_id = p_flow_id
-                                      order by priority, run_id limit v_room for update skip locked));
-    if v_limits.rate_per_minute is not null and v_done > 0 then
-      update htdag.limits set next_start_at = greatest(next_start_at, v_now) + v_spacing * v_done
-       where flow_id = p_flow_id;
+  if v_room.room > 0 then
+    if v_limits.key is not null then
+      v_done := htdag.admit_in_turn(v_limits, v_room.room);
+    else
+      v_done := cardinality(htdag.admit_runs(array(select run_id from htdag.run_queue
+                                                    where flow_id = p_flow_id and starts_at is null
+                                                    order by priority, limit_key, run_id limit v_room.room for update skip locked)));
     end if;
+    perform htdag.use_rate(format('flow:%s', p_flow_id), v_limits.rate_per_minute, v_limits.rate_mode, v_done);
+  end if;
+  if v_limits.key is not null and v_done < v_room.room then
+    -- There was room for the flow: what holds the others is their keys.
+    v_room.reason := null;
   end if;
   with head as (
-    select run_id, reason, due_at from htdag.run_queue where flow_id = p_flow_id
-     order by priority, run_id limit 100 for update skip locked
+    select run_id, limit_key, reason, due_at from htdag.run_queue where flow_id = p_flow_id and starts_at is null
+     order by priority, limit_key, run_id limit 100 for update skip locked
+  ), keyed as materialized (
+    select k.limit_key, r.reason, r.due_at
+      from (select distinct limit_key from head where v_room.reason is null) k
+     cross join lateral htdag.key_room(v_limits, k.limit_key) r
+  ), told as (
+    select h.run_id, h.reason as old_reason, h.due_at as old_due, coalesce(v_room.reason, k.reason) as reason,
+           case when v_room.reason is not null then v_room.due_at else k.due_at end as due_at
+      from head h left join keyed k using (limit_key)
   ), held as (
-    update htdag.run_queue q set reason = v_reason, due_at = v_due
-      from head h
-     where q.run_id = h.run_id and (h.reason is distinct from v_reason or h.due_at is distinct from v_due)
-    returning q.run_id, h.reason is distinct from v_reason as is_news
+    update htdag.run_queue q set reason = t.reason, due_at = t.due_at
+      from told t
+     where q.run_id = t.run_id and (t.reason is distinct from t.old_reason or t.due_at is distinct from t.old_due)
+    returning q.run_id, q.reason, t.reason is distinct from t.old_reason as is_news
   )
   insert into htdag.admission_log (run_id, decided_at, decision, reason)
-  select run_id, v_now, 'held', v_reason from held where is_news;
+  select run_id, v_now, 'held', reason from held where is_news;
   return v_done;
 end;
 $$;
@@ -152,8 +74,96 @@ $$;
 comment on function htdag.admit_flow(integer) is
   'Admit the oldest queued runs of one flow as far as its limits allow; the next hundred are told the reason. Returns how many runs started.';
 
-create or replace function htdag.admit_runs(p_run_ids bigint[])
+-- Values of the key for which runs of one priority wait, in order from a given one.
+-- Each is one probe of the index, however many runs wait for it.
+create or replace function htdag.waiting_keys(p_flow_id integer, p_priority integer, p_after text, p_most integer)
+returns setof text
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_key text;
+begin
+  for i in 1 .. p_most loop
+    select q.limit_key into v_key
+      from htdag.run_queue q
+     where q.flow_id = p_flow_id and q.priority = p_priority and q.starts_at is null and q.limit_key > p_after
+     order by q.limit_key
+     limit 1;
+    exit when not found;
+    return next v_key;
+    p_after := v_key;
+  end loop;
+end;
+$$;
+
+comment on function htdag.waiting_keys(integer, integer, text, integer) is
+  'The next values after p_after, p_most at most, that runs of one flow and priority wait with.';
+
+-- Admit runs of a flow that has a key: the more urgent ones first, and among them one
+-- run per value and turn. The next call goes on after the value that came last.
+create or replace function htdag.admit_in_turn(p_limits htdag.limits, p_room bigint)
 returns integer
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_last     text := coalesce(p_limits.last_key, '');
+  v_left     bigint := p_room;
+  v_look     integer := least(p_room * 4 + 16, 1000)::integer;
+  v_priority integer := -100000; -- before every priority
+  v_keys     text[];
+  v_runs     bigint[];
+begin
+  for i in 1 .. 100 loop
+    select priority::integer into v_priority from htdag.run_queue
+     where flow_id = p_limits.flow_id and starts_at is null and priority > v_priority order by priority limit 1;
+    exit when not found or v_left <= 0;
+    for j in 1 .. 4 loop
+      -- A run without the key has the empty value, which nothing comes before.
+      v_keys := array(select htdag.waiting_keys(p_limits.flow_id, v_priority, v_last, v_look));
+      if cardinality(v_keys) < v_look then
+        v_keys := v_keys || array(select '' from htdag.run_queue where flow_id = p_limits.flow_id and priority = v_priority
+                                     and starts_at is null and limit_key = '' limit 1)
+                         || array(select k from htdag.waiting_keys(p_limits.flow_id, v_priority, '', v_look) k where k <= v_last);
+      end if;
+      v_runs := htdag.admit_runs(array(
+        select q.run_id
+          from unnest(v_keys) with ordinality k(key, place)
+         cross join lateral htdag.key_room(p_limits, k.key) r
+         cross join lateral (select w.run_id, row_number() over (order by w.run_id) as turn
+                               from (select run_id from htdag.run_queue
+                                      where flow_id = p_limits.flow_id and priority = v_priority and starts_at is null and limit_key = k.key
+                                      order by run_id
+                                      limit least(r.room, v_left / cardinality(v_keys) + 1)) w) q
+         order by q.turn, k.place
+         limit v_left));
+      if cardinality(v_runs) = 0 then
+        exit when cardinality(v_keys) < v_look;
+        v_last := v_keys[v_look];
+        v_look := least(v_look * 4, 1000);
+        continue;
+      end if;
+      v_left := v_left - cardinality(v_runs);
+      select limit_key into v_last from htdag.runs where run_id = v_runs[cardinality(v_runs)];
+      perform htdag.use_rate(format('flow:%s:%s', p_limits.flow_id, a.limit_key), p_limits.rate_per_minute_per_key, p_limits.rate_mode, a.n)
+         from (select limit_key, count(*)::integer as n from htdag.runs where run_id = any (v_runs) group by limit_key) a
+        where p_limits.rate_per_minute_per_key is not null;
+      exit when v_left <= 0;
+    end loop;
+  end loop;
+  update htdag.limits set last_key = v_last where flow_id = p_limits.flow_id and last_key is distinct from v_last;
+  return (p_room - v_left)::integer;
+end;
+$$;
+
+comment on function htdag.admit_in_turn(htdag.limits, bigint) is
+  'Admit up to p_room runs of a flow with a key, the values taking turns; returns how many. Looks at some thousand values per call at most and goes on from there at the next.';
+
+create or replace function htdag.admit_runs(p_run_ids bigint[])
+returns bigint[]
 language plpgsql
 volatile
 set search_path = ''
@@ -164,6 +174,9 @@ declare
 begin
   -- A run that someone holds is being cancelled; it is left where it is.
   v_runs := array(select run_id from htdag.runs where run_id = any (p_run_ids) and state = 'queued' order by run_id for update skip locked);
+  if cardinality(v_runs) = 0 then
+    return v_runs;
+  end if;
   delete from htdag.run_queue where run_id = any (v_runs);
   update htdag.runs r
      set state = 'running', started_at = v_now, deadline_at = v_now + v.run_timeout
@@ -171,14 +184,12 @@ begin
    where r.run_id = any (v_runs) and v.flow_version_id = r.flow_version_id;
   insert into htdag.admission_log (run_id, decided_at, decision)
   select run_id, v_now, 'admitted' from unnest(v_runs) run_id;
-  if cardinality(v_runs) > 0 then
-    perform htdag.schedule(v_runs);
-  end if;
-  return cardinality(v_runs);
+  perform htdag.schedule(v_runs);
+  return array(select run_id from unnest(p_run_ids) with ordinality p(run_id, i) where run_id = any (v_runs) order by i);
 end;
 $$;
 
-comment on function htdag.admit_runs(bigint[]) is 'Start queued runs without asking the limits; returns how many were still queued.';
+comment on function htdag.admit_runs(bigint[]) is 'Start queued runs without asking the limits; returns those that were still queued, in the order given.';
 
 create or replace function htdag.admit()
 returns integer
@@ -189,11 +200,13 @@ set search_path = ''
 set plan_cache_mode = force_generic_plan
 as $$
 begin
+  perform htdag.line_up();
   -- One probe per flow: the queue itself may be long.
   return (select coalesce(sum(htdag.admit_flow(flow_id)), 0)::integer
             from (select f.flow_id
                     from htdag.flows f
-                   cross join lateral (select from htdag.run_queue q where q.flow_id = f.flow_id order by q.priority, q.run_id limit 1) q
+                   cross join lateral (select from htdag.run_queue q where q.flow_id = f.flow_id and q.starts_at is null
+                                        order by q.priority, q.limit_key, q.run_id limit 1) q
                    order by f.flow_id) q);
 end;
 $$;
@@ -201,15 +214,42 @@ $$;
 comment on function htdag.admit() is
   'Admit queued runs of every flow as far as limits allow; returns how many started. Called whenever work is looked for or a run has ended; calling it by hand does no harm.';
 
+create or replace function htdag.line_up()
+returns integer
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_now  constant timestamptz := htdag.clock();
+  v_done integer;
+begin
+  update htdag.run_queue set starts_at = null, reason = null, due_at = null
+   where run_id = any (array(select run_id from htdag.run_queue where starts_at <= v_now
+                              order by starts_at limit 1000 for update skip locked));
+  get diagnostics v_done = row_count;
+  return v_done;
+end;
+$$;
+
+comment on function htdag.line_up() is 'Let runs whose time has come stand in line for admission; returns how many, a thousand at most.';
+
 create or replace function htdag.fill_slots()
 returns integer
 language plpgsql
 volatile
 set search_path = ''
 as $$
+declare
+  v_now constant timestamptz := htdag.clock();
 begin
-  return case when (select min(run_id) from htdag.run_queue) is not null then htdag.admit() else 0 end;
+  return case
+    when (select run_id from htdag.run_queue where starts_at is null order by flow_id, priority, limit_key, run_id limit 1) is not null
+      or (select starts_at from htdag.run_queue where starts_at is not null order by starts_at limit 1) <= v_now
+    then htdag.admit() else 0 end
+    + case when (select task_id from htdag.tasks where parked = 'limit' order by lane_id, coalesce(limit_key, ''), priority, task_id limit 1) is not null
+    then htdag.promote_limited() else 0 end;
 end;
 $$;
 
-comment on function htdag.fill_slots() is 'admit, where anything is queued at all. Returns how many runs started.';
+comment on function htdag.fill_slots() is 'Admit runs and make limited tasks ready, where any wait at all. Returns how many moved.';

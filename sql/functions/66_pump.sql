@@ -51,9 +51,12 @@ declare
   v_total integer := 0;
   v_done  integer;
 begin
-  loop
-    v_done := htdag.run_engine_tasks(p_limit, p_wait => v_total = 0);
+  for v_turn in 1 .. p_limit + 1 loop
+    v_done := htdag.run_engine_tasks(p_limit, p_wait => v_turn = 1);
     v_done := v_done + htdag.deliver_cancels(p_limit);
+    if v_done = 0 then
+      v_done := htdag.promote(); -- what waited for a time, a limit or to be admitted may be ours
+    end if;
     v_total := v_total + v_done;
     exit when v_done = 0 or v_total >= p_limit;
   end loop;

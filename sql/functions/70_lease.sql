@@ -94,7 +94,14 @@ begin
                   select q.due_at
                     from htdag.flows f
                    cross join lateral (select due_at from htdag.run_queue q
-                                        where q.flow_id = f.flow_id order by q.priority, q.run_id limit 1) q) d);
+                                        where q.flow_id = f.flow_id and q.starts_at is null
+                                        order by q.priority, q.limit_key, q.run_id limit 1) q
+                  union all
+                  (select starts_at from htdag.run_queue where starts_at is not null order by starts_at limit 1)
+                  union all
+                  select htdag.limit_due_at()
+                   where (select due_at from htdag.tasks where parked = 'limit' order by lane_id, coalesce(limit_key, ''), priority, task_id limit 1) is not null) d
+           where due_at < 'infinity');
 end;
 $$;
 
@@ -396,6 +403,9 @@ begin
   v_done := v_done + htdag.deliver_cancels(100);
   perform htdag.clear_maps();
   perform htdag.clear_signals();
+  perform htdag.clear_rates();
+  perform htdag.tidy_pauses();
+  perform htdag.clear_memos();
   if exists (select from htdag.runners where stopped_at < v_now - interval '1 day') then
     delete from htdag.runners
      where runner_id = any (array(select runner_id from htdag.runners r where stopped_at < v_now - interval '1 day'
