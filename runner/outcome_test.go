@@ -117,7 +117,7 @@ func TestDecompose(t *testing.T) {
 	if h.State(run) != "succeeded" {
 		t.Fatalf("the run is %s: %s %q", h.State(run), h.Error(run), h.Why(run))
 	}
-	if got, want := string(h.Output(run, "plan")), string(h.Output(run+1, "part")); got != `{"part": [10, 20, 30]}` || want != "[10, 20, 30]" {
+	if got, want := string(h.Output(run, "plan")), string(h.Output(h.Children(run)[0], "part")); got != `{"part": [10, 20, 30]}` || want != "[10, 20, 30]" {
 		t.Errorf("the step's output is %s, its part's %s", got, want)
 	}
 	if got := dbtest.Column[string](t, pool, "select by from written"); !cmp.Equal(got, []string{"plan"}) {

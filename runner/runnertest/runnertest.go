@@ -92,14 +92,26 @@ func (h *Harness) Define(definition string) {
 // encodes as JSON; nil stands for an empty object.
 func (h *Harness) Start(flow string, input any) int64 {
 	h.t.Helper()
-	document := json.RawMessage("{}")
-	if input != nil {
-		var err error
-		if document, err = json.Marshal(input); err != nil {
-			h.t.Fatalf("encode the input of flow %s: %v", flow, err)
-		}
+	if input == nil {
+		input = struct{}{}
 	}
-	return value[int64](h, "select htdag.start_flow($1, $2)", flow, document)
+	return value[int64](h, "select htdag.start_flow($1, $2)", flow, h.encode(input))
+}
+
+// Signal tells a run what one of its steps waits for, or will. The payload is
+// anything that encodes as JSON.
+func (h *Harness) Signal(run int64, name string, payload any) {
+	h.t.Helper()
+	h.exec("select htdag.send_signal($1, $2, $3)", run, name, h.encode(payload))
+}
+
+func (h *Harness) encode(v any) json.RawMessage {
+	h.t.Helper()
+	document, err := json.Marshal(v)
+	if err != nil {
+		h.t.Fatalf("encode %v: %v", v, err)
+	}
+	return document
 }
 
 // RunToIdle does what there is to do and returns the number of tasks that were done.
@@ -158,6 +170,12 @@ func (h *Harness) Steps(run int64) map[string]string {
 func (h *Harness) Error(run int64) string {
 	h.t.Helper()
 	return value[string](h, "select coalesce(error, '') from report.runs where run_id = $1", run)
+}
+
+// Children are the runs that were started as the body of a run's steps, in order.
+func (h *Harness) Children(run int64) []int64 {
+	h.t.Helper()
+	return value[[]int64](h, "select array(select run_id from htdag.runs where parent_run_id = $1 order by run_id)", run)
 }
 
 // Output is the output of a step that has succeeded, as JSON; null where it has none.
