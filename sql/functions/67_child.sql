@@ -125,7 +125,7 @@ begin
   end if;
   v_spec := htdag.named_spec(v_name, p_spec - 'input');
   -- Two transactions that each made several would wait for each other's.
-  perform pg_advisory_xact_lock(1213481298, -2)
+  perform pg_advisory_xact_lock(1213481298, -3)
     where not exists (select from htdag.flows join htdag.flow_versions using (flow_id) where name = v_name and spec = v_spec);
   select flow_version_id into v_version from htdag.flows join htdag.flow_versions using (flow_id) where name = v_name and spec = v_spec
    order by flow_version_id limit 1;
