@@ -8763,8 +8763,9 @@ CREATE VIEW report.flows AS
           WHERE (q.flow_id = f.flow_id)) AS queued,
     ( SELECT count(*) AS count
            FROM htdag.runs r
-          WHERE ((r.flow_id = f.flow_id) AND (r.state = 'running'::text))) AS running
-   FROM (htdag.flows f
+          WHERE ((r.flow_id = f.flow_id) AND (r.state = 'running'::text))) AS running,
+    p.paused_at
+   FROM ((htdag.flows f
      JOIN LATERAL ( SELECT v_1.flow_version_id,
             v_1.flow_id,
             v_1.version,
@@ -8778,7 +8779,8 @@ CREATE VIEW report.flows AS
            FROM htdag.flow_versions v_1
           WHERE (v_1.flow_id = f.flow_id)
           ORDER BY v_1.version DESC
-         LIMIT 1) v ON (true));
+         LIMIT 1) v ON (true))
+     LEFT JOIN htdag.pauses p ON (((p.kind = 'flow'::text) AND (p.name = f.name))));
 
 COMMENT ON VIEW report.flows IS 'Flows with their newest versions and the runs they have under way.';
 
@@ -8791,6 +8793,8 @@ COMMENT ON COLUMN report.flows.retired_at IS 'Since when it starts no new runs; 
 COMMENT ON COLUMN report.flows.queued IS 'Runs that wait to be admitted.';
 
 COMMENT ON COLUMN report.flows.running IS 'Runs under way.';
+
+COMMENT ON COLUMN report.flows.paused_at IS 'Since when new runs of it wait; null while they do not.';
 
 CREATE VIEW report.history AS
  SELECT c.name AS codebase,

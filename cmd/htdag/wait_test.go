@@ -30,12 +30,14 @@ func TestStartAndWait(t *testing.T) {
 	holds(t, pool, waiting)
 	dbtest.Exec(t, pool, "select htdag.fail_step(task_id, token, 'no luck') from ("+claim+") c")
 	r = p.wait()
-	if r.code != 1 || !strings.Contains(r.stdout, `"state": "failed"`) || r.stderr != "htdag: run 2 failed: step a: no luck\n" {
+	if r.code != 1 || !strings.Contains(r.stdout, `"state": "failed"`) || !strings.HasSuffix(r.stderr, "htdag: run 2 failed: step a: no luck\n") {
 		t.Errorf("exit status %d, said\n%s%s", r.code, r.stdout, r.stderr)
 	}
 
 	p = start(t, at(pool, "start", "two", "--wait"))
-	holds(t, pool, waiting)
+	eventually(t, "it says what it waits for", func() (bool, error) {
+		return strings.Contains(p.stderr.String(), "waiting: step a is ready since"), nil
+	})
 	p.signal(syscall.SIGINT)
 	if r := p.wait(); r.code != 1 || !strings.HasSuffix(r.stderr, "htdag: run 3 goes on: interrupted\n") {
 		t.Errorf("exit status %d, said %q", r.code, r.stderr)

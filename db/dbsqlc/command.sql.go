@@ -136,7 +136,7 @@ func (q *Queries) FlowGraph(ctx context.Context, flow string, version *int32) ([
 }
 
 const flows = `-- name: Flows :many
-select flow, description, version, draft, steps_total, retired_at, queued, running from report.flows where flow not like '%:%' order by flow
+select flow, description, version, draft, steps_total, retired_at, queued, running, paused_at from report.flows where flow not like '%:%' order by flow
 `
 
 // Flows that steps made of themselves while running are not what people look for.
@@ -158,6 +158,7 @@ func (q *Queries) Flows(ctx context.Context) ([]ReportFlow, error) {
 			&i.RetiredAt,
 			&i.Queued,
 			&i.Running,
+			&i.PausedAt,
 		); err != nil {
 			return nil, err
 		}
@@ -184,6 +185,110 @@ func (q *Queries) NewestVersion(ctx context.Context, flow string) (NewestVersion
 	var i NewestVersionRow
 	err := row.Scan(&i.Version, &i.Draft, &i.Retired)
 	return i, err
+}
+
+const pauseFlow = `-- name: PauseFlow :one
+select htdag.pause_flow(p_flow => $1, p_reason => $2, p_running => $3)::boolean as changed
+`
+
+func (q *Queries) PauseFlow(ctx context.Context, flow string, reason *string, running bool) (bool, error) {
+	row := q.db.QueryRow(ctx, pauseFlow, flow, reason, running)
+	var changed bool
+	err := row.Scan(&changed)
+	return changed, err
+}
+
+const pauseQueue = `-- name: PauseQueue :one
+select htdag.pause_queue(p_queue => $1, p_reason => $2)::boolean as changed
+`
+
+func (q *Queries) PauseQueue(ctx context.Context, queue string, reason *string) (bool, error) {
+	row := q.db.QueryRow(ctx, pauseQueue, queue, reason)
+	var changed bool
+	err := row.Scan(&changed)
+	return changed, err
+}
+
+const pauseRun = `-- name: PauseRun :one
+select htdag.pause_run(p_run_id => $1, p_reason => $2)::boolean as changed
+`
+
+func (q *Queries) PauseRun(ctx context.Context, runID int64, reason *string) (bool, error) {
+	row := q.db.QueryRow(ctx, pauseRun, runID, reason)
+	var changed bool
+	err := row.Scan(&changed)
+	return changed, err
+}
+
+const pauses = `-- name: Pauses :many
+select kind, name, paused_at, paused_by, coalesce(reason, '')::text as reason from report.pauses order by kind, paused_at
+`
+
+type PausesRow struct {
+	Kind     string
+	Name     string
+	PausedAt time.Time
+	PausedBy string
+	Reason   string
+}
+
+func (q *Queries) Pauses(ctx context.Context) ([]PausesRow, error) {
+	rows, err := q.db.Query(ctx, pauses)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []PausesRow
+	for rows.Next() {
+		var i PausesRow
+		if err := rows.Scan(
+			&i.Kind,
+			&i.Name,
+			&i.PausedAt,
+			&i.PausedBy,
+			&i.Reason,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const resumeFlow = `-- name: ResumeFlow :one
+select htdag.resume_flow(p_flow => $1)::boolean as changed
+`
+
+func (q *Queries) ResumeFlow(ctx context.Context, flow string) (bool, error) {
+	row := q.db.QueryRow(ctx, resumeFlow, flow)
+	var changed bool
+	err := row.Scan(&changed)
+	return changed, err
+}
+
+const resumeQueue = `-- name: ResumeQueue :one
+select htdag.resume_queue(p_queue => $1)::boolean as changed
+`
+
+func (q *Queries) ResumeQueue(ctx context.Context, queue string) (bool, error) {
+	row := q.db.QueryRow(ctx, resumeQueue, queue)
+	var changed bool
+	err := row.Scan(&changed)
+	return changed, err
+}
+
+const resumeRun = `-- name: ResumeRun :one
+select htdag.resume_run(p_run_id => $1)::boolean as changed
+`
+
+func (q *Queries) ResumeRun(ctx context.Context, runID int64) (bool, error) {
+	row := q.db.QueryRow(ctx, resumeRun, runID)
+	var changed bool
+	err := row.Scan(&changed)
+	return changed, err
 }
 
 const retireFlow = `-- name: RetireFlow :one
@@ -295,11 +400,30 @@ func (q *Queries) SendSignal(ctx context.Context, runID int64, name string, payl
 }
 
 const startFlow = `-- name: StartFlow :one
-select htdag.start_flow(p_flow => $1, p_input => $2, p_priority => $3)::bigint as run_id
+select htdag.start_flow(p_flow => $1, p_input => $2, p_priority => $3, p_key => $4,
+  p_on_duplicate => $5, p_debounce => $6, p_delay => $7)::bigint as run_id
 `
 
-func (q *Queries) StartFlow(ctx context.Context, flow string, input json.RawMessage, priority int32) (int64, error) {
-	row := q.db.QueryRow(ctx, startFlow, flow, input, priority)
+type StartFlowParams struct {
+	Flow        string
+	Input       json.RawMessage
+	Priority    int32
+	Key         *string
+	OnDuplicate string
+	Debounce    *time.Duration
+	Delay       *time.Duration
+}
+
+func (q *Queries) StartFlow(ctx context.Context, arg StartFlowParams) (int64, error) {
+	row := q.db.QueryRow(ctx, startFlow,
+		arg.Flow,
+		arg.Input,
+		arg.Priority,
+		arg.Key,
+		arg.OnDuplicate,
+		arg.Debounce,
+		arg.Delay,
+	)
 	var run_id int64
 	err := row.Scan(&run_id)
 	return run_id, err

@@ -137,4 +137,6 @@ type ReportFlow struct {
 	Queued int64
 	// Runs under way.
 	Running int64
+	// Since when new runs of it wait; null while they do not.
+	PausedAt *time.Time
 }

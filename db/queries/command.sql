@@ -17,7 +17,8 @@ select htdag.retire_flow(p_flow => @flow, p_retired => @retired)::boolean as cha
 select * from report.flows where flow not like '%:%' order by flow;
 
 -- name: StartFlow :one
-select htdag.start_flow(p_flow => @flow, p_input => @input, p_priority => @priority)::bigint as run_id;
+select htdag.start_flow(p_flow => @flow, p_input => @input, p_priority => @priority, p_key => sqlc.narg(key),
+  p_on_duplicate => @on_duplicate, p_debounce => sqlc.narg(debounce), p_delay => sqlc.narg(delay))::bigint as run_id;
 
 -- name: CancelRun :one
 select htdag.cancel_run(p_run_id => @run_id, p_reason => @reason)::boolean as cancelled;
@@ -51,3 +52,24 @@ select htdag.send_signal(p_run_id => @run_id, p_name => @name, p_payload => @pay
 
 -- name: BroadcastSignal :one
 select htdag.broadcast_signal(p_name => @name, p_payload => @payload, p_flow => sqlc.narg(flow))::integer as runs;
+
+-- name: PauseRun :one
+select htdag.pause_run(p_run_id => @run_id, p_reason => sqlc.narg(reason))::boolean as changed;
+
+-- name: ResumeRun :one
+select htdag.resume_run(p_run_id => @run_id)::boolean as changed;
+
+-- name: PauseFlow :one
+select htdag.pause_flow(p_flow => @flow, p_reason => sqlc.narg(reason), p_running => @running)::boolean as changed;
+
+-- name: ResumeFlow :one
+select htdag.resume_flow(p_flow => @flow)::boolean as changed;
+
+-- name: PauseQueue :one
+select htdag.pause_queue(p_queue => @queue, p_reason => sqlc.narg(reason))::boolean as changed;
+
+-- name: ResumeQueue :one
+select htdag.resume_queue(p_queue => @queue)::boolean as changed;
+
+-- name: Pauses :many
+select kind, name, paused_at, paused_by, coalesce(reason, '')::text as reason from report.pauses order by kind, paused_at;

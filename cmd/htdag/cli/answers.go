@@ -17,6 +17,7 @@ type flowAnswer struct {
 	RetiredAt   *time.Time `json:"retired_at"`
 	Queued      int64      `json:"queued"`
 	Running     int64      `json:"running"`
+	PausedAt    *time.Time `json:"paused_at"`
 }
 
 type runAnswer struct {

@@ -58,6 +58,8 @@ func (a *app) flowList() *cobra.Command {
 					switch {
 					case f.RetiredAt != nil:
 						state = "retired " + date(*f.RetiredAt)
+					case f.PausedAt != nil:
+						state = "paused"
 					case f.Draft:
 						state = "draft"
 					}

@@ -48,8 +48,9 @@ func (a *app) document(flag, arg string) (json.RawMessage, error) {
 }
 
 func (a *app) startCommand() *cobra.Command {
-	var input string
-	var priority int32
+	p := dbsqlc.StartFlowParams{OnDuplicate: "return"}
+	var input, key string
+	var debounce, delay time.Duration
 	var wait, asJSON bool
 	cmd := &cobra.Command{
 		Use: "start FLOW", Short: "Start a run of a flow", Args: cobra.ExactArgs(1),
@@ -62,7 +63,14 @@ func (a *app) startCommand() *cobra.Command {
 			}
 			return a.client(ctx, "start", func(pool *pgxpool.Pool) error {
 				queries := dbsqlc.New(pool)
-				run, err := queries.StartFlow(ctx, args[0], document, priority)
+				p.Flow, p.Input, p.Key = args[0], document, given(key)
+				if debounce != 0 {
+					p.Debounce = &debounce
+				}
+				if delay != 0 {
+					p.Delay = &delay
+				}
+				run, err := queries.StartFlow(ctx, p)
 				if err != nil {
 					return err
 				}
@@ -76,14 +84,22 @@ func (a *app) startCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&input, "input", "{}", "the run's input: JSON, or @ and a file that holds it")
-	cmd.Flags().Int32Var(&priority, "priority", 0, "lower is sooner")
+	cmd.Flags().Int32Var(&p.Priority, "priority", 0, "lower is sooner")
+	cmd.Flags().StringVar(&key, "key", "", "there is one run for a key: print the one that there is")
+	cmd.Flags().StringVar(&p.OnDuplicate, "on-duplicate", "return", "what to do where the key has a run: return, restart_failed, restart, replace, reject or debounce")
+	cmd.Flags().DurationVar(&debounce, "debounce", 0, "with --on-duplicate debounce, quiet time after which the last of them starts")
+	cmd.Flags().DurationVar(&delay, "delay", 0, "let it begin so much later")
 	cmd.Flags().BoolVar(&wait, "wait", false, "stay until the run has ended")
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }
 
+// patience is how long a run may take before whoever waits is told why.
+const patience = 3 * time.Second
+
 // waitFor looks at a run until it has ended, ever less often, and reports it.
 func (a *app) waitFor(ctx context.Context, queries *dbsqlc.Queries, run int64, asJSON bool) error {
+	explain := time.Now().Add(patience)
 	for wait := 20 * time.Millisecond; ; wait = min(wait*3/2, time.Second) {
 		r, err := queries.RunReport(ctx, run)
 		if err != nil {
@@ -91,6 +107,16 @@ func (a *app) waitFor(ctx context.Context, queries *dbsqlc.Queries, run int64, a
 		}
 		if r.FinishedAt != nil {
 			return a.reportRun(ctx, queries, r, asJSON)
+		}
+		if !explain.IsZero() && time.Now().After(explain) {
+			explain = time.Time{} // once will do
+			lines, err := queries.Why(ctx, run)
+			if err != nil {
+				return err
+			}
+			for _, line := range lines {
+				fmt.Fprintf(a.stderr, "waiting: %s\n", line)
+			}
 		}
 		select {
 		case <-ctx.Done():
