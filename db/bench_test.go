@@ -22,6 +22,7 @@ import (
 var (
 	benchServer  = flag.String("bench.server", "", "URL of a server to run benchmarks on; a temporary one without durability when empty")
 	benchWorkers = flag.Int("bench.workers", 4, "runners of a benchmark, each on a connection of its own")
+	benchParts   = flag.Int("bench.partitions", 0, "partitions of the tables of runs; as many as there are by themselves when 0")
 	benchBatch   = flag.Int("bench.batch", 50, "most steps that a runner claims and completes in one call")
 )
 
@@ -45,6 +46,9 @@ func BenchmarkFlows(b *testing.B) {
 			pool := benchDatabase(b)
 			spec := fmt.Sprintf(`{"flow": "bench", "steps": %s}`, strings.ReplaceAll(s.spec, `"name"`, `"kind": "noop", "name"`))
 			dbtest.Exec(b, pool, "select htdag.define_flow($1)", spec)
+			if *benchParts > 0 {
+				dbtest.Exec(b, pool, "select htdag.make_partitions(p_count => $1)", *benchParts)
+			}
 			benchFlow(b, pool, s.steps, json.RawMessage(s.input))
 		})
 	}

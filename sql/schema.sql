@@ -3038,6 +3038,34 @@ $$;
 
 COMMENT ON FUNCTION code.upkeep() IS 'Remove what nothing refers to any more: contents, vectors, events that were never read. To be called now and then; returns how many rows went.';
 
+CREATE FUNCTION htdag.add_partition(p_from bigint, p_to bigint, p_is_remnant boolean DEFAULT false) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_table text;
+  v_name  text;
+  v_like  integer;
+  v_new   integer;
+begin
+  select (array_agg(partition_no order by to_run_id desc))[1], max(partition_no) + 1 into v_like, v_new from htdag.partitions;
+  foreach v_table in array htdag.partitioned_tables() loop
+    v_name := v_table || '_' || v_new;
+    execute format('create table htdag.%I (like htdag.%I including all) with (%s)', v_name, v_table,
+      (select coalesce(array_to_string(c.reloptions, ', '), 'fillfactor = 100') from pg_catalog.pg_class c
+        where c.oid = format('htdag.%I', v_table || '_' || v_like)::regclass));
+    execute format('comment on table htdag.%I is %L', v_name, format('Partition %s of htdag.%s.', v_new, v_table));
+  end loop;
+  -- Rows come in through the parent, which numbers them.
+  execute format('alter table htdag.%I alter column run_id drop default', 'runs_' || v_new);
+  insert into htdag.partitions (partition_no, from_run_id, to_run_id, is_remnant, made_at)
+  values (v_new, p_from, p_to, p_is_remnant, htdag.clock());
+  return v_new;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.add_partition(p_from bigint, p_to bigint, p_is_remnant boolean) IS 'Make the tables of a partition for a range of run_id, with the storage settings of the newest one; returns its number.';
+
 CREATE FUNCTION htdag.add_step(p_flow text, p_step text, p_needs text[] DEFAULT '{}'::text[], p_kind text DEFAULT NULL::text, p_group text DEFAULT NULL::text, p_queue text DEFAULT NULL::text, p_bundle text DEFAULT NULL::text, p_map text DEFAULT NULL::text, p_run_on text DEFAULT NULL::text, p_on_failure text DEFAULT NULL::text, p_wants_needs boolean DEFAULT NULL::boolean, p_timeout interval DEFAULT NULL::interval, p_max_retries integer DEFAULT NULL::integer, p_initial_delay interval DEFAULT NULL::interval, p_backoff double precision DEFAULT NULL::double precision, p_max_delay interval DEFAULT NULL::interval, p_jitter double precision DEFAULT NULL::double precision, p_no_retry text[] DEFAULT NULL::text[], p_sql text DEFAULT NULL::text, p_sub_flow text DEFAULT NULL::text, p_signal text DEFAULT NULL::text, p_delay interval DEFAULT NULL::interval, p_run_if jsonpath DEFAULT NULL::jsonpath, p_skip_if jsonpath DEFAULT NULL::jsonpath, p_on_skip text DEFAULT NULL::text, p_argument jsonpath DEFAULT NULL::jsonpath, p_memo interval DEFAULT NULL::interval, p_memo_version text DEFAULT NULL::text, p_priority integer DEFAULT NULL::integer, p_limit_key text DEFAULT NULL::text) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
@@ -3077,6 +3105,9 @@ CREATE FUNCTION htdag.admit() RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
     AS $$
 begin
   perform htdag.line_up();
@@ -3310,6 +3341,40 @@ $$;
 
 COMMENT ON FUNCTION htdag.answer_step(p_task_id bigint, p_token bigint, p_outcome text, p_output jsonb, p_error text, p_code text, p_delay interval) IS 'complete_steps for one step, with errors instead of verdicts.';
 
+CREATE FUNCTION htdag.attach_partition(p_partition_no integer) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_part  htdag.partitions;
+  v_table text;
+  v_index record;
+begin
+  select * into v_part from htdag.partitions where partition_no = p_partition_no;
+  foreach v_table in array htdag.partitioned_tables() loop
+    execute format('alter table htdag.%I attach partition htdag.%I for values from (%s) to (%s)',
+      v_table, v_table || '_' || v_part.partition_no, v_part.from_run_id, v_part.to_run_id);
+    -- An index is named as that of its parent.
+    for v_index in
+      select c.relname as is_now, v_table || '_' || v_part.partition_no || substr(p.relname, length(v_table) + 1) as to_be
+        from pg_catalog.pg_index i
+        join pg_catalog.pg_class c on c.oid = i.indexrelid
+        join pg_catalog.pg_inherits h on h.inhrelid = i.indexrelid
+        join pg_catalog.pg_class p on p.oid = h.inhparent
+       where i.indrelid = format('htdag.%I', v_table || '_' || v_part.partition_no)::regclass
+       order by c.relname
+    loop
+      if v_index.is_now <> v_index.to_be then
+        execute format('alter index htdag.%I rename to %I', v_index.is_now, v_index.to_be);
+      end if;
+    end loop;
+  end loop;
+  return p_partition_no;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.attach_partition(p_partition_no integer) IS 'Attach the tables of a partition to their parents; returns its number.';
+
 CREATE FUNCTION htdag.broadcast_signal(p_name text, p_payload jsonb DEFAULT 'null'::jsonb, p_flow text DEFAULT NULL::text) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
@@ -3328,6 +3393,68 @@ $$;
 
 COMMENT ON FUNCTION htdag.broadcast_signal(p_name text, p_payload jsonb, p_flow text) IS 'Tell every run that has not ended and has a step waiting, or yet to wait, for the signal of that name; of one flow or of all. Returns how many were told.';
 
+CREATE TABLE htdag.partitions (
+    partition_no integer NOT NULL,
+    from_run_id bigint NOT NULL,
+    to_run_id bigint NOT NULL,
+    is_remnant boolean DEFAULT false NOT NULL,
+    made_at timestamp with time zone NOT NULL,
+    check_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    detached_at timestamp with time zone,
+    note text,
+    CONSTRAINT partitions_range_not_empty CHECK ((from_run_id < to_run_id))
+);
+
+COMMENT ON TABLE htdag.partitions IS 'Partitions of runs, run_io, attempts and admission_log: one row for the four of them, deleted when they are dropped.';
+
+COMMENT ON COLUMN htdag.partitions.to_run_id IS 'First run_id that is not in it.';
+
+COMMENT ON COLUMN htdag.partitions.is_remnant IS 'Whether it holds only the few runs of its range that were not through when the rest went.';
+
+COMMENT ON COLUMN htdag.partitions.check_at IS 'When to look again whether it may go.';
+
+COMMENT ON COLUMN htdag.partitions.detached_at IS 'Since when its runs are out of sight, to be archived and dropped.';
+
+COMMENT ON COLUMN htdag.partitions.note IS 'What holds it: live runs, or how archiving failed.';
+
+CREATE FUNCTION htdag.bury_partition(p_part htdag.partitions) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_archive constant text := htdag.setting('archive');
+  v_table   text;
+begin
+  foreach v_table in array htdag.partitioned_tables() loop
+    if v_archive is not null then
+      execute format('select %s(%L, %L::regclass)', v_archive::regproc, v_table, format('htdag.%I', v_table || '_' || p_part.partition_no));
+    end if;
+  end loop;
+  foreach v_table in array htdag.partitioned_tables() loop
+    execute format('drop table htdag.%I', v_table || '_' || p_part.partition_no);
+  end loop;
+  -- What upkeep has not got round to since they ended.
+  delete from htdag.map_items m where m.run_id >= p_part.from_run_id and m.run_id < p_part.to_run_id
+     and not exists (select from htdag.runs r where r.run_id = m.run_id);
+  delete from htdag.map_shards m where m.run_id >= p_part.from_run_id and m.run_id < p_part.to_run_id
+     and not exists (select from htdag.runs r where r.run_id = m.run_id);
+  delete from htdag.signals g where g.run_id >= p_part.from_run_id and g.run_id < p_part.to_run_id
+     and not exists (select from htdag.runs r where r.run_id = g.run_id);
+  delete from htdag.run_keys k where k.run_id >= p_part.from_run_id and k.run_id < p_part.to_run_id
+     and not exists (select from htdag.runs r where r.run_id = k.run_id);
+  delete from htdag.partitions where partition_no = p_part.partition_no;
+  return 1;
+exception when others then
+  raise warning using errcode = sqlstate, message = format('partition %s was not archived: %s', p_part.partition_no, sqlerrm),
+    hint = 'It is kept and tried again in ten minutes; select * from htdag.partitions.';
+  update htdag.partitions set check_at = htdag.clock() + interval '10 min', note = format('not archived: %s', sqlerrm)
+   where partition_no = p_part.partition_no;
+  return 0;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.bury_partition(p_part htdag.partitions) IS 'Archive and drop a detached partition; returns 1, or 0 when archiving it failed.';
+
 CREATE FUNCTION htdag.caller() RETURNS name
     LANGUAGE sql STABLE
     SET search_path TO ''
@@ -3339,6 +3466,9 @@ CREATE FUNCTION htdag.cancel_run(p_run_id bigint, p_reason text DEFAULT 'cancell
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
     AS $$
 declare
   v_run htdag.runs;
@@ -3642,7 +3772,8 @@ COMMENT ON TABLE htdag.map_items IS 'Elements of map steps, written once, read o
 CREATE TABLE htdag.run_io (
     run_id bigint NOT NULL,
     input jsonb NOT NULL
-);
+)
+PARTITION BY RANGE (run_id);
 
 COMMENT ON TABLE htdag.run_io IS 'Input of each run, written once.';
 
@@ -3721,6 +3852,9 @@ CREATE FUNCTION htdag.claim_steps(p_runner integer, p_want integer DEFAULT 1) RE
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
     AS $$
 declare
   v_lanes constant integer[] := htdag.runner_lanes(p_runner);
@@ -3876,6 +4010,9 @@ CREATE FUNCTION htdag.complete_step(p_task_id bigint, p_token bigint, p_output j
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
     AS $$
 begin
   return htdag.answer_step(p_task_id, p_token, 'succeeded', p_output, null);
@@ -3888,6 +4025,9 @@ CREATE FUNCTION htdag.complete_steps(p_runner integer, p_task_ids bigint[], p_to
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
     AS $$
 declare
   v_now     constant timestamptz := htdag.clock();
@@ -4123,6 +4263,9 @@ CREATE FUNCTION htdag.decompose_step(p_task_id bigint, p_token bigint, p_spec js
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
     AS $$
 begin
   return htdag.answer_step(p_task_id, p_token, 'decomposed', p_spec, null);
@@ -4168,6 +4311,57 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.deliver_cancels(p_limit integer) IS 'Cancel the runs whose parents gave them up, as far as nobody else holds them; returns how many.';
+
+CREATE FUNCTION htdag.detach_partition(p_part htdag.partitions, p_live bigint[], p_strays bigint[]) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    SET lock_timeout TO '50 ms'
+    AS $_$
+declare
+  v_old   htdag.partitions;
+  v_new   integer;
+  v_table text;
+  v_runs  bigint[];
+begin
+  if cardinality(p_live) > 0 then
+    -- A remnant just before this one is taken into the new one.
+    select * into v_old from htdag.partitions
+     where is_remnant and detached_at is null and to_run_id = p_part.from_run_id for update;
+    v_new := htdag.add_partition(coalesce(v_old.from_run_id, p_part.from_run_id), p_part.to_run_id, true);
+  end if;
+  lock table only htdag.runs, only htdag.run_io, only htdag.attempts, only htdag.admission_log in access exclusive mode;
+  foreach v_table in array htdag.partitioned_tables() loop
+    execute format('alter table htdag.%I detach partition htdag.%I', v_table, v_table || '_' || p_part.partition_no);
+    if v_old.partition_no is not null then
+      execute format('alter table htdag.%I detach partition htdag.%I', v_table, v_table || '_' || v_old.partition_no);
+      execute format('insert into htdag.%I select * from htdag.%I', v_table || '_' || v_new, v_table || '_' || v_old.partition_no);
+      execute format('drop table htdag.%I', v_table || '_' || v_old.partition_no);
+    end if;
+  end loop;
+  delete from htdag.partitions where partition_no = v_old.partition_no;
+  if v_new is not null then
+    execute format('select array(select run_id from htdag.%I where coalesce(root_run_id, run_id) = any ($1))', 'runs_' || p_part.partition_no)
+       into v_runs using p_live;
+  end if;
+  foreach v_table in array htdag.partitioned_tables() loop
+    if v_new is not null then
+      execute format('with gone as (delete from htdag.%I where run_id = any ($1) returning *) insert into htdag.%I select * from gone',
+        v_table || '_' || p_part.partition_no, v_table || '_' || v_new) using v_runs;
+    end if;
+    if cardinality(p_strays) > 0 then
+      execute format('with gone as (delete from htdag.%I where run_id = any ($1) returning *) insert into htdag.%I select * from gone',
+        v_table, v_table || '_' || p_part.partition_no) using p_strays;
+    end if;
+  end loop;
+  if v_new is not null then
+    perform htdag.attach_partition(v_new);
+  end if;
+  update htdag.partitions set detached_at = htdag.clock(), check_at = '-infinity', note = null where partition_no = p_part.partition_no;
+  return v_new;
+end;
+$_$;
+
+COMMENT ON FUNCTION htdag.detach_partition(p_part htdag.partitions, p_live bigint[], p_strays bigint[]) IS 'Take a partition out of sight, together with stray runs of its trees; live trees stay in a remnant, whose number is returned. Raises 55P03 when others keep it from the locks.';
 
 CREATE TABLE htdag.steps (
     flow_version_id integer NOT NULL,
@@ -4383,6 +4577,33 @@ $$;
 
 COMMENT ON FUNCTION htdag.done_changes(p_done htdag.tasks[]) IS 'The bits that succeeded tasks set in their runs.';
 
+CREATE FUNCTION htdag.drop_expired() RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_now  constant timestamptz := htdag.clock();
+  v_keep constant interval := htdag.setting('keep_runs')::interval;
+  v_part htdag.partitions;
+begin
+  select p.* into v_part
+    from htdag.partitions p
+   where p.check_at <= v_now
+     and (p.detached_at is not null or v_keep is not null and p.to_run_id <= (select s.last_value from htdag.runs_run_id_seq s))
+   order by p.detached_at, p.from_run_id
+   limit 1
+     for update skip locked;
+  if not found then
+    return 0;
+  elsif v_part.detached_at is not null then
+    return htdag.bury_partition(v_part);
+  end if;
+  return htdag.expire_partition(v_part, v_keep);
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.drop_expired() IS 'One step of retention: take a partition out of sight whose runs ended long enough ago, or archive and drop one that is. Upkeep calls it. Returns 1 when it did something.';
+
 CREATE FUNCTION htdag.end_runs(p_run_ids bigint[], p_reason text) RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -4448,6 +4669,51 @@ $$;
 
 COMMENT ON FUNCTION htdag.engine_tasks(p_limit integer, p_wait boolean) IS 'Up to p_limit tasks that pump may work on, locked with all that their completion will lock; without p_wait only those that nobody else holds.';
 
+CREATE FUNCTION htdag.expire_partition(p_part htdag.partitions, p_keep interval) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_now    constant timestamptz := htdag.clock();
+  v_before constant timestamptz := v_now - p_keep;
+  v_table  constant text := format('htdag.%I', 'runs_' || p_part.partition_no);
+  v_strays htdag.runs[];
+  v_live   bigint[];
+  v_last   timestamptz;
+  v_note   text;
+begin
+  execute format('select array(select coalesce(root_run_id, run_id) from %s where finished_at is null limit 1001)', v_table) into v_live;
+  if cardinality(v_live) <= 1000 then
+    execute format('select max(finished_at) from %s', v_table) into v_last;
+    if v_last >= v_before then
+      update htdag.partitions set check_at = v_last + p_keep, note = format('its last run ended at %s', v_last)
+       where partition_no = p_part.partition_no;
+      return 0;
+    end if;
+    v_strays := htdag.stray_runs(p_part);
+    v_live := array(select unnest(v_live) union
+                    select coalesce(s.root_run_id, s.run_id) from unnest(v_strays) s where coalesce(s.finished_at >= v_before, true));
+  end if;
+  v_note := case when cardinality(v_live) > 1000 then 'more than 1000 of its trees are live'
+                 when cardinality(v_strays) > 10000 then 'more than 10000 runs of its trees lie in other partitions: use htdag.prune_runs'
+                 when p_part.is_remnant and cardinality(v_live) > 0 then format('live trees: %s', cardinality(v_live)) end;
+  if v_note is null then
+    begin
+      perform htdag.detach_partition(p_part, v_live,
+        array(select s.run_id from unnest(v_strays) s where coalesce(s.root_run_id, s.run_id) <> all (v_live)));
+      return 1;
+    exception when lock_not_available then
+      v_note := 'somebody was reading';
+    end;
+  end if;
+  update htdag.partitions set check_at = v_now + case when v_note = 'somebody was reading' then interval '10 s' else interval '10 min' end, note = v_note
+   where partition_no = p_part.partition_no;
+  return 0;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.expire_partition(p_part htdag.partitions, p_keep interval) IS 'Detach a partition if all of its trees but a few ended long enough ago; else note what holds it and when to look again. Returns 1 when it was detached.';
+
 CREATE FUNCTION htdag.expire_runs() RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -4481,6 +4747,9 @@ CREATE FUNCTION htdag.fail_step(p_task_id bigint, p_token bigint, p_error text, 
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
     AS $$
 begin
   return htdag.answer_step(p_task_id, p_token, case when p_permanent then 'failed_permanently' else 'failed' end, null, p_error, p_code);
@@ -4690,6 +4959,9 @@ CREATE FUNCTION htdag.heartbeat(p_runner integer, p_cpu real, p_memory real, p_t
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
     AS $$
 declare
   v_now constant timestamptz := htdag.clock();
@@ -4813,6 +5085,10 @@ begin
   )
   select array_agg(run_id order by i) into v_runs from numbered;
 
+  if v_runs[1] / 65536 <> v_runs[cardinality(v_runs)] / 65536 then
+    -- Upkeep does this too, but nobody may be running it.
+    perform htdag.make_partitions();
+  end if;
   if v_runs is null then
     return array[]::bigint[];
   elsif v_held then
@@ -4865,7 +5141,7 @@ CREATE TABLE htdag.runs (
     CONSTRAINT runs_queued_not_started CHECK (((state <> 'queued'::text) OR (started_at IS NULL))),
     CONSTRAINT runs_state_known CHECK ((state = ANY (ARRAY['queued'::text, 'running'::text, 'paused'::text, 'succeeded'::text, 'failed'::text, 'cancelled'::text])))
 )
-WITH (fillfactor='70');
+PARTITION BY RANGE (run_id);
 
 COMMENT ON TABLE htdag.runs IS 'Executions of flow versions. The masks are the state of every step; see report.steps.';
 
@@ -4932,6 +5208,24 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.is_superseded(p_key htdag.run_keys, p_on_duplicate text, p_input jsonb, p_start_at timestamp with time zone) IS 'Whether a new run is to take the place of the one that the key has: cancels it, or puts it off with the new input, as the policy says. Raises HT003 for policy reject.';
+
+CREATE FUNCTION htdag.keep_partitions(p_run_ids bigint[]) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_kept integer;
+begin
+  perform from htdag.partitions p
+    where exists (select from unnest(p_run_ids) r where r >= p.from_run_id and r < p.to_run_id)
+    order by p.partition_no
+      for key share;
+  get diagnostics v_kept = row_count;
+  return v_kept;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.keep_partitions(p_run_ids bigint[]) IS 'Keep the partitions of runs from being dropped until the end of the transaction; returns how many. For verbs that make ended runs live again.';
 
 CREATE FUNCTION htdag.key_room(p_limits htdag.limits, p_value text, OUT room bigint, OUT reason text, OUT due_at timestamp with time zone) RETURNS record
     LANGUAGE plpgsql STABLE
@@ -5134,13 +5428,19 @@ CREATE FUNCTION htdag.live_tasks(p_tasks htdag.tasks[]) RETURNS htdag.tasks[]
     AS $$
 declare
   v_now  constant timestamptz := htdag.clock();
+  v_first bigint;
+  v_last  bigint;
   v_live htdag.tasks[];
   v_dead htdag.tasks[];
 begin
+  if cardinality(p_tasks) = 0 then
+    return p_tasks;
+  end if;
+  select min(t.run_id), max(t.run_id) into v_first, v_last from unnest(p_tasks) t;
   select array_agg(t order by t.task_id) filter (where l.is_live), array_agg(t) filter (where not l.is_live)
     into v_live, v_dead
     from unnest(p_tasks) t
-    left join htdag.runs r on r.run_id = t.run_id
+    left join htdag.runs r on r.run_id = t.run_id and r.run_id between v_first and v_last
    cross join lateral (select coalesce(htdag.is_live(r, t), false) as is_live) l;
   if v_dead is not null then
     delete from htdag.tasks where task_id = any (array(select t.task_id from unnest(v_dead) t));
@@ -5187,9 +5487,11 @@ CREATE FUNCTION htdag.lock_runs(p_movers htdag.tasks[], p_reached htdag.tasks[])
     SET search_path TO ''
     AS $$
 declare
-  v_runs constant bigint[] := array(select t.run_id from unnest(p_movers || p_reached) t);
+  v_runs constant bigint[] := array(select t.run_id from unnest(p_movers || p_reached) t order by 1);
 begin
-  perform from htdag.runs where run_id = any (v_runs) order by run_id for no key update;
+  perform from htdag.runs
+    where run_id = any (v_runs) and run_id between v_runs[1] and v_runs[cardinality(v_runs)]
+    order by run_id for no key update;
   perform htdag.open_more(p_reached);
   return cardinality(v_runs);
 end;
@@ -5280,6 +5582,35 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.lose_step(p_run_id bigint, p_step_no smallint, p_error text) IS 'What a step that failed for good does to its locked run: fail it, skip its dependents, or let them run. Withdraws tasks that became pointless.';
+
+CREATE FUNCTION htdag.make_partitions(p_count integer DEFAULT 1) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    SET lock_timeout TO '50 ms'
+    AS $$
+declare
+  v_next bigint;
+  v_last htdag.partitions;
+  v_done integer := 0;
+begin
+  loop
+    select last_value into v_next from htdag.runs_run_id_seq;
+    select * into v_last from htdag.partitions order by to_run_id desc limit 1;
+    exit when v_last.to_run_id - v_next >= 1000000 and (select count(*) from htdag.partitions where detached_at is null) >= p_count;
+    if v_done = 0 then
+      lock table htdag.partitions in share row exclusive mode;
+      select * into v_last from htdag.partitions order by to_run_id desc limit 1;
+    end if;
+    perform htdag.attach_partition(htdag.add_partition(v_last.to_run_id, v_last.to_run_id + htdag.partition_width(v_last)));
+    v_done := v_done + 1;
+  end loop;
+  return v_done;
+exception when lock_not_available then
+  return 0; -- somebody else is at it
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.make_partitions(p_count integer) IS 'Make partitions ahead until a million runs fit in, and at least p_count are there. Upkeep calls it; it looks at two rows when there is nothing to do. Returns how many it made.';
 
 CREATE FUNCTION htdag.mask(p_bits integer, p_set integer[]) RETURNS bit varying
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
@@ -5769,7 +6100,7 @@ begin
   end if;
   v_spec := htdag.named_spec(v_name, p_spec - 'input');
   -- Two transactions that each made several would wait for each other's.
-  perform pg_advisory_xact_lock(1213481298, -2)
+  perform pg_advisory_xact_lock(1213481298, -3)
     where not exists (select from htdag.flows join htdag.flow_versions using (flow_id) where name = v_name and spec = v_spec);
   select flow_version_id into v_version from htdag.flows join htdag.flow_versions using (flow_id) where name = v_name and spec = v_spec
    order by flow_version_id limit 1;
@@ -5783,6 +6114,36 @@ $$;
 
 COMMENT ON FUNCTION htdag.part_version(p_flow_version_id integer, p_step_no integer, p_spec jsonb) IS 'Version for a definition that a step gave itself while running, made on first use. Raises HT004.';
 
+CREATE FUNCTION htdag.partition_width(p_last htdag.partitions) RETURNS bigint
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_now   constant timestamptz := htdag.clock();
+  v_keep  constant interval := htdag.setting('keep_runs')::interval;
+  v_since timestamptz;
+  v_runs  bigint;
+begin
+  if v_keep is null then
+    return greatest(1000000, 3 * p_last.to_run_id);
+  end if;
+  -- The rate since the present partition began, but over no less than a minute.
+  select q.queued_at into v_since
+    from (select * from htdag.runs r where r.run_id >= p_last.from_run_id order by r.run_id limit 1) q;
+  select s.last_value - p_last.from_run_id into v_runs from htdag.runs_run_id_seq s;
+  return least(4 * (p_last.to_run_id - p_last.from_run_id), greatest(1000000,
+    ceil(coalesce(v_runs, 0) / greatest(60, extract(epoch from v_now - v_since)) * extract(epoch from v_keep) / 2)::bigint));
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.partition_width(p_last htdag.partitions) IS 'How many runs the partition after the given one should hold.';
+
+CREATE FUNCTION htdag.partitioned_tables() RETURNS text[]
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ARRAY['runs'::text, 'run_io'::text, 'attempts'::text, 'admission_log'::text];
+
+COMMENT ON FUNCTION htdag.partitioned_tables() IS 'Tables of schema htdag that are partitioned by run_id, all alike.';
+
 CREATE FUNCTION htdag.path_holds(p_path jsonpath, p_document jsonb) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     SET search_path TO ''
@@ -5794,6 +6155,9 @@ CREATE FUNCTION htdag.pause_flow(p_flow text, p_reason text DEFAULT NULL::text, 
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
     AS $$
 declare
   v_now     constant timestamptz := htdag.clock();
@@ -5846,6 +6210,9 @@ CREATE FUNCTION htdag.pause_queue(p_queue text, p_reason text DEFAULT NULL::text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
     AS $$
 declare
   v_now  constant timestamptz := htdag.clock();
@@ -5870,6 +6237,9 @@ CREATE FUNCTION htdag.pause_run(p_run_id bigint, p_reason text DEFAULT NULL::tex
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
     AS $$
 begin
   perform htdag.check_run(p_run_id);
@@ -5994,6 +6364,45 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.promote_limited() IS 'Make ready what is parked for limits that have room; returns how many tasks moved.';
+
+CREATE FUNCTION htdag.prune_runs(p_flow text, p_before timestamp with time zone, p_limit integer DEFAULT 1000) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $$
+declare
+  v_roots bigint[];
+  v_runs  bigint[];
+begin
+  if p_flow is not null and not exists (select from htdag.flows where name = p_flow) then
+    raise exception using errcode = 'HT001', message = format('flow "%s" does not exist', p_flow),
+      hint = 'select name from htdag.flows lists the flows there are; null means all.';
+  end if;
+  v_roots := array(select r.run_id
+                     from htdag.runs r
+                    where r.parent_run_id is null and r.finished_at < p_before
+                      and (p_flow is null or r.flow_id = (select f.flow_id from htdag.flows f where f.name = p_flow))
+                      and not exists (select from htdag.runs c where c.root_run_id = r.run_id and coalesce(c.finished_at >= p_before, true))
+                    order by r.run_id
+                    limit p_limit
+                      for update of r skip locked);
+  v_runs := v_roots || array(select c.run_id from htdag.runs c where c.root_run_id = any (v_roots));
+  delete from htdag.map_items where run_id = any (v_runs);
+  delete from htdag.map_shards where run_id = any (v_runs);
+  delete from htdag.signals where run_id = any (v_runs);
+  delete from htdag.run_keys where run_id = any (v_runs);
+  delete from htdag.admission_log where run_id = any (v_runs);
+  delete from htdag.attempts where run_id = any (v_runs);
+  delete from htdag.run_io where run_id = any (v_runs);
+  delete from htdag.runs where run_id = any (v_runs);
+  return cardinality(v_runs);
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.prune_runs(p_flow text, p_before timestamp with time zone, p_limit integer) IS 'Delete up to p_limit trees of runs of a flow (null: of any) that ended before a time, with everything below them; returns how many runs that were. They are not archived. Raises HT001.';
 
 CREATE FUNCTION htdag.pump(p_limit integer DEFAULT 100) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
@@ -6186,8 +6595,13 @@ begin
   for v_table in
     select c.oid::regclass
       from pg_catalog.pg_class c
-     where c.relnamespace = 'htdag'::regnamespace and c.relkind = 'r'
-       and pg_relation_size(c.oid) / current_setting('block_size')::integer > 2 * c.relpages + 64
+     where c.relnamespace = 'htdag'::regnamespace
+       and case c.relkind
+             when 'r' then pg_relation_size(c.oid) / current_setting('block_size')::integer > 2 * c.relpages + 64
+             -- Autovacuum never analyzes a partitioned table as a whole.
+             when 'p' then (select sum(p.reltuples) from pg_catalog.pg_inherits i join pg_catalog.pg_class p on p.oid = i.inhrelid
+                             where i.inhparent = c.oid and p.reltuples > 0) > 2 * greatest(c.reltuples, 0) + 1000
+           end
      order by c.oid
   loop
     execute format('analyze %s', v_table);
@@ -6246,6 +6660,9 @@ CREATE FUNCTION htdag.rest(p_runner integer) RETURNS interval
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
     AS $$
 declare
   v_now constant timestamptz := htdag.clock();
@@ -6275,6 +6692,9 @@ CREATE FUNCTION htdag.resume_flow(p_flow text) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
     AS $$
 declare
   v_flow_id constant integer := htdag.flow_number(p_flow);
@@ -6302,6 +6722,9 @@ CREATE FUNCTION htdag.resume_queue(p_queue text) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
     AS $$
 declare
   v_done  boolean;
@@ -6325,6 +6748,9 @@ CREATE FUNCTION htdag.resume_run(p_run_id bigint) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
     AS $$
 begin
   perform htdag.check_run(p_run_id);
@@ -6636,7 +7062,7 @@ CREATE TABLE htdag.attempts (
     CONSTRAINT attempts_error_iff_unsuccessful CHECK (((outcome = 'succeeded'::text) = (error IS NULL))),
     CONSTRAINT attempts_outcome_known CHECK ((outcome = ANY (ARRAY['succeeded'::text, 'failed'::text, 'failed_permanently'::text, 'timed_out'::text, 'lost'::text, 'cancelled'::text])))
 )
-WITH (autovacuum_vacuum_insert_scale_factor='0.2');
+PARTITION BY RANGE (run_id);
 
 COMMENT ON TABLE htdag.attempts IS 'One appended row per finished try of a step (of an element, for map steps).';
 
@@ -6812,6 +7238,56 @@ $$;
 
 COMMENT ON FUNCTION htdag.set_queue_limit(p_queue text, p_max_concurrent_tasks integer, p_rate_per_minute integer, p_burst integer, p_rate_mode text) IS 'Limit the tasks of a queue, of all kinds and flows together; tasks with different limit keys take turns. Tasks that are ready already are counted but not taken back. Without any figure the limit is lifted. False where nothing changed.';
 
+CREATE FUNCTION htdag.set_retention(p_keep interval, p_archive text DEFAULT NULL::text) RETURNS interval
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+  perform htdag.set_setting('archive', p_archive);
+  perform htdag.set_setting('keep_runs', p_keep::text);
+  update htdag.partitions set check_at = '-infinity';
+  return p_keep;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.set_retention(p_keep interval, p_archive text) IS 'Keep runs for so long after they ended; null keeps them for ever. p_archive names a function (p_table text, p_rows regclass) that is called, with the rights of the owner, with each table of old rows in the transaction that drops it: "runs", "htdag.runs_2". Where it raises, nothing is dropped and htdag.partitions has the error.';
+
+CREATE FUNCTION htdag.set_setting(p_name text, p_value text DEFAULT NULL::text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_unit text;
+  v_fits boolean := true;
+begin
+  select unit into v_unit from htdag.settings where name = p_name for update;
+  if not found then
+    raise exception using errcode = 'HT001', message = format('setting "%s" does not exist', p_name),
+      hint = 'select name, description from htdag.settings lists those there are.';
+  end if;
+  begin
+    v_fits := case v_unit
+      when 'interval' then p_value::interval > interval '0'
+      when 'bytes' then p_value::bigint > 0
+      else p_value is null or to_regprocedure(p_value || '(text, regclass)') is not null
+    end;
+  exception when data_exception or syntax_error or invalid_name then
+    v_fits := false;
+  end;
+  if not coalesce(v_fits, true) then
+    raise exception using errcode = 'HT006', message = format('setting "%s" cannot be "%s"', p_name, p_value),
+      hint = case v_unit
+        when 'interval' then 'Give a positive interval such as ''30 days'', or null for the default.'
+        when 'bytes' then 'Give a positive number of bytes, or null for the default.'
+        else 'Give the name, with its schema, of a function (text, regclass), or null for none.' end;
+  end if;
+  update htdag.settings set value = p_value where name = p_name;
+  return htdag.setting(p_name);
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.set_setting(p_name text, p_value text) IS 'Change a setting; null goes back to its default. Returns what holds now. Raises HT001 for a setting that does not exist, HT006 for a value it cannot have.';
+
 CREATE FUNCTION htdag.set_task_limit(p_kind text, p_key text, p_max_concurrent integer, p_rate_per_minute integer, p_burst integer, p_rate_mode text) RETURNS boolean
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -6847,6 +7323,17 @@ $$;
 
 COMMENT ON FUNCTION htdag.set_task_limit(p_kind text, p_key text, p_max_concurrent integer, p_rate_per_minute integer, p_burst integer, p_rate_mode text) IS 'Store, change or lift a limit of tasks. Raises HT006 for figures that make no sense.';
 
+CREATE FUNCTION htdag.setting(p_name text) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return (select coalesce(value, default_value) from htdag.settings where name = p_name);
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.setting(p_name text) IS 'Value of a setting, or its default.';
+
 CREATE FUNCTION htdag.settle(p_changes htdag.run_change[], p_runner integer DEFAULT NULL::integer, p_lanes integer[] DEFAULT '{}'::integer[], p_want integer DEFAULT 0, OUT handed bigint[], OUT waiting integer[], OUT ended boolean, OUT told boolean) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -6857,6 +7344,8 @@ declare
   v_changes  htdag.run_change[] := p_changes;
   v_more     htdag.run_change[];
   v_specials htdag.run_change[];
+  v_first    bigint;
+  v_last     bigint;
   v_got      bigint[];
   v_left     integer[];
   v_ended    bigint;
@@ -6866,6 +7355,8 @@ begin
   -- One turn nearly always. Another only where a step ended without a task: a
   -- handler of failure that nothing called for, a condition, a memo, a map of nothing.
   while cardinality(v_changes) > 0 loop
+    -- Partitions outside these bounds are not even opened.
+    select min(c.run_id), max(c.run_id) into v_first, v_last from unnest(v_changes) c;
     with changed as materialized (
       select r.run_id, r.flow_id, r.flow_version_id, r.epoch, r.priority, r.state,
              r.scheduled & ~c.unscheduled as scheduled,
@@ -6874,7 +7365,7 @@ begin
              (r.skipped | c.skipped) & ~(r.succeeded | c.succeeded | r.failed | c.failed) as skipped,
              r.succeeded | r.failed | r.skipped | c.succeeded | c.failed | c.skipped as ended
         from unnest(v_changes) c
-        join htdag.runs r on r.run_id = c.run_id
+        join htdag.runs r on r.run_id = c.run_id and r.run_id between v_first and v_last
     ), due as materialized (
       select c.run_id, c.flow_version_id, c.epoch, c.state, s.step_no, s.lane_id, s.queue, s.kind, s.timeout, s.delay, s.limit_key, s.self, s.dooms,
              (c.priority + s.priority) * 1000 - least(s.step_no, 999) as priority,
@@ -6923,7 +7414,7 @@ begin
         left join (select run_id, bit_or(scheduled) as scheduled, bit_or(skipped) as skipped from bits group by run_id) b
                on b.run_id = c.run_id
        cross join lateral (select bit_count(c.ended | coalesce(b.skipped, c.ended)) = v.step_count as all_ended) e
-       where r.run_id = c.run_id
+       where r.run_id = c.run_id and r.run_id between v_first and v_last
       returning r.run_id, r.finished_at, r.parent_task_id
     ), told as (
       insert into htdag.inbox (kind, run_id, task_id)
@@ -6981,6 +7472,9 @@ CREATE FUNCTION htdag.snooze_step(p_task_id bigint, p_token bigint, p_delay inte
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
     AS $$
 begin
   return htdag.answer_step(p_task_id, p_token, 'snoozed', null, null, null, p_delay);
@@ -7023,6 +7517,9 @@ CREATE FUNCTION htdag.start_flow(p_flow text, p_input jsonb DEFAULT '{}'::jsonb,
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
     AS $$
 begin
   return (select r from htdag.start_flows(p_flow, array[p_input], p_priority, case when p_key is not null then array[p_key] end,
@@ -7036,6 +7533,9 @@ CREATE FUNCTION htdag.start_flows(p_flow text, p_inputs jsonb[], p_priority inte
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
     AS $$
 declare
   v_version constant htdag.flow_versions := htdag.current_version(p_flow);
@@ -7231,6 +7731,9 @@ CREATE FUNCTION htdag.stop_runner(p_runner integer) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
     AS $$
 declare
   v_now constant timestamptz := htdag.clock();
@@ -7322,6 +7825,26 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.store_version(p_spec jsonb) IS 'Make a version of a flow from a normal spec, if it differs from the newest; returns the newest.';
+
+CREATE FUNCTION htdag.stray_runs(p_part htdag.partitions) RETURNS htdag.runs[]
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_roots bigint[];
+begin
+  v_roots := array(select distinct root_run_id from htdag.runs
+                    where (root_run_id >= p_part.from_run_id and root_run_id < p_part.to_run_id and run_id >= p_part.to_run_id)
+                       or (root_run_id < p_part.from_run_id and run_id >= p_part.from_run_id and run_id < p_part.to_run_id));
+  return array(select r from htdag.runs r
+                where (r.root_run_id = any (v_roots) or r.run_id = any (v_roots))
+                  and not (r.run_id >= p_part.from_run_id and r.run_id < p_part.to_run_id)
+                order by r.run_id
+                limit 10001);
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.stray_runs(p_part htdag.partitions) IS 'Runs outside a partition that belong to trees with members in it, 10,001 at most.';
 
 CREATE FUNCTION htdag.take_signal(p_task htdag.tasks, p_step htdag.steps, p_now timestamp with time zone) RETURNS htdag.step_results
     LANGUAGE plpgsql
@@ -7543,6 +8066,9 @@ CREATE FUNCTION htdag.upkeep() RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
     AS $$
 declare
   v_now  constant timestamptz := htdag.clock();
@@ -7564,6 +8090,8 @@ begin
                                      and not exists (select from htdag.tasks t where t.runner_id = r.runner_id)
                                    order by runner_id for update skip locked));
   end if;
+  perform htdag.make_partitions();
+  perform htdag.drop_expired();
   perform htdag.refresh_statistics();
   return v_done;
 end;
@@ -8275,9 +8803,54 @@ CREATE TABLE htdag.admission_log (
     decision text NOT NULL,
     reason text,
     CONSTRAINT admission_log_decision_known CHECK ((decision = ANY (ARRAY['admitted'::text, 'held'::text])))
-);
+)
+PARTITION BY RANGE (run_id);
 
 COMMENT ON TABLE htdag.admission_log IS 'What admission decided for runs of limited flows: held (with the reason, once per change of reason) and admitted.';
+
+CREATE TABLE htdag.admission_log_1 (
+    run_id bigint NOT NULL,
+    decided_at timestamp with time zone NOT NULL,
+    decision text NOT NULL,
+    reason text,
+    CONSTRAINT admission_log_decision_known CHECK ((decision = ANY (ARRAY['admitted'::text, 'held'::text])))
+);
+
+COMMENT ON TABLE htdag.admission_log_1 IS 'Partition 1 of htdag.admission_log.';
+
+CREATE TABLE htdag.attempts_1 (
+    run_id bigint NOT NULL,
+    finished_at timestamp with time zone NOT NULL,
+    ready_at timestamp with time zone NOT NULL,
+    claimed_at timestamp with time zone,
+    ran interval,
+    runner_id integer,
+    map_index integer DEFAULT 0 NOT NULL,
+    step_no smallint NOT NULL,
+    attempt smallint NOT NULL,
+    outcome text NOT NULL,
+    output jsonb,
+    error text,
+    epoch smallint DEFAULT 0 NOT NULL,
+    superseded boolean DEFAULT false NOT NULL,
+    code text,
+    CONSTRAINT attempts_code_only_unsuccessful CHECK (((code IS NULL) OR (outcome <> 'succeeded'::text))),
+    CONSTRAINT attempts_error_iff_unsuccessful CHECK (((outcome = 'succeeded'::text) = (error IS NULL))),
+    CONSTRAINT attempts_outcome_known CHECK ((outcome = ANY (ARRAY['succeeded'::text, 'failed'::text, 'failed_permanently'::text, 'timed_out'::text, 'lost'::text, 'cancelled'::text])))
+)
+WITH (autovacuum_vacuum_insert_scale_factor='0.2');
+
+COMMENT ON TABLE htdag.attempts_1 IS 'Partition 1 of htdag.attempts.';
+
+COMMENT ON COLUMN htdag.attempts_1.ran IS 'How long the handler worked, by the runner''s monotonic clock.';
+
+COMMENT ON COLUMN htdag.attempts_1.attempt IS 'Number of the try; 0 for an output that was remembered.';
+
+COMMENT ON COLUMN htdag.attempts_1.epoch IS 'Epoch of the run in which the try was made.';
+
+COMMENT ON COLUMN htdag.attempts_1.superseded IS 'Whether its step was taken back later, so that the output counts no more.';
+
+COMMENT ON COLUMN htdag.attempts_1.code IS 'Error code that the handler gave; the SQLSTATE for SQL.';
 
 ALTER TABLE htdag.flow_versions ALTER COLUMN flow_version_id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME htdag.flow_versions_flow_version_id_seq
@@ -8603,6 +9176,13 @@ COMMENT ON TABLE htdag.rates IS 'What is used up of rates of the modes burst and
 
 COMMENT ON COLUMN htdag.rates.next_start_at IS 'Theoretical arrival time of the generic cell rate algorithm: how far ahead the allowed starts are used up.';
 
+CREATE TABLE htdag.run_io_1 (
+    run_id bigint NOT NULL,
+    input jsonb NOT NULL
+);
+
+COMMENT ON TABLE htdag.run_io_1 IS 'Partition 1 of htdag.run_io.';
+
 CREATE TABLE htdag.runners (
     runner_id integer NOT NULL,
     name text NOT NULL,
@@ -8633,14 +9213,74 @@ ALTER TABLE htdag.runners ALTER COLUMN runner_id ADD GENERATED ALWAYS AS IDENTIT
     CACHE 1
 );
 
-ALTER TABLE htdag.runs ALTER COLUMN run_id ADD GENERATED ALWAYS AS IDENTITY (
-    SEQUENCE NAME htdag.runs_run_id_seq
+CREATE TABLE htdag.runs_1 (
+    run_id bigint DEFAULT NULL NOT NULL,
+    flow_id integer NOT NULL,
+    flow_version_id integer NOT NULL,
+    state text NOT NULL,
+    epoch smallint DEFAULT 0 NOT NULL,
+    priority smallint DEFAULT 0 NOT NULL,
+    scheduled bit varying NOT NULL,
+    succeeded bit varying NOT NULL,
+    failed bit varying NOT NULL,
+    skipped bit varying NOT NULL,
+    queued_at timestamp with time zone NOT NULL,
+    started_at timestamp with time zone,
+    deadline_at timestamp with time zone,
+    finished_at timestamp with time zone,
+    error text,
+    parent_run_id bigint,
+    parent_task_id bigint,
+    root_run_id bigint,
+    depth smallint DEFAULT 0 NOT NULL,
+    limit_key text,
+    CONSTRAINT runs_children_are_younger CHECK (((parent_run_id < run_id) AND (root_run_id <= parent_run_id))),
+    CONSTRAINT runs_children_whole CHECK ((((parent_run_id IS NULL) = (parent_task_id IS NULL)) AND ((parent_run_id IS NULL) = (root_run_id IS NULL)) AND ((parent_run_id IS NULL) = (depth = 0)))),
+    CONSTRAINT runs_finished_iff_terminal CHECK (((state = ANY (ARRAY['succeeded'::text, 'failed'::text, 'cancelled'::text])) = (finished_at IS NOT NULL))),
+    CONSTRAINT runs_queued_not_started CHECK (((state <> 'queued'::text) OR (started_at IS NULL))),
+    CONSTRAINT runs_state_known CHECK ((state = ANY (ARRAY['queued'::text, 'running'::text, 'paused'::text, 'succeeded'::text, 'failed'::text, 'cancelled'::text])))
+)
+WITH (fillfactor='70');
+
+COMMENT ON TABLE htdag.runs_1 IS 'Partition 1 of htdag.runs.';
+
+COMMENT ON COLUMN htdag.runs_1.epoch IS 'Raised when finished steps are taken back; tasks of an older epoch are void.';
+
+COMMENT ON COLUMN htdag.runs_1.priority IS 'Lower is sooner.';
+
+COMMENT ON COLUMN htdag.runs_1.error IS 'Why the run was cancelled or lost as a whole; errors of steps are in htdag.attempts.';
+
+COMMENT ON COLUMN htdag.runs_1.parent_run_id IS 'Run whose step this run is the body of; null for runs that were started by themselves.';
+
+COMMENT ON COLUMN htdag.runs_1.parent_task_id IS 'Task of the parent that waits for this run.';
+
+COMMENT ON COLUMN htdag.runs_1.root_run_id IS 'First of the chain of parents; null where there is none.';
+
+COMMENT ON COLUMN htdag.runs_1.depth IS 'Number of parents above.';
+
+COMMENT ON COLUMN htdag.runs_1.limit_key IS 'Value of the input by which the flow''s runs take turns; null where they do not.';
+
+CREATE SEQUENCE htdag.runs_run_id_seq
     START WITH 1
     INCREMENT BY 1
     NO MINVALUE
     NO MAXVALUE
-    CACHE 1
+    CACHE 1;
+
+ALTER SEQUENCE htdag.runs_run_id_seq OWNED BY htdag.runs.run_id;
+
+CREATE TABLE htdag.settings (
+    name text NOT NULL,
+    value text,
+    default_value text,
+    unit text NOT NULL,
+    description text NOT NULL,
+    CONSTRAINT settings_unit_known CHECK ((unit = ANY (ARRAY['interval'::text, 'bytes'::text, 'function'::text])))
 );
+
+COMMENT ON TABLE htdag.settings IS 'Settings of the engine; htdag.set_setting changes one.';
+
+COMMENT ON COLUMN htdag.settings.value IS 'Null where the default holds.';
 
 ALTER TABLE htdag.signals ALTER COLUMN signal_id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME htdag.signals_signal_id_seq
@@ -9174,6 +9814,16 @@ COMMENT ON COLUMN report.symbols.signature IS 'The declaration on one line, with
 
 COMMENT ON COLUMN report.symbols.complexity IS 'Cyclomatic complexity: decisions + 1; 0 for what has no body.';
 
+ALTER TABLE ONLY htdag.admission_log ATTACH PARTITION htdag.admission_log_1 FOR VALUES FROM ('0') TO ('2000000');
+
+ALTER TABLE ONLY htdag.attempts ATTACH PARTITION htdag.attempts_1 FOR VALUES FROM ('0') TO ('2000000');
+
+ALTER TABLE ONLY htdag.run_io ATTACH PARTITION htdag.run_io_1 FOR VALUES FROM ('0') TO ('2000000');
+
+ALTER TABLE ONLY htdag.runs ATTACH PARTITION htdag.runs_1 FOR VALUES FROM ('0') TO ('2000000');
+
+ALTER TABLE ONLY htdag.runs ALTER COLUMN run_id SET DEFAULT nextval('htdag.runs_run_id_seq'::regclass);
+
 ALTER TABLE ONLY code.blobs
     ADD CONSTRAINT blobs_pkey PRIMARY KEY (sha256);
 
@@ -9240,8 +9890,14 @@ ALTER TABLE ONLY code.vectors
 ALTER TABLE ONLY htdag.admission_log
     ADD CONSTRAINT admission_log_pkey PRIMARY KEY (run_id, decided_at, decision);
 
+ALTER TABLE ONLY htdag.admission_log_1
+    ADD CONSTRAINT admission_log_1_pkey PRIMARY KEY (run_id, decided_at, decision);
+
 ALTER TABLE ONLY htdag.attempts
     ADD CONSTRAINT attempts_pkey PRIMARY KEY (run_id, step_no, map_index, epoch, attempt);
+
+ALTER TABLE ONLY htdag.attempts_1
+    ADD CONSTRAINT attempts_1_pkey PRIMARY KEY (run_id, step_no, map_index, epoch, attempt);
 
 ALTER TABLE ONLY htdag.flow_versions
     ADD CONSTRAINT flow_versions_pkey PRIMARY KEY (flow_version_id);
@@ -9279,6 +9935,9 @@ ALTER TABLE ONLY htdag.map_shards
 ALTER TABLE ONLY htdag.memos
     ADD CONSTRAINT memos_pkey PRIMARY KEY (memo_key);
 
+ALTER TABLE ONLY htdag.partitions
+    ADD CONSTRAINT partitions_pkey PRIMARY KEY (partition_no);
+
 ALTER TABLE ONLY htdag.pauses
     ADD CONSTRAINT pauses_pkey PRIMARY KEY (kind, name);
 
@@ -9291,6 +9950,9 @@ ALTER TABLE ONLY htdag.rates
 ALTER TABLE ONLY htdag.run_io
     ADD CONSTRAINT run_io_pkey PRIMARY KEY (run_id);
 
+ALTER TABLE ONLY htdag.run_io_1
+    ADD CONSTRAINT run_io_1_pkey PRIMARY KEY (run_id);
+
 ALTER TABLE ONLY htdag.run_keys
     ADD CONSTRAINT run_keys_pkey PRIMARY KEY (flow_id, key);
 
@@ -9302,6 +9964,12 @@ ALTER TABLE ONLY htdag.runners
 
 ALTER TABLE ONLY htdag.runs
     ADD CONSTRAINT runs_pkey PRIMARY KEY (run_id);
+
+ALTER TABLE ONLY htdag.runs_1
+    ADD CONSTRAINT runs_1_pkey PRIMARY KEY (run_id);
+
+ALTER TABLE ONLY htdag.settings
+    ADD CONSTRAINT settings_pkey PRIMARY KEY (name);
 
 ALTER TABLE ONLY htdag.signals
     ADD CONSTRAINT signals_pkey PRIMARY KEY (signal_id);
@@ -9363,11 +10031,21 @@ CREATE INDEX run_queue_order_idx ON htdag.run_queue USING btree (flow_id, priori
 
 CREATE INDEX run_queue_starts_idx ON htdag.run_queue USING btree (starts_at) WHERE (starts_at IS NOT NULL);
 
-CREATE INDEX runs_children_idx ON htdag.runs USING btree (parent_run_id) WHERE (parent_run_id IS NOT NULL);
+CREATE INDEX runs_children_idx ON ONLY htdag.runs USING btree (parent_run_id) WHERE (parent_run_id IS NOT NULL);
 
-CREATE INDEX runs_deadline_idx ON htdag.runs USING btree (deadline_at) WHERE ((finished_at IS NULL) AND (deadline_at IS NOT NULL));
+CREATE INDEX runs_1_children_idx ON htdag.runs_1 USING btree (parent_run_id) WHERE (parent_run_id IS NOT NULL);
 
-CREATE INDEX runs_running_idx ON htdag.runs USING btree (flow_id, limit_key) WHERE ((state = ANY (ARRAY['running'::text, 'paused'::text])) AND (parent_run_id IS NULL));
+CREATE INDEX runs_deadline_idx ON ONLY htdag.runs USING btree (deadline_at) WHERE ((finished_at IS NULL) AND (deadline_at IS NOT NULL));
+
+CREATE INDEX runs_1_deadline_idx ON htdag.runs_1 USING btree (deadline_at) WHERE ((finished_at IS NULL) AND (deadline_at IS NOT NULL));
+
+CREATE INDEX runs_root_idx ON ONLY htdag.runs USING btree (root_run_id) WHERE (root_run_id IS NOT NULL);
+
+CREATE INDEX runs_1_root_idx ON htdag.runs_1 USING btree (root_run_id) WHERE (root_run_id IS NOT NULL);
+
+CREATE INDEX runs_running_idx ON ONLY htdag.runs USING btree (flow_id, limit_key) WHERE ((state = ANY (ARRAY['running'::text, 'paused'::text])) AND (parent_run_id IS NULL));
+
+CREATE INDEX runs_1_running_idx ON htdag.runs_1 USING btree (flow_id, limit_key) WHERE ((state = ANY (ARRAY['running'::text, 'paused'::text])) AND (parent_run_id IS NULL));
 
 CREATE INDEX signals_awaited_idx ON htdag.signals USING btree (run_id) WHERE awaited;
 
@@ -9388,6 +10066,22 @@ CREATE INDEX tasks_parked_idx ON htdag.tasks USING btree (due_at) WHERE (parked 
 CREATE INDEX tasks_run_idx ON htdag.tasks USING btree (run_id);
 
 CREATE INDEX tasks_turn_idx ON htdag.tasks USING btree (lane_id, COALESCE(limit_key, ''::text), priority, task_id) WHERE (parked = 'limit'::text);
+
+ALTER INDEX htdag.admission_log_pkey ATTACH PARTITION htdag.admission_log_1_pkey;
+
+ALTER INDEX htdag.attempts_pkey ATTACH PARTITION htdag.attempts_1_pkey;
+
+ALTER INDEX htdag.run_io_pkey ATTACH PARTITION htdag.run_io_1_pkey;
+
+ALTER INDEX htdag.runs_children_idx ATTACH PARTITION htdag.runs_1_children_idx;
+
+ALTER INDEX htdag.runs_deadline_idx ATTACH PARTITION htdag.runs_1_deadline_idx;
+
+ALTER INDEX htdag.runs_pkey ATTACH PARTITION htdag.runs_1_pkey;
+
+ALTER INDEX htdag.runs_root_idx ATTACH PARTITION htdag.runs_1_root_idx;
+
+ALTER INDEX htdag.runs_running_idx ATTACH PARTITION htdag.runs_1_running_idx;
 
 CREATE TRIGGER steps_are_immutable_once_published BEFORE INSERT OR DELETE OR UPDATE ON htdag.steps FOR EACH ROW EXECUTE FUNCTION htdag.guard_published_steps();
 

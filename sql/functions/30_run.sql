@@ -86,6 +86,10 @@ begin
   )
   select array_agg(run_id order by i) into v_runs from numbered;
 
+  if v_runs[1] / 65536 <> v_runs[cardinality(v_runs)] / 65536 then
+    -- Upkeep does this too, but nobody may be running it.
+    perform htdag.make_partitions();
+  end if;
   if v_runs is null then
     return array[]::bigint[];
   elsif v_held then
@@ -116,6 +120,9 @@ volatile
 security definer
 set search_path = ''
 set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
 as $$
 declare
   v_version constant htdag.flow_versions := htdag.current_version(p_flow);
@@ -160,6 +167,9 @@ volatile
 security definer
 set search_path = ''
 set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
 as $$
 begin
   return (select r from htdag.start_flows(p_flow, array[p_input], p_priority, case when p_key is not null then array[p_key] end,
@@ -177,6 +187,9 @@ volatile
 security definer
 set search_path = ''
 set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
 as $$
 declare
   v_run htdag.runs;

@@ -28,6 +28,8 @@ declare
   v_changes  htdag.run_change[] := p_changes;
   v_more     htdag.run_change[];
   v_specials htdag.run_change[];
+  v_first    bigint;
+  v_last     bigint;
   v_got      bigint[];
   v_left     integer[];
   v_ended    bigint;
@@ -37,6 +39,8 @@ begin
   -- One turn nearly always. Another only where a step ended without a task: a
   -- handler of failure that nothing called for, a condition, a memo, a map of nothing.
   while cardinality(v_changes) > 0 loop
+    -- Partitions outside these bounds are not even opened.
+    select min(c.run_id), max(c.run_id) into v_first, v_last from unnest(v_changes) c;
     with changed as materialized (
       select r.run_id, r.flow_id, r.flow_version_id, r.epoch, r.priority, r.state,
              r.scheduled & ~c.unscheduled as scheduled,
@@ -45,7 +49,7 @@ begin
              (r.skipped | c.skipped) & ~(r.succeeded | c.succeeded | r.failed | c.failed) as skipped,
              r.succeeded | r.failed | r.skipped | c.succeeded | c.failed | c.skipped as ended
         from unnest(v_changes) c
-        join htdag.runs r on r.run_id = c.run_id
+        join htdag.runs r on r.run_id = c.run_id and r.run_id between v_first and v_last
     ), due as materialized (
       select c.run_id, c.flow_version_id, c.epoch, c.state, s.step_no, s.lane_id, s.queue, s.kind, s.timeout, s.delay, s.limit_key, s.self, s.dooms,
              (c.priority + s.priority) * 1000 - least(s.step_no, 999) as priority,
@@ -94,7 +98,7 @@ begin
         left join (select run_id, bit_or(scheduled) as scheduled, bit_or(skipped) as skipped from bits group by run_id) b
                on b.run_id = c.run_id
        cross join lateral (select bit_count(c.ended | coalesce(b.skipped, c.ended)) = v.step_count as all_ended) e
-       where r.run_id = c.run_id
+       where r.run_id = c.run_id and r.run_id between v_first and v_last
       returning r.run_id, r.finished_at, r.parent_task_id
     ), told as (
       insert into htdag.inbox (kind, run_id, task_id)

@@ -21,6 +21,9 @@ volatile
 security definer
 set search_path = ''
 set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
 as $$
 declare
   v_now     constant timestamptz := htdag.clock();
@@ -189,13 +192,19 @@ set search_path = ''
 as $$
 declare
   v_now  constant timestamptz := htdag.clock();
+  v_first bigint;
+  v_last  bigint;
   v_live htdag.tasks[];
   v_dead htdag.tasks[];
 begin
+  if cardinality(p_tasks) = 0 then
+    return p_tasks;
+  end if;
+  select min(t.run_id), max(t.run_id) into v_first, v_last from unnest(p_tasks) t;
   select array_agg(t order by t.task_id) filter (where l.is_live), array_agg(t) filter (where not l.is_live)
     into v_live, v_dead
     from unnest(p_tasks) t
-    left join htdag.runs r on r.run_id = t.run_id
+    left join htdag.runs r on r.run_id = t.run_id and r.run_id between v_first and v_last
    cross join lateral (select coalesce(htdag.is_live(r, t), false) as is_live) l;
   if v_dead is not null then
     delete from htdag.tasks where task_id = any (array(select t.task_id from unnest(v_dead) t));

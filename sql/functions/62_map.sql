@@ -42,9 +42,11 @@ volatile
 set search_path = ''
 as $$
 declare
-  v_runs constant bigint[] := array(select t.run_id from unnest(p_movers || p_reached) t);
+  v_runs constant bigint[] := array(select t.run_id from unnest(p_movers || p_reached) t order by 1);
 begin
-  perform from htdag.runs where run_id = any (v_runs) order by run_id for no key update;
+  perform from htdag.runs
+    where run_id = any (v_runs) and run_id between v_runs[1] and v_runs[cardinality(v_runs)]
+    order by run_id for no key update;
   perform htdag.open_more(p_reached);
   return cardinality(v_runs);
 end;

@@ -7,6 +7,9 @@ volatile
 security definer
 set search_path = ''
 set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
 as $$
 begin
   return htdag.answer_step(p_task_id, p_token, 'succeeded', p_output, null);
@@ -23,6 +26,9 @@ volatile
 security definer
 set search_path = ''
 set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
 as $$
 begin
   return htdag.answer_step(p_task_id, p_token, case when p_permanent then 'failed_permanently' else 'failed' end, null, p_error, p_code);
@@ -39,6 +45,9 @@ volatile
 security definer
 set search_path = ''
 set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
 as $$
 begin
   return htdag.answer_step(p_task_id, p_token, 'snoozed', null, null, null, p_delay);
@@ -55,6 +64,9 @@ volatile
 security definer
 set search_path = ''
 set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
 as $$
 begin
   return htdag.answer_step(p_task_id, p_token, 'decomposed', p_spec, null);

@@ -48,6 +48,9 @@ volatile
 security definer
 set search_path = ''
 set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
 as $$
 declare
   v_now constant timestamptz := htdag.clock();
@@ -82,6 +85,9 @@ volatile
 security definer
 set search_path = ''
 set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
 as $$
 declare
   v_now constant timestamptz := htdag.clock();
@@ -115,6 +121,9 @@ volatile
 security definer
 set search_path = ''
 set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
 as $$
 declare
   v_now constant timestamptz := htdag.clock();
@@ -368,8 +377,13 @@ begin
   for v_table in
     select c.oid::regclass
       from pg_catalog.pg_class c
-     where c.relnamespace = 'htdag'::regnamespace and c.relkind = 'r'
-       and pg_relation_size(c.oid) / current_setting('block_size')::integer > 2 * c.relpages + 64
+     where c.relnamespace = 'htdag'::regnamespace
+       and case c.relkind
+             when 'r' then pg_relation_size(c.oid) / current_setting('block_size')::integer > 2 * c.relpages + 64
+             -- Autovacuum never analyzes a partitioned table as a whole.
+             when 'p' then (select sum(p.reltuples) from pg_catalog.pg_inherits i join pg_catalog.pg_class p on p.oid = i.inhrelid
+                             where i.inhparent = c.oid and p.reltuples > 0) > 2 * greatest(c.reltuples, 0) + 1000
+           end
      order by c.oid
   loop
     execute format('analyze %s', v_table);
@@ -391,6 +405,9 @@ volatile
 security definer
 set search_path = ''
 set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
 as $$
 declare
   v_now  constant timestamptz := htdag.clock();
@@ -412,6 +429,8 @@ begin
                                      and not exists (select from htdag.tasks t where t.runner_id = r.runner_id)
                                    order by runner_id for update skip locked));
   end if;
+  perform htdag.make_partitions();
+  perform htdag.drop_expired();
   perform htdag.refresh_statistics();
   return v_done;
 end;
