@@ -40,11 +40,12 @@ type Task struct {
 	Kind     string          // kind of handler
 	MapIndex int             // element number of a map step, from 0; 0 for other steps
 	Attempt  int             // number of this try, from 1
-	Input    json.RawMessage // the run's input
+	Input    json.RawMessage // the run's input, or what the step's argument makes of its document
 	Item     json.RawMessage // the element that a map step is to work on; nil for other steps
 	Needs    json.RawMessage // {"step": output, ...} of the steps it needs, where the definition asks for them
 	Timeout  time.Duration   // of this step; 0 means none
 
+	argued bool // whether the step has an argument
 	bundle *bundle
 }
 

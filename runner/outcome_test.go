@@ -169,3 +169,26 @@ func TestRunToIdlePumps(t *testing.T) {
 		t.Errorf("the run is %s with %s: %q", h.State(run), got, h.Why(run))
 	}
 }
+
+// A typed handler gets what the step's argument says, be it of the input, of a need
+// or of an element.
+func TestArgument(t *testing.T) {
+	t.Parallel()
+	h := runnertest.New(t, dbtest.New(t))
+	h.Define(`{"flow": "f", "steps": [
+		{"name": "of_input", "kind": "double", "argument": "$.input.here.n"},
+		{"name": "of_need", "kind": "double", "needs": ["of_input"], "argument": "$.needs.of_input"},
+		{"name": "of_item", "kind": "double", "map": "input.list", "argument": "$.item.n"},
+		{"name": "missing", "kind": "double", "argument": "$.input.there.n", "on_failure": "continue"}]}`)
+	runner.Register(h.Registry, "double", func(_ context.Context, _ *runner.Task, n int) (int, error) { return 2 * n, nil })
+	run := h.Start("f", map[string]any{"here": map[string]int{"n": 3}, "list": []map[string]int{{"n": 1}, {"n": 2}}})
+	h.RunToIdle()
+	for step, want := range map[string]string{"of_input": "6", "of_need": "12", "of_item": "[2, 4]"} {
+		if got := string(h.Output(run, step)); got != want {
+			t.Errorf("step %s puts out %s, want %s: %s", step, got, want, h.Error(run))
+		}
+	}
+	if got := h.Steps(run)["missing"]; got != "failed" {
+		t.Errorf("a step whose argument is not there %s, want failed", got)
+	}
+}

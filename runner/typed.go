@@ -10,8 +10,8 @@ import (
 )
 
 // Register adds a handler that takes and returns values of its own types. In is
-// decoded from the step's element, for a map step, and from its input otherwise, as
-// by Item and Input; Out is stored as the step's output, and nothing is where Out
+// decoded, as by Item and Input, from the element of a map step that has no argument,
+// and from the input otherwise; Out is stored as the step's output, and nothing is where Out
 // is struct{}.
 //
 // It panics when the kind is registered already.
@@ -19,7 +19,7 @@ func Register[In, Out any](r *Registry, kind string, handle func(ctx context.Con
 	r.Register(kind, HandlerFunc(func(ctx context.Context, t *Task) (any, error) {
 		var in In
 		var err error
-		if t.Item != nil {
+		if t.Item != nil && !t.argued {
 			in, err = Item[In](t)
 		} else {
 			in, err = Input[In](t)
@@ -40,9 +40,10 @@ func Register[In, Out any](r *Registry, kind string, handle func(ctx context.Con
 
 // Input decodes the input of a step: its run's, or what its argument takes out of
 // that. Fields of T that are neither pointers nor marked omitempty or omitzero must
-// be there. Fields that T does not have are passed over, since the steps of a run
-// share its input and each knows its part of it. An error names the step and the
-// field, and is permanent: trying again would not help.
+// be there, and not null where null would be lost. Fields that T does not have are
+// passed over, since the steps of a run share its input and each knows its part of
+// it. An error names the step and the field, and is permanent: trying again would not
+// help.
 func Input[T any](t *Task) (T, error) { return decode[T](t, "input", t.Input) }
 
 // Item decodes the element that a map step is to work on, as Input does.
@@ -71,39 +72,46 @@ func decode[T any](t *Task, what string, raw json.RawMessage) (v T, err error) {
 		}
 		return v, Permanent(fmt.Errorf("step %s of flow %s: %w", t.Step, t.Flow, err))
 	}
-	if field := missing(raw, reflect.TypeFor[T](), what); field != "" {
-		return v, Permanent(fmt.Errorf("step %s of flow %s: %s is missing", t.Step, t.Flow, field))
+	if wrong := lacking(raw, reflect.TypeFor[T](), what); wrong != "" {
+		return v, Permanent(fmt.Errorf("step %s of flow %s: %s", t.Step, t.Flow, wrong))
 	}
 	return v, nil
 }
 
 var unmarshaler = reflect.TypeFor[json.Unmarshaler]()
 
-// missing returns the path of the first field that a value of type t needs and the
-// document has not. The document has been decoded into such a value.
-func missing(raw json.RawMessage, t reflect.Type, path string) string {
-	if t.Implements(unmarshaler) || reflect.PointerTo(t).Implements(unmarshaler) || string(raw) == "null" {
+// lacking says which field is the first that a value of type t needs and the document
+// has not, or has as null. The document has been decoded into such a value.
+func lacking(raw json.RawMessage, t reflect.Type, path string) string {
+	if t.Implements(unmarshaler) || reflect.PointerTo(t).Implements(unmarshaler) {
 		return ""
+	}
+	if string(raw) == "null" {
+		switch t.Kind() {
+		case reflect.Pointer, reflect.Slice, reflect.Map, reflect.Interface:
+			return ""
+		}
+		return path + " is null"
 	}
 	switch t.Kind() {
 	case reflect.Pointer:
-		return missing(raw, t.Elem(), path)
+		return lacking(raw, t.Elem(), path)
 	case reflect.Slice, reflect.Array:
 		var elements []json.RawMessage
 		if json.Unmarshal(raw, &elements) != nil {
 			return "" // bytes, which are written as a string
 		}
 		for i, e := range elements {
-			if field := missing(e, t.Elem(), fmt.Sprintf("%s[%d]", path, i)); field != "" {
-				return field
+			if wrong := lacking(e, t.Elem(), fmt.Sprintf("%s[%d]", path, i)); wrong != "" {
+				return wrong
 			}
 		}
 	case reflect.Map:
 		var members map[string]json.RawMessage
 		_ = json.Unmarshal(raw, &members) // it has been decoded before
 		for name, m := range members {
-			if field := missing(m, t.Elem(), path+"."+name); field != "" {
-				return field
+			if wrong := lacking(m, t.Elem(), path+"."+name); wrong != "" {
+				return wrong
 			}
 		}
 	case reflect.Struct:
@@ -111,20 +119,20 @@ func missing(raw json.RawMessage, t reflect.Type, path string) string {
 		if json.Unmarshal(raw, &members) != nil {
 			return "" // encoding.TextUnmarshaler, such as a time
 		}
-		return missingField(members, raw, t, path)
+		return lackingField(members, raw, t, path)
 	}
 	return ""
 }
 
-func missingField(members map[string]json.RawMessage, raw json.RawMessage, t reflect.Type, path string) string {
+func lackingField(members map[string]json.RawMessage, raw json.RawMessage, t reflect.Type, path string) string {
 	for i := range t.NumField() {
 		f := t.Field(i)
 		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
 		if f.Anonymous && name == "" {
 			// Its fields are written among those of the struct it is in.
 			if f.Type.Kind() == reflect.Struct {
-				if field := missing(raw, f.Type, path); field != "" {
-					return field
+				if wrong := lacking(raw, f.Type, path); wrong != "" {
+					return wrong
 				}
 			}
 			continue
@@ -142,14 +150,14 @@ func missingField(members map[string]json.RawMessage, raw json.RawMessage, t ref
 				member, ok = value, true
 			}
 		}
-		if !ok {
-			if f.Type.Kind() == reflect.Pointer || strings.Contains(","+options+",", ",omitempty,") || strings.Contains(","+options+",", ",omitzero,") {
-				continue
-			}
-			return path + "." + name
+		optional := f.Type.Kind() == reflect.Pointer || strings.Contains(","+options+",", ",omitempty,") || strings.Contains(","+options+",", ",omitzero,")
+		if optional && (!ok || string(member) == "null") {
+			continue
+		} else if !ok {
+			return path + "." + name + " is missing"
 		}
-		if field := missing(member, f.Type, path+"."+name); field != "" {
-			return field
+		if wrong := lacking(member, f.Type, path+"."+name); wrong != "" {
+			return wrong
 		}
 	}
 	return ""

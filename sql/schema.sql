@@ -9297,7 +9297,8 @@ CREATE VIEW htdag.step_definitions AS
     s.name,
     s.kind,
     s.is_map,
-    s.timeout
+    s.timeout,
+    (s.argument IS NOT NULL) AS has_argument
    FROM htdag.steps s;
 
 COMMENT ON VIEW htdag.step_definitions IS 'What a runner needs to know of the steps of a flow version; immutable once the version is published.';

@@ -86,7 +86,7 @@ func (q *Queries) SetLimits(ctx context.Context, arg SetLimitsParams) (bool, err
 }
 
 const stepDefinitions = `-- name: StepDefinitions :many
-select flow_version_id, step_no, name, kind, is_map, timeout from htdag.step_definitions where flow_version_id = $1 order by step_no
+select flow_version_id, step_no, name, kind, is_map, timeout, has_argument from htdag.step_definitions where flow_version_id = $1 order by step_no
 `
 
 func (q *Queries) StepDefinitions(ctx context.Context, flowVersionID int32) ([]HtdagStepDefinition, error) {
@@ -105,6 +105,7 @@ func (q *Queries) StepDefinitions(ctx context.Context, flowVersionID int32) ([]H
 			&i.Kind,
 			&i.IsMap,
 			&i.Timeout,
+			&i.HasArgument,
 		); err != nil {
 			return nil, err
 		}

@@ -120,6 +120,7 @@ type HtdagStepDefinition struct {
 	Kind          string
 	IsMap         bool
 	Timeout       time.Duration
+	HasArgument   bool
 }
 
 // Flows with their newest versions and the runs they have under way.

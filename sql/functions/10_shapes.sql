@@ -44,7 +44,8 @@ select s.flow_version_id,
        s.name,
        s.kind,
        s.is_map,
-       s.timeout
+       s.timeout,
+       (s.argument is not null)::boolean as has_argument
   from htdag.steps s;
 
 comment on view htdag.step_definitions is
