@@ -96,8 +96,12 @@ begin
               where g.awaited order by t.task_id limit p_limit)) c
      order by task_id
      limit p_limit);
-  v_tasks := array(select t from htdag.tasks t where t.task_id = any (v_ids) and t.runner_id is null
-                    order by t.task_id for update skip locked);
+  -- A message may come for a task that has long gone on to something else.
+  v_tasks := array(select t from htdag.tasks t
+                     join htdag.steps s using (flow_version_id, step_no)
+                    where t.task_id = any (v_ids) and t.runner_id is null
+                      and (t.parked in ('signal', 'sub-flow') or t.parked is null and s.kind in ('sql', 'flow', 'sleep', 'signal'))
+                    order by t.task_id for update of t skip locked);
   if p_wait then
     perform htdag.lock_shards(v_tasks);
     perform from htdag.runs where run_id = any (array(select t.run_id from unnest(v_tasks) t)) order by run_id for no key update;

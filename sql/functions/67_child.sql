@@ -24,6 +24,8 @@ begin
   returning run_id into v_child;
   insert into htdag.run_io (run_id, input) values (v_child, coalesce(p_input, '{}'));
   perform htdag.schedule(array[v_child]);
+  perform htdag.pause_locked(array[v_child], p.reason, p.with_flow)
+     from htdag.pauses p where p.kind = 'run' and p.name = p_task.run_id::text;
   return v_child;
 end;
 $$;
