@@ -4656,8 +4656,12 @@ begin
               where g.awaited order by t.task_id limit p_limit)) c
      order by task_id
      limit p_limit);
-  v_tasks := array(select t from htdag.tasks t where t.task_id = any (v_ids) and t.runner_id is null
-                    order by t.task_id for update skip locked);
+  -- A message may come for a task that has long gone on to something else.
+  v_tasks := array(select t from htdag.tasks t
+                     join htdag.steps s using (flow_version_id, step_no)
+                    where t.task_id = any (v_ids) and t.runner_id is null
+                      and (t.parked in ('signal', 'sub-flow') or t.parked is null and s.kind in ('sql', 'flow', 'sleep', 'signal'))
+                    order by t.task_id for update of t skip locked);
   if p_wait then
     perform htdag.lock_shards(v_tasks);
     perform from htdag.runs where run_id = any (array(select t.run_id from unnest(v_tasks) t)) order by run_id for no key update;
@@ -7507,6 +7511,8 @@ begin
   returning run_id into v_child;
   insert into htdag.run_io (run_id, input) values (v_child, coalesce(p_input, '{}'));
   perform htdag.schedule(array[v_child]);
+  perform htdag.pause_locked(array[v_child], p.reason, p.with_flow)
+     from htdag.pauses p where p.kind = 'run' and p.name = p_task.run_id::text;
   return v_child;
 end;
 $$;
