@@ -25,7 +25,7 @@ declare
     'grant execute on function htdag.set_limit, htdag.set_queue_limit, htdag.pause_run, htdag.resume_run, htdag.pause_flow, htdag.resume_flow, htdag.pause_queue, htdag.resume_queue, htdag.purge_memos to htdag_client',
     'grant execute on function htdag.diff_flow, htdag.diff_versions, htdag.flow_graph to htdag_client, htdag_reader',
 
-    'grant execute on function htdag.why, htdag.clock to htdag_runner, htdag_client, htdag_reader',
+    'grant execute on function htdag.why, htdag.clock, htdag.pause_words to htdag_runner, htdag_client, htdag_reader',
     'grant execute on function code.search, code.search_with_vector, code.substring_search, code.regex_search, code.dependents, code.callers, code.callees to htdag_client, htdag_reader',
     'grant select on all tables in schema report to htdag_runner, htdag_client, htdag_reader'];
   v_grant text;

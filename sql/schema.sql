@@ -3707,6 +3707,55 @@ $$;
 
 COMMENT ON FUNCTION htdag.check_want(p_want integer) IS 'True; raises HT006 for a number of tasks that cannot be claimed.';
 
+CREATE TABLE htdag.turns (
+    kind text NOT NULL,
+    lane_id integer NOT NULL,
+    key text NOT NULL
+);
+
+COMMENT ON TABLE htdag.turns IS 'Whose turn came last where tasks under limits take turns.';
+
+CREATE FUNCTION htdag.choose_tasks(p_turns htdag.turns[]) RETURNS bigint[]
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return (
+    with pairs as materialized (
+      select p.lane_id, p.key, p.place, l.queue, l.is_limited
+        from unnest(p_turns) with ordinality p(kind, lane_id, key, place)
+        join htdag.lanes l using (lane_id)
+    ), rooms as materialized (
+      select k.kind, k.key, r.room
+        from (select distinct 'key' as kind, key from pairs where key <> ''
+              union all
+              select distinct 'queue', queue from pairs where is_limited) k
+       cross join lateral htdag.task_room(k.kind, k.key) r
+    ), candidates as (
+      select p.key, p.queue, p.place, t.task_id, t.priority, k.room as key_room, q.room as queue_room,
+             row_number() over (partition by p.place order by t.priority, t.task_id) as turn
+        from pairs p
+        left join rooms k on k.kind = 'key' and k.key = p.key
+        left join rooms q on q.kind = 'queue' and q.key = p.queue
+       cross join lateral (select t.task_id, t.priority from htdag.tasks t
+                            where t.parked = 'limit' and t.lane_id = p.lane_id and coalesce(t.limit_key, '') = p.key
+                            order by t.priority, t.task_id
+                            limit least(k.room, q.room, 2000 / cardinality(p_turns) + 1)) t
+    ), keyed as (
+      select c.*, row_number() over (partition by c.key order by c.priority, c.turn, c.place) as key_rank from candidates c
+    ), queued as (
+      select k.*, row_number() over (partition by k.queue order by k.priority, k.turn, k.place) as queue_rank
+        from keyed k
+       where k.key_room is null or k.key_rank <= k.key_room
+    )
+    select array_agg(f.task_id order by f.priority, f.turn, f.place)
+      from (select q.* from queued q where q.queue_room is null or q.queue_rank <= q.queue_room
+             order by q.priority, q.turn, q.place limit 1000) f);
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.choose_tasks(p_turns htdag.turns[]) IS 'Tasks of some lanes and keys, as many as their limits have room for, in the order of their turns.';
+
 CREATE TABLE htdag.flow_versions (
     flow_version_id integer NOT NULL,
     flow_id integer NOT NULL,
@@ -5730,52 +5779,35 @@ CREATE FUNCTION htdag.next_in_turn() RETURNS bigint[]
     SET search_path TO ''
     AS $$
 declare
+  v_most  constant integer := 250;
   v_last  htdag.turns;
   v_turns htdag.turns[];
+  v_next  bigint[];
 begin
   select * into v_last from htdag.turns where kind = 'tasks';
-  v_turns := array(select w from htdag.waiting_turns(coalesce(v_last.lane_id, 0), coalesce(v_last.key, ''), false, 1000) w);
-  if v_last.lane_id is not null and cardinality(v_turns) < 1000 then
-    v_turns := v_turns || array(select w from htdag.waiting_turns(0, '', false, 1000) w where (w.lane_id, w.key) <= (v_last.lane_id, v_last.key));
+  v_turns := array(select w from htdag.waiting_turns(coalesce(v_last.lane_id, 0), coalesce(v_last.key, ''), false, v_most) w);
+  if v_last.lane_id is not null and cardinality(v_turns) < v_most then
+    v_turns := v_turns || array(select w from htdag.waiting_turns(0, '', false, v_most) w
+                                 where (w.lane_id, w.key) <= (v_last.lane_id, v_last.key) limit v_most - cardinality(v_turns));
   end if;
-  if cardinality(v_turns) = 0 then
-    return null;
+  if cardinality(v_turns) > 0 then
+    v_next := htdag.choose_tasks(v_turns);
+    -- The next call goes on after what came last now: after all that was looked at
+    -- where none of it has room, for there may be more.
+    insert into htdag.turns as o (kind, lane_id, key)
+    select l.kind, l.lane_id, l.key
+      from (select 'tasks' as kind, t.lane_id, coalesce(t.limit_key, '') as key
+              from htdag.tasks t where t.task_id = v_next[cardinality(v_next)]
+            union all
+            select (v_turns[v_most]).kind, (v_turns[v_most]).lane_id, (v_turns[v_most]).key where v_next is null) l
+     where l.lane_id is not null
+        on conflict (kind) do update set lane_id = excluded.lane_id, key = excluded.key;
   end if;
-  return (
-    with pairs as materialized (
-      select p.lane_id, p.key, p.place, l.queue, l.is_limited
-        from unnest(v_turns) with ordinality p(kind, lane_id, key, place)
-        join htdag.lanes l using (lane_id)
-    ), rooms as materialized (
-      select k.kind, k.key, r.room
-        from (select distinct 'key' as kind, key from pairs where key <> ''
-              union all
-              select distinct 'queue', queue from pairs where is_limited) k
-       cross join lateral htdag.task_room(k.kind, k.key) r
-    ), candidates as (
-      select p.key, p.queue, p.place, t.task_id, t.priority, k.room as key_room, q.room as queue_room,
-             row_number() over (partition by p.place order by t.priority, t.task_id) as turn
-        from pairs p
-        left join rooms k on k.kind = 'key' and k.key = p.key
-        left join rooms q on q.kind = 'queue' and q.key = p.queue
-       cross join lateral (select t.task_id, t.priority from htdag.tasks t
-                            where t.parked = 'limit' and t.lane_id = p.lane_id and coalesce(t.limit_key, '') = p.key
-                            order by t.priority, t.task_id
-                            limit least(k.room, q.room, 2000 / cardinality(v_turns) + 1)) t
-    ), keyed as (
-      select c.*, row_number() over (partition by c.key order by c.priority, c.turn, c.place) as key_rank from candidates c
-    ), queued as (
-      select k.*, row_number() over (partition by k.queue order by k.priority, k.turn, k.place) as queue_rank
-        from keyed k
-       where k.key_room is null or k.key_rank <= k.key_room
-    )
-    select array_agg(f.task_id order by f.priority, f.turn, f.place)
-      from (select q.* from queued q where q.queue_room is null or q.queue_rank <= q.queue_room
-             order by q.priority, q.turn, q.place limit 1000) f);
+  return v_next;
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.next_in_turn() IS 'Tasks parked for a limit that has room for them, in the order of their turns.';
+COMMENT ON FUNCTION htdag.next_in_turn() IS 'Tasks parked for a limit that has room for them, in the order of their turns. Looks at some hundred lanes and keys, and goes on from there at the next call.';
 
 CREATE FUNCTION htdag.normal_spec(p_spec jsonb) RETURNS jsonb
     LANGUAGE plpgsql STABLE
@@ -6354,12 +6386,7 @@ begin
                       and k.key is not null
                     group by k.kind, k.key) c
             order by c.kind, c.key) u;
-  insert into htdag.turns as o (kind, lane_id, key)
-  select 'tasks', t.lane_id, coalesce(t.limit_key, '')
-    from unnest(v_next) with ordinality n(task_id, i)
-    join unnest(v_due) t using (task_id)
-   order by n.i desc limit 1
-      on conflict (kind) do update set lane_id = excluded.lane_id, key = excluded.key;
+  perform htdag.wake_idle(array(select distinct t.lane_id from unnest(v_due) t));
   return cardinality(v_due);
 exception when lock_not_available then
   -- SKIP LOCKED met a row that was just changed twice (see lease_tasks): the next call comes.
@@ -6756,13 +6783,21 @@ CREATE FUNCTION htdag.resume_run(p_run_id bigint) RETURNS boolean
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
     AS $$
+declare
+  v_parent bigint;
 begin
   perform htdag.check_run(p_run_id);
+  select p.run_id into v_parent from htdag.runs r join htdag.runs p on p.run_id = r.parent_run_id
+   where r.run_id = p_run_id and p.state = 'paused';
+  if found then
+    raise exception using errcode = 'HT003', message = format('run %s is paused together with run %s, which it is a step of', p_run_id, v_parent),
+      hint = format('Resume that: select htdag.resume_run(%s).', v_parent);
+  end if;
   return htdag.resume_runs(array[p_run_id]) > 0;
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.resume_run(p_run_id bigint) IS 'Let a paused run and the runs below it go on, with as much time to the deadline as was left. False where it was not paused. Raises HT001.';
+COMMENT ON FUNCTION htdag.resume_run(p_run_id bigint) IS 'Let a paused run and the runs below it go on, with as much time to the deadline as was left. False where it was not paused. Raises HT001, and HT003 below a run that is paused.';
 
 CREATE FUNCTION htdag.resume_runs(p_run_ids bigint[]) RETURNS integer
     LANGUAGE plpgsql
@@ -8084,11 +8119,10 @@ begin
     return 0;
   end if;
   v_done := htdag.reap() + htdag.expire_runs() + htdag.promote();
-  v_done := v_done + htdag.deliver_cancels(100);
+  v_done := v_done + htdag.deliver_cancels(100) + htdag.tidy_pauses();
   perform htdag.clear_maps();
   perform htdag.clear_signals();
   perform htdag.clear_rates();
-  perform htdag.tidy_pauses();
   perform htdag.clear_memos();
   if exists (select from htdag.runners where stopped_at < v_now - interval '1 day') then
     delete from htdag.runners
@@ -8190,14 +8224,6 @@ $$;
 
 COMMENT ON FUNCTION htdag.waiting_keys(p_flow_id integer, p_priority integer, p_after text, p_most integer) IS 'The next values after p_after, p_most at most, that runs of one flow and priority wait with.';
 
-CREATE TABLE htdag.turns (
-    kind text NOT NULL,
-    lane_id integer NOT NULL,
-    key text NOT NULL
-);
-
-COMMENT ON TABLE htdag.turns IS 'Whose turn came last where tasks under limits take turns.';
-
 CREATE FUNCTION htdag.waiting_turns(p_lane integer, p_key text, p_with_full boolean, p_most integer) RETURNS SETOF htdag.turns
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
@@ -8238,7 +8264,7 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.waiting_turns(p_lane integer, p_key text, p_with_full boolean, p_most integer) IS 'The next pairs of lane and limit key with parked tasks, p_most at most; of queues without room only with p_with_full.';
+COMMENT ON FUNCTION htdag.waiting_turns(p_lane integer, p_key text, p_with_full boolean, p_most integer) IS 'The next pairs of lane and limit key with parked tasks, looking at p_most lanes and keys at most; of queues without room only with p_with_full.';
 
 CREATE FUNCTION htdag.wake(p_queues text[]) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER

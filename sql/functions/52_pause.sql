@@ -210,14 +210,22 @@ set enable_seqscan = off
 set enable_hashjoin = off
 set enable_mergejoin = off
 as $$
+declare
+  v_parent bigint;
 begin
   perform htdag.check_run(p_run_id);
+  select p.run_id into v_parent from htdag.runs r join htdag.runs p on p.run_id = r.parent_run_id
+   where r.run_id = p_run_id and p.state = 'paused';
+  if found then
+    raise exception using errcode = 'HT003', message = format('run %s is paused together with run %s, which it is a step of', p_run_id, v_parent),
+      hint = format('Resume that: select htdag.resume_run(%s).', v_parent);
+  end if;
   return htdag.resume_runs(array[p_run_id]) > 0;
 end;
 $$;
 
 comment on function htdag.resume_run(bigint) is
-  'Let a paused run and the runs below it go on, with as much time to the deadline as was left. False where it was not paused. Raises HT001.';
+  'Let a paused run and the runs below it go on, with as much time to the deadline as was left. False where it was not paused. Raises HT001, and HT003 below a run that is paused.';
 
 create or replace function htdag.flow_number(p_flow text)
 returns integer

@@ -204,7 +204,7 @@ end;
 $$;
 
 comment on function htdag.waiting_turns(integer, text, boolean, integer) is
-  'The next pairs of lane and limit key with parked tasks, p_most at most; of queues without room only with p_with_full.';
+  'The next pairs of lane and limit key with parked tasks, looking at p_most lanes and keys at most; of queues without room only with p_with_full.';
 
 -- Choose whose turn it is: by priority, and among equals one task per lane and key
 -- and turn, beginning after the one that came last.
@@ -215,21 +215,48 @@ volatile
 set search_path = ''
 as $$
 declare
+  v_most  constant integer := 250;
   v_last  htdag.turns;
   v_turns htdag.turns[];
+  v_next  bigint[];
 begin
   select * into v_last from htdag.turns where kind = 'tasks';
-  v_turns := array(select w from htdag.waiting_turns(coalesce(v_last.lane_id, 0), coalesce(v_last.key, ''), false, 1000) w);
-  if v_last.lane_id is not null and cardinality(v_turns) < 1000 then
-    v_turns := v_turns || array(select w from htdag.waiting_turns(0, '', false, 1000) w where (w.lane_id, w.key) <= (v_last.lane_id, v_last.key));
+  v_turns := array(select w from htdag.waiting_turns(coalesce(v_last.lane_id, 0), coalesce(v_last.key, ''), false, v_most) w);
+  if v_last.lane_id is not null and cardinality(v_turns) < v_most then
+    v_turns := v_turns || array(select w from htdag.waiting_turns(0, '', false, v_most) w
+                                 where (w.lane_id, w.key) <= (v_last.lane_id, v_last.key) limit v_most - cardinality(v_turns));
   end if;
-  if cardinality(v_turns) = 0 then
-    return null;
+  if cardinality(v_turns) > 0 then
+    v_next := htdag.choose_tasks(v_turns);
+    -- The next call goes on after what came last now: after all that was looked at
+    -- where none of it has room, for there may be more.
+    insert into htdag.turns as o (kind, lane_id, key)
+    select l.kind, l.lane_id, l.key
+      from (select 'tasks' as kind, t.lane_id, coalesce(t.limit_key, '') as key
+              from htdag.tasks t where t.task_id = v_next[cardinality(v_next)]
+            union all
+            select (v_turns[v_most]).kind, (v_turns[v_most]).lane_id, (v_turns[v_most]).key where v_next is null) l
+     where l.lane_id is not null
+        on conflict (kind) do update set lane_id = excluded.lane_id, key = excluded.key;
   end if;
+  return v_next;
+end;
+$$;
+
+comment on function htdag.next_in_turn() is
+  'Tasks parked for a limit that has room for them, in the order of their turns. Looks at some hundred lanes and keys, and goes on from there at the next call.';
+
+create or replace function htdag.choose_tasks(p_turns htdag.turns[])
+returns bigint[]
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
   return (
     with pairs as materialized (
       select p.lane_id, p.key, p.place, l.queue, l.is_limited
-        from unnest(v_turns) with ordinality p(kind, lane_id, key, place)
+        from unnest(p_turns) with ordinality p(kind, lane_id, key, place)
         join htdag.lanes l using (lane_id)
     ), rooms as materialized (
       select k.kind, k.key, r.room
@@ -246,7 +273,7 @@ begin
        cross join lateral (select t.task_id, t.priority from htdag.tasks t
                             where t.parked = 'limit' and t.lane_id = p.lane_id and coalesce(t.limit_key, '') = p.key
                             order by t.priority, t.task_id
-                            limit least(k.room, q.room, 2000 / cardinality(v_turns) + 1)) t
+                            limit least(k.room, q.room, 2000 / cardinality(p_turns) + 1)) t
     ), keyed as (
       select c.*, row_number() over (partition by c.key order by c.priority, c.turn, c.place) as key_rank from candidates c
     ), queued as (
@@ -260,7 +287,7 @@ begin
 end;
 $$;
 
-comment on function htdag.next_in_turn() is 'Tasks parked for a limit that has room for them, in the order of their turns.';
+comment on function htdag.choose_tasks(htdag.turns[]) is 'Tasks of some lanes and keys, as many as their limits have room for, in the order of their turns.';
 
 create or replace function htdag.promote_limited()
 returns integer
@@ -297,12 +324,7 @@ begin
                       and k.key is not null
                     group by k.kind, k.key) c
             order by c.kind, c.key) u;
-  insert into htdag.turns as o (kind, lane_id, key)
-  select 'tasks', t.lane_id, coalesce(t.limit_key, '')
-    from unnest(v_next) with ordinality n(task_id, i)
-    join unnest(v_due) t using (task_id)
-   order by n.i desc limit 1
-      on conflict (kind) do update set lane_id = excluded.lane_id, key = excluded.key;
+  perform htdag.wake_idle(array(select distinct t.lane_id from unnest(v_due) t));
   return cardinality(v_due);
 exception when lock_not_available then
   -- SKIP LOCKED met a row that was just changed twice (see lease_tasks): the next call comes.

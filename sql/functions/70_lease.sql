@@ -417,11 +417,10 @@ begin
     return 0;
   end if;
   v_done := htdag.reap() + htdag.expire_runs() + htdag.promote();
-  v_done := v_done + htdag.deliver_cancels(100);
+  v_done := v_done + htdag.deliver_cancels(100) + htdag.tidy_pauses();
   perform htdag.clear_maps();
   perform htdag.clear_signals();
   perform htdag.clear_rates();
-  perform htdag.tidy_pauses();
   perform htdag.clear_memos();
   if exists (select from htdag.runners where stopped_at < v_now - interval '1 day') then
     delete from htdag.runners
