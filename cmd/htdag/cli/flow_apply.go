@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -219,8 +221,11 @@ func printChanges(out io.Writer, changes []change) error {
 }
 
 func orNone(s *string) string {
-	if s == nil {
+	switch {
+	case s == nil:
 		return "none"
+	case strings.Contains(*s, "\n"):
+		return strconv.Quote(*s)
 	}
 	return *s
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -72,6 +73,7 @@ func readYAML(text []byte) ([]definition, error) {
 		if doc.Body == nil || doc.Body.Type() == ast.NullType || doc.Body.Type() == ast.CommentType {
 			continue
 		}
+		ast.Walk(mergesFirst{}, doc.Body)
 		var value any
 		if err := yaml.NodeToValue(doc.Body, &value); err != nil {
 			return nil, yamlError(err)
@@ -91,6 +93,26 @@ func readYAML(text []byte) ([]definition, error) {
 	return definitions, nil
 }
 
+// mergesFirst moves merge keys (<<) before the other keys of their mappings: what is
+// written out wins over what is merged, wherever it stands, but the parser lets the
+// last win.
+type mergesFirst struct{}
+
+func (v mergesFirst) Visit(node ast.Node) ast.Visitor {
+	if m, ok := node.(*ast.MappingNode); ok {
+		slices.SortStableFunc(m.Values, func(a, b *ast.MappingValueNode) int {
+			rank := func(v *ast.MappingValueNode) int {
+				if v.Key.IsMergeKey() {
+					return 0
+				}
+				return 1
+			}
+			return rank(a) - rank(b)
+		})
+	}
+	return v
+}
+
 // yamlError begins a parser's message with the line that it is about.
 func yamlError(err error) error {
 	var at yaml.Error
@@ -104,11 +126,11 @@ func yamlError(err error) error {
 func yamlLine(document ast.Node, line int, step, option string) int {
 	inside := fields(document)
 	if step != "" {
-		steps, _ := inside["steps"].value.(*ast.SequenceNode)
+		steps, _ := plain(inside["steps"].value).(*ast.SequenceNode)
 		inside = nil
 		for i := 0; steps != nil && i < len(steps.Values); i++ {
 			of := fields(steps.Values[i])
-			if name, ok := of["name"].value.(ast.ScalarNode); ok && fmt.Sprint(name.GetValue()) == step {
+			if name, ok := plain(of["name"].value).(ast.ScalarNode); ok && fmt.Sprint(name.GetValue()) == step {
 				inside, line = of, of["name"].line
 			}
 		}
@@ -124,8 +146,16 @@ type field struct {
 	line  int
 }
 
+// plain is a node without the anchor that it may have.
+func plain(node ast.Node) ast.Node {
+	if anchor, ok := node.(*ast.AnchorNode); ok {
+		return anchor.Value
+	}
+	return node
+}
+
 func fields(node ast.Node) map[string]field {
-	m, ok := node.(*ast.MappingNode)
+	m, ok := plain(node).(*ast.MappingNode)
 	if !ok {
 		return nil
 	}
