@@ -209,6 +209,7 @@ begin
   if p_error is not null then
     insert into htdag.attempts (run_id, step_no, epoch, attempt, outcome, ready_at, finished_at, error)
     values (p_run_id, p_step_no, v_run.epoch, 1, 'failed_permanently', v_now, v_now, p_error);
+    perform htdag.bury(p_run_id, p_step_no, case when v_step.is_map then -1 else 0 end);
   end if;
 
   if v_step.is_map then

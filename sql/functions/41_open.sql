@@ -65,6 +65,20 @@ return sha256(convert_to(jsonb_build_array((p_step).kind, (p_step).target, (p_st
 comment on function htdag.memo_key(htdag.steps, jsonb) is
   'Under which key the output of a step is remembered: a hash of its kind, its memo_version and everything that it is given.';
 
+-- Who names a step wants it done, not remembered.
+create or replace function htdag.is_named(p_run_id bigint, p_epoch smallint, p_step text)
+returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return exists (select from htdag.retries where run_id = p_run_id and epoch = p_epoch and p_step = any (from_steps));
+end;
+$$;
+
+comment on function htdag.is_named(bigint, smallint, text) is 'Whether the retry that began the epoch of a run named the step.';
+
 -- Take from memory what is there; returns what of the elements (one without index, for
 -- a step that is no map) was found. Their tries are in the log with number 0.
 create or replace function htdag.recall(p_run_id bigint, p_step htdag.steps)
@@ -85,7 +99,12 @@ begin
            where (p_step).is_map and i.run_id = p_run_id and i.step_no = (p_step).step_no
           union all
           select 0, v_document where not (p_step).is_map) e
-    join htdag.memos m on m.memo_key = htdag.memo_key(p_step, e.document) and m.expires_at > v_now;
+    join htdag.memos m on m.memo_key = htdag.memo_key(p_step, e.document) and m.expires_at > v_now
+   where v_epoch = 0
+      or not htdag.is_named(p_run_id, v_epoch, (p_step).name)
+         and not exists (select from htdag.attempts a
+                          where a.run_id = p_run_id and a.step_no = (p_step).step_no and a.map_index = e.map_index
+                            and a.outcome = 'succeeded' and not a.superseded);
   get diagnostics v_found = row_count;
   return v_found;
 end;
@@ -202,8 +221,13 @@ begin
   select p_run_id, p_step_no, i - 1, item
     from jsonb_array_elements(v_source) with ordinality t(item, i);
   get diagnostics v_total = row_count;
+  -- What a retry keeps, before what is remembered.
+  if (select epoch from htdag.runs where run_id = p_run_id) > 0 then
+    select count(*)::integer into v_known from htdag.attempts a
+     where a.run_id = p_run_id and a.step_no = p_step_no and a.outcome = 'succeeded' and not a.superseded;
+  end if;
   if v_step.memo is not null then
-    v_known := htdag.recall(p_run_id, v_step);
+    v_known := v_known + htdag.recall(p_run_id, v_step);
   end if;
 
   -- Where some elements are known already the others are opened at once, since a
@@ -211,14 +235,14 @@ begin
   insert into htdag.map_shards (run_id, step_no, shard, total, opened, remaining)
   select p_run_id, p_step_no, shard, n, case when v_known > 0 then n else least(n, 63) end,
          n - case when v_known > 0 then (select count(*)::integer from htdag.attempts a
-               where a.run_id = p_run_id and a.step_no = p_step_no and a.map_index % 16 = shard and a.attempt = 0 and not a.superseded) else 0 end
+               where a.run_id = p_run_id and a.step_no = p_step_no and a.map_index % 16 = shard and a.outcome = 'succeeded' and not a.superseded) else 0 end
     from generate_series(0, least(v_total, 16) - 1) shard,
          lateral (select (v_total - shard + 15) / 16 as n) c;
   perform htdag.open_tasks(array[p_run_id], array[p_step_no],
     array(select (j * 16 + shard)::integer from htdag.map_shards s, generate_series(0, s.opened - 1) j
            where s.run_id = p_run_id and s.step_no = p_step_no
              and (v_known = 0 or not exists (select from htdag.attempts a
-                   where a.run_id = p_run_id and a.step_no = p_step_no and a.map_index = j * 16 + shard and a.attempt = 0 and not a.superseded))
+                   where a.run_id = p_run_id and a.step_no = p_step_no and a.map_index = j * 16 + shard and a.outcome = 'succeeded' and not a.superseded))
            order by 1));
   return v_total - v_known;
 end;

@@ -112,7 +112,7 @@ begin
 
   -- One by one, for a loss may take other tasks of its run with it.
   for v_lost in
-    select t.task_id, t.run_id, o.step_no
+    select t.task_id, t.run_id, coalesce(t.map_index, 0) as map_index, o.step_no
       from unnest(p_tasks) with ordinality t
       join unnest(p_step_nos, p_outcomes) with ordinality o(step_no, outcome, ordinality) using (ordinality)
      where o.outcome not in ('succeeded', 'released', 'snoozed', 'decomposed')
@@ -120,6 +120,7 @@ begin
      order by t.task_id
   loop
     delete from htdag.tasks where task_id = v_lost.task_id;
+    perform htdag.bury(v_lost.run_id, v_lost.step_no, v_lost.map_index);
     v_changes := v_changes || htdag.lose_step(v_lost.run_id, v_lost.step_no);
   end loop;
   return coalesce(v_changes, '{}');

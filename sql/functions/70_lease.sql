@@ -344,6 +344,9 @@ begin
                     from (select run_id from htdag.map_shards where run_id >= v_from order by run_id limit 1000) m
                    cross join lateral (select finished_at from htdag.runs r where r.run_id = m.run_id limit 1) r
                    where r.finished_at is not null);
+  -- Held, lest one of them be retried, and lay out its elements anew, meanwhile.
+  v_runs := array(select run_id from htdag.runs where run_id = any (v_runs) and finished_at is not null
+                   order by run_id for no key update skip locked);
   if cardinality(v_runs) = 0 then
     return 0;
   end if;
@@ -422,6 +425,7 @@ begin
   perform htdag.clear_signals();
   perform htdag.clear_rates();
   perform htdag.clear_memos();
+  perform htdag.clear_dead();
   if exists (select from htdag.runners where stopped_at < v_now - interval '1 day') then
     delete from htdag.runners
      where runner_id = any (array(select runner_id from htdag.runners r where stopped_at < v_now - interval '1 day'

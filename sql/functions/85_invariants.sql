@@ -20,7 +20,9 @@ select 'a task belongs to no live run', t.run_id, t.task_id, format('step %s, ru
 union all
 select 'a queued run has begun', r.run_id, null, format('scheduled %s', r.scheduled)
   from htdag.runs r
- where r.state = 'queued' and bit_count(r.scheduled | r.succeeded | r.failed | r.skipped) > 0
+ where r.state = 'queued'
+   and bit_count(case when r.epoch = 0 then r.scheduled | r.succeeded | r.failed | r.skipped
+                      else r.scheduled & ~(r.succeeded | r.failed | r.skipped) end) > 0
 union all
 select 'a task''s step has ended or was not scheduled', t.run_id, t.task_id, format('step %s', t.step_no)
   from htdag.tasks t

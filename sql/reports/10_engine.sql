@@ -13,7 +13,7 @@ select r.run_id,
          (select format('step %s: %s', s.name, a.error)
             from htdag.attempts a
             join htdag.steps s on s.flow_version_id = r.flow_version_id and s.step_no = a.step_no
-           where a.run_id = r.run_id and get_bit(r.failed, a.step_no) = 1 and a.outcome not in ('succeeded', 'cancelled')
+           where a.run_id = r.run_id and get_bit(r.failed, a.step_no) = 1 and not a.superseded and a.outcome not in ('succeeded', 'cancelled')
            order by get_bit(v.fatal, a.step_no) desc, a.step_no, a.finished_at desc limit 1)) end)::text as error
   from htdag.runs r
   join htdag.flow_versions v using (flow_version_id)
@@ -42,18 +42,20 @@ select r.run_id,
        a.waited,
        a.ran,
        coalesce(n.name, t.runner) as runner,
-       case when get_bit(r.succeeded, s.step_no) = 0 then a.error end as error
+       case when get_bit(r.succeeded, s.step_no) = 0 then a.error end as error,
+       t.next_try_at
   from htdag.runs r
   join htdag.steps s using (flow_version_id)
   left join lateral (select count(*) as attempts, max(claimed_at - ready_at) as waited, sum(ran) as ran,
                             (array_agg(runner_id order by finished_at desc))[1] as runner_id,
-                            (array_agg(error order by outcome = 'cancelled', finished_at desc) filter (where error is not null))[1] as error
+                            (array_agg(error order by outcome = 'cancelled', finished_at desc) filter (where error is not null and not superseded))[1] as error
                        from htdag.attempts a
                       where a.run_id = r.run_id and a.step_no = s.step_no) a on true
   left join lateral (select count(*) filter (where t.runner_id is not null or t.parked = 'sub-flow') as claimed,
                             count(*) filter (where t.parked <> 'sub-flow') as parked,
                             count(*) filter (where t.runner_id is null and t.parked is null) as ready,
-                            min(u.name) as runner
+                            min(u.name) as runner,
+                            min(t.due_at) filter (where t.parked in ('retry', 'snooze', 'delay')) as next_try_at
                        from htdag.tasks t left join htdag.runners u using (runner_id)
                       where t.run_id = r.run_id and t.step_no = s.step_no) t on true
   left join htdag.runners n on n.runner_id = a.runner_id
@@ -66,3 +68,4 @@ comment on column report.steps.attempts is 'Tries, the present one included; of 
 comment on column report.steps.waited is 'Longest time from ready to claimed.';
 comment on column report.steps.ran is 'Time that handlers worked, all tries and elements together.';
 comment on column report.steps.error is 'Last error; null once succeeded.';
+comment on column report.steps.next_try_at is 'When it, or the next of its elements, is tried again or for the first time, where it waits for a time.';
