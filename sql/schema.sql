@@ -4345,6 +4345,7 @@ declare
   v_lanes   constant integer[] := htdag.runner_lanes(p_runner);
   v_done    htdag.tasks[];
   v_kept    htdag.tasks[] := array[]::htdag.tasks[];
+  v_live    htdag.tasks[];
   v_changes htdag.run_change[];
   v_settled record;
   v_taken   bigint[] := array[]::bigint[];
@@ -4384,7 +4385,11 @@ begin
   -- Shards, then runs, then whatever is inserted.
   -- Elements of a map do not lock their run unless their shard asks for it.
   perform htdag.lock_runs(v_kept || array(select t from unnest(v_done) t where t.map_index is null), htdag.count_down(v_done));
-  v_done := htdag.live_tasks(v_done);
+  v_live := htdag.live_tasks(v_done);
+  if cardinality(v_live) < cardinality(v_done) then
+    perform htdag.count_back(array(select d from unnest(v_done) d where d.task_id not in (select l.task_id from unnest(v_live) l)));
+  end if;
+  v_done := v_live;
   v_kept := htdag.live_tasks(v_kept);
   if 'decomposed' = any (p_outcomes) then
     select * into p_outcomes, p_outputs, p_errors, p_codes
@@ -4437,6 +4442,25 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.complete_steps(p_runner integer, p_task_ids bigint[], p_tokens bigint[], p_step_nos smallint[], p_outcomes text[], p_outputs jsonb[], p_errors text[], p_ran interval[], p_want integer, p_codes text[], p_delays interval[]) IS 'Report finished steps and claim up to p_want more, in one transaction. Outcomes: succeeded, failed (retried while tries are left and its code is not among the step''s no_retry), failed_permanently, timed_out (likewise retried), released (give the task back, no try counted), snoozed (the same, for as long as its delay), decomposed (the output is a definition that is run before the step succeeds). Answers with the verdicts of htdag.claims; a stale result changes nothing and does not disturb the others. Raises HT001 for a runner that is not registered, HT006 for answers that make no sense.';
+
+CREATE FUNCTION htdag.count_back(p_lost htdag.tasks[]) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_done integer;
+begin
+  update htdag.map_shards s
+     set remaining = s.remaining + c.n
+    from (select t.run_id, t.step_no, (t.map_index % 16)::smallint as shard, count(*)::integer as n
+            from unnest(p_lost) t where t.map_index is not null group by 1, 2, 3) c
+   where s.run_id = c.run_id and s.step_no = c.step_no and s.shard = c.shard;
+  get diagnostics v_done = row_count;
+  return v_done;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.count_back(p_lost htdag.tasks[]) IS 'Undo count_down for tasks that turned out to be wanted no more, whose shards the caller still holds; returns how many shards.';
 
 CREATE FUNCTION htdag.count_down(p_done htdag.tasks[]) RETURNS htdag.tasks[]
     LANGUAGE plpgsql
@@ -7468,6 +7492,7 @@ begin
       end if;
     end loop;
   end if;
+  perform htdag.unawait_signals();
   return cardinality(v_tasks);
 end;
 $$;
@@ -8578,6 +8603,31 @@ $$;
 
 COMMENT ON FUNCTION htdag.try_shards(p_tasks htdag.tasks[]) IS 'Those of the tasks whose map shards could be locked at once, or that are no elements of a map.';
 
+CREATE FUNCTION htdag.unawait_signals() RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_done integer;
+begin
+  if not exists (select from htdag.signals where awaited) then
+    return 0;
+  end if;
+  update htdag.signals
+     set awaited = false
+   where signal_id = any (array(select g.signal_id from htdag.signals g
+                                 where g.awaited
+                                   and not exists (select from htdag.tasks t join htdag.steps s using (flow_version_id, step_no)
+                                                    where t.run_id = g.run_id and s.kind = 'signal' and s.target = g.name)
+                                 order by g.signal_id
+                                   for update of g skip locked));
+  get diagnostics v_done = row_count;
+  return v_done;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.unawait_signals() IS 'Forget that signals were awaited where no step waits any more; returns how many.';
+
 CREATE FUNCTION htdag.upkeep() RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
@@ -8958,6 +9008,9 @@ begin
          where w.parked = 'sub-flow' and r.finished_at is null
       )
       select count(*)::integer into v_done from withdrawn;
+      if exists (select from htdag.signals where run_id = any (p_run_ids) and awaited) then
+        perform htdag.unawait_signals();
+      end if;
       exit;
     exception when lock_not_available then
       -- SKIP LOCKED met a row that was just changed twice (see lease_tasks): look again.

@@ -263,6 +263,9 @@ begin
          where w.parked = 'sub-flow' and r.finished_at is null
       )
       select count(*)::integer into v_done from withdrawn;
+      if exists (select from htdag.signals where run_id = any (p_run_ids) and awaited) then
+        perform htdag.unawait_signals();
+      end if;
       exit;
     exception when lock_not_available then
       -- SKIP LOCKED met a row that was just changed twice (see lease_tasks): look again.

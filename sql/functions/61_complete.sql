@@ -30,6 +30,7 @@ declare
   v_lanes   constant integer[] := htdag.runner_lanes(p_runner);
   v_done    htdag.tasks[];
   v_kept    htdag.tasks[] := array[]::htdag.tasks[];
+  v_live    htdag.tasks[];
   v_changes htdag.run_change[];
   v_settled record;
   v_taken   bigint[] := array[]::bigint[];
@@ -69,7 +70,11 @@ begin
   -- Shards, then runs, then whatever is inserted.
   -- Elements of a map do not lock their run unless their shard asks for it.
   perform htdag.lock_runs(v_kept || array(select t from unnest(v_done) t where t.map_index is null), htdag.count_down(v_done));
-  v_done := htdag.live_tasks(v_done);
+  v_live := htdag.live_tasks(v_done);
+  if cardinality(v_live) < cardinality(v_done) then
+    perform htdag.count_back(array(select d from unnest(v_done) d where d.task_id not in (select l.task_id from unnest(v_live) l)));
+  end if;
+  v_done := v_live;
   v_kept := htdag.live_tasks(v_kept);
   if 'decomposed' = any (p_outcomes) then
     select * into p_outcomes, p_outputs, p_errors, p_codes

@@ -35,6 +35,28 @@ $$;
 
 comment on function htdag.count_down(htdag.tasks[]) is 'Count finished map elements; returns one task of each shard that is through or needs more elements opened.';
 
+-- The step ended while its shard waited for the run: the elements have not succeeded.
+create or replace function htdag.count_back(p_lost htdag.tasks[])
+returns integer
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_done integer;
+begin
+  update htdag.map_shards s
+     set remaining = s.remaining + c.n
+    from (select t.run_id, t.step_no, (t.map_index % 16)::smallint as shard, count(*)::integer as n
+            from unnest(p_lost) t where t.map_index is not null group by 1, 2, 3) c
+   where s.run_id = c.run_id and s.step_no = c.step_no and s.shard = c.shard;
+  get diagnostics v_done = row_count;
+  return v_done;
+end;
+$$;
+
+comment on function htdag.count_back(htdag.tasks[]) is 'Undo count_down for tasks that turned out to be wanted no more, whose shards the caller still holds; returns how many shards.';
+
 create or replace function htdag.lock_runs(p_movers htdag.tasks[], p_reached htdag.tasks[])
 returns integer
 language plpgsql

@@ -192,6 +192,7 @@ begin
       end if;
     end loop;
   end if;
+  perform htdag.unawait_signals();
   return cardinality(v_tasks);
 end;
 $$;

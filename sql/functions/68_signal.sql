@@ -29,6 +29,36 @@ $$;
 comment on function htdag.take_signal(htdag.tasks, htdag.steps, timestamptz) is
   'Give a waiting step the oldest signal that came for it, or park it until one comes or its time is over.';
 
+-- Signals that came while a step waited, which another signal or an end has satisfied
+-- since. They are kept for the next step of that name, but are nothing for pump to do.
+-- Neither sending nor parking can come between: who sees the signal sees the task.
+create or replace function htdag.unawait_signals()
+returns integer
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_done integer;
+begin
+  if not exists (select from htdag.signals where awaited) then
+    return 0;
+  end if;
+  update htdag.signals
+     set awaited = false
+   where signal_id = any (array(select g.signal_id from htdag.signals g
+                                 where g.awaited
+                                   and not exists (select from htdag.tasks t join htdag.steps s using (flow_version_id, step_no)
+                                                    where t.run_id = g.run_id and s.kind = 'signal' and s.target = g.name)
+                                 order by g.signal_id
+                                   for update of g skip locked));
+  get diagnostics v_done = row_count;
+  return v_done;
+end;
+$$;
+
+comment on function htdag.unawait_signals() is 'Forget that signals were awaited where no step waits any more; returns how many.';
+
 create or replace function htdag.send_signals(p_run_ids bigint[], p_name text, p_payload jsonb)
 returns integer
 language plpgsql
