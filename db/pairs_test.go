@@ -33,6 +33,9 @@ var pairVerbs = []struct{ name, sql string }{
 	{"cancel", "select htdag.cancel_run(:run)"},
 	{"cancel a child", "select htdag.cancel_run(:child)"},
 	{"cancel a queued run", "select htdag.cancel_run(:queued)"},
+	{"pause", "select htdag.pause_run(:run)"},
+	{"resume", "select htdag.resume_run(:run)"},
+	{"pause the flow", "select htdag.pause_flow('pairs', p_running => true)"},
 	{"pump", "select htdag.pump()"},
 	{"send a signal", "select htdag.send_signal(:run, 'go')"},
 	{"broadcast a signal", "select htdag.broadcast_signal('go')"},
@@ -45,6 +48,7 @@ var pairVerbs = []struct{ name, sql string }{
 }
 
 var pairPrepared = map[string]string{
+	"resume": "select htdag.pause_run(:run)",
 	"expire": "update htdag.runs set deadline_at = '2029-12-31' where run_id in (:run, :child)",
 	"reap":   "update htdag.runners set lease_expires_at = '2029-12-31' where runner_id = :r2",
 }
@@ -127,6 +131,7 @@ func TestTriples(t *testing.T) {
 		{"fail a child", "cancel a child", "pump"}, {"send a signal", "expire", "pump"}, {"decompose", "cancel", "pump"},
 		{"complete two", "expire", "pump"}, {"complete two", "cancel", "reap"}, {"complete a map", "fail", "cancel"},
 		{"end a limited run", "cancel a queued run", "admit"}, {"complete", "fail", "claim"},
+		{"complete", "pause", "pump"}, {"complete two", "cancel a child", "resume"}, {"pause", "pump", "cancel"},
 	} {
 		for _, order := range [][3]int{{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}} {
 			p.meet3(three[order[0]], three[order[1]], three[order[2]])
@@ -194,8 +199,10 @@ func (p *pairs) meet(first, second, end string) string {
 	b.send(p.verb(second))
 	waited := b.settle()
 	p.judge(what, a.do(end), b.await())
-	if waited || end == "commit" { // else it is as if there had been the second alone
+	if waited { // else it is as if one had come long after the other
 		p.finish(what)
+	} else {
+		p.look(what)
 	}
 	return map[bool]string{true: "waited", false: "passed"}[waited]
 }
@@ -259,10 +266,15 @@ func (p *pairs) judge(what string, errs ...error) {
 // finish looks at what the meeting has left, does all that is left to do, and looks again.
 func (p *pairs) finish(what string) {
 	p.t.Helper()
-	for _, wrong := range dbtest.Column[string](p.t, p.pool, "select * from public.faults()") {
-		p.t.Errorf("%s: %s", what, wrong)
-	}
+	p.look(what)
 	for _, wrong := range dbtest.Column[string](p.t, p.pool, "select * from public.drain()") {
 		p.t.Errorf("%s, at the end: %s", what, wrong)
+	}
+}
+
+func (p *pairs) look(what string) {
+	p.t.Helper()
+	for _, wrong := range dbtest.Column[string](p.t, p.pool, "select * from public.faults()") {
+		p.t.Errorf("%s: %s", what, wrong)
 	}
 }

@@ -72,7 +72,7 @@ do $$
 declare
   v_table text;
 begin
-  foreach v_table in array array['runs', 'run_io', 'run_queue', 'tasks', 'attempts', 'map_items', 'map_shards', 'runners', 'inbox', 'signals', 'memos', 'limits'] loop
+  foreach v_table in array array['runs', 'run_io', 'run_queue', 'tasks', 'attempts', 'map_items', 'map_shards', 'runners', 'inbox', 'signals', 'memos', 'limits', 'pauses'] loop
     execute format('create table kept.%I as table htdag.%1$I', v_table);
   end loop;
 end $$;
@@ -81,14 +81,16 @@ declare
   v_table text;
 begin
   update public.test_clock set at = '2030-01-01';
-  foreach v_table in array array['runs', 'run_io', 'run_queue', 'tasks', 'attempts', 'map_items', 'map_shards', 'runners', 'inbox', 'signals', 'memos', 'limits'] loop
+  foreach v_table in array array['runs', 'run_io', 'run_queue', 'tasks', 'attempts', 'map_items', 'map_shards', 'runners', 'inbox', 'signals', 'memos', 'limits', 'pauses'] loop
     execute format('delete from htdag.%I', v_table);
     execute format('insert into htdag.%I overriding system value table kept.%1$I', v_table);
   end loop;
   delete from htdag.admission_log;
 end $$;
 
-create function public.faults() returns setof text language sql as $$
+create function public.faults() returns setof text language plpgsql as $$
+begin
+  return query
   select format('run %s: %s: %s', run_id, invariant, detail) from htdag.invariant_violations
   union all
   select format('step %s of run %s succeeded %s times', s.name, r.run_id, count(a.*))
@@ -102,8 +104,8 @@ create function public.faults() returns setof text language sql as $$
     from htdag.runs r
     join htdag.steps s using (flow_version_id)
     join htdag.attempts a on a.run_id = r.run_id and a.step_no = s.step_no and a.outcome = 'succeeded'
-   where not s.is_map and get_bit(r.succeeded, s.step_no) = 0
-$$;
+   where not s.is_map and get_bit(r.succeeded, s.step_no) = 0;
+end $$;
 
 -- Do all that is left, as a runner that never fails and time that passes; say what is wrong then.
 create function public.drain() returns setof text language plpgsql as $$
@@ -112,6 +114,8 @@ declare
   v_moved  bigint;
   v_ids bigint[]; v_tokens bigint[]; v_steps smallint[];
 begin
+  perform htdag.resume_flow('pairs');
+  perform htdag.resume_run(run_id) from htdag.runs where finished_at is null order by run_id;
   for i in 1 .. 60 loop
     v_moved := htdag.upkeep() + htdag.pump();
     if exists (select from htdag.tasks where parked = 'signal') then
