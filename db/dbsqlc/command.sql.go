@@ -33,6 +33,58 @@ func (q *Queries) CancelRun(ctx context.Context, runID int64, reason string) (bo
 	return cancelled, err
 }
 
+const deadTasks = `-- name: DeadTasks :many
+select run_id, flow, step, coalesce(element, -1)::integer as element, item, input, attempts, coalesce(code, '')::text as code, coalesce(error, '')::text as error, died_at
+  from report.dead_tasks
+ where $1::text is null or flow = $1
+ order by died_at desc, run_id desc
+ limit $2
+`
+
+type DeadTasksRow struct {
+	RunID    int64
+	Flow     string
+	Step     string
+	Element  int32
+	Item     json.RawMessage
+	Input    json.RawMessage
+	Attempts int32
+	Code     string
+	Error    string
+	DiedAt   time.Time
+}
+
+func (q *Queries) DeadTasks(ctx context.Context, flow *string, atMost int32) ([]DeadTasksRow, error) {
+	rows, err := q.db.Query(ctx, deadTasks, flow, atMost)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []DeadTasksRow
+	for rows.Next() {
+		var i DeadTasksRow
+		if err := rows.Scan(
+			&i.RunID,
+			&i.Flow,
+			&i.Step,
+			&i.Element,
+			&i.Item,
+			&i.Input,
+			&i.Attempts,
+			&i.Code,
+			&i.Error,
+			&i.DiedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const diffFlow = `-- name: DiffFlow :many
 
 select step, change, option, was, becomes from htdag.diff_flow(p_spec => $1)
@@ -258,6 +310,43 @@ func (q *Queries) Pauses(ctx context.Context) ([]PausesRow, error) {
 	return items, nil
 }
 
+const previewRetry = `-- name: PreviewRetry :many
+select step, state, happens, coalesce(elements_kept, 0)::integer as elements_kept
+  from htdag.preview_retry(p_run_id => $1, p_from => $2::text[], p_only_failed => $3)
+`
+
+type PreviewRetryRow struct {
+	Step         string
+	State        string
+	Happens      string
+	ElementsKept int32
+}
+
+func (q *Queries) PreviewRetry(ctx context.Context, runID int64, fromSteps []string, onlyFailed bool) ([]PreviewRetryRow, error) {
+	rows, err := q.db.Query(ctx, previewRetry, runID, fromSteps, onlyFailed)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []PreviewRetryRow
+	for rows.Next() {
+		var i PreviewRetryRow
+		if err := rows.Scan(
+			&i.Step,
+			&i.State,
+			&i.Happens,
+			&i.ElementsKept,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const resumeFlow = `-- name: ResumeFlow :one
 select htdag.resume_flow(p_flow => $1)::boolean as changed
 `
@@ -300,6 +389,42 @@ func (q *Queries) RetireFlow(ctx context.Context, flow string, retired bool) (bo
 	var changed bool
 	err := row.Scan(&changed)
 	return changed, err
+}
+
+const retryRun = `-- name: RetryRun :one
+select htdag.retry_run(p_run_id => $1, p_from => $2::text[], p_only_failed => $3)::boolean as again
+`
+
+func (q *Queries) RetryRun(ctx context.Context, runID int64, fromSteps []string, onlyFailed bool) (bool, error) {
+	row := q.db.QueryRow(ctx, retryRun, runID, fromSteps, onlyFailed)
+	var again bool
+	err := row.Scan(&again)
+	return again, err
+}
+
+const retryRuns = `-- name: RetryRuns :one
+select htdag.retry_runs(p_flow => $1, p_error => $2, p_code => $3, p_since => $4, p_limit => $5)::integer as runs
+`
+
+type RetryRunsParams struct {
+	Flow   string
+	Error  *string
+	Code   *string
+	Since  *time.Time
+	AtMost int32
+}
+
+func (q *Queries) RetryRuns(ctx context.Context, arg RetryRunsParams) (int32, error) {
+	row := q.db.QueryRow(ctx, retryRuns,
+		arg.Flow,
+		arg.Error,
+		arg.Code,
+		arg.Since,
+		arg.AtMost,
+	)
+	var runs int32
+	err := row.Scan(&runs)
+	return runs, err
 }
 
 const runReport = `-- name: RunReport :one

@@ -73,3 +73,20 @@ select htdag.resume_queue(p_queue => @queue)::boolean as changed;
 
 -- name: Pauses :many
 select kind, name, paused_at, paused_by, coalesce(reason, '')::text as reason from report.pauses order by kind, paused_at;
+
+-- name: RetryRun :one
+select htdag.retry_run(p_run_id => @run_id, p_from => sqlc.narg(from_steps)::text[], p_only_failed => @only_failed)::boolean as again;
+
+-- name: PreviewRetry :many
+select step, state, happens, coalesce(elements_kept, 0)::integer as elements_kept
+  from htdag.preview_retry(p_run_id => @run_id, p_from => sqlc.narg(from_steps)::text[], p_only_failed => @only_failed);
+
+-- name: RetryRuns :one
+select htdag.retry_runs(p_flow => @flow, p_error => sqlc.narg(error), p_code => sqlc.narg(code), p_since => sqlc.narg(since), p_limit => @at_most)::integer as runs;
+
+-- name: DeadTasks :many
+select run_id, flow, step, coalesce(element, -1)::integer as element, item, input, attempts, coalesce(code, '')::text as code, coalesce(error, '')::text as error, died_at
+  from report.dead_tasks
+ where sqlc.narg(flow)::text is null or flow = sqlc.narg(flow)
+ order by died_at desc, run_id desc
+ limit @at_most;

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"encoding/json"
 	"time"
 
 	"github.com/htdag/htdag/db/dbsqlc"
@@ -52,4 +53,25 @@ func answers[Row, Answer any](rows []Row, of func(Row) Answer) []Answer {
 		all = append(all, of(r))
 	}
 	return all
+}
+
+type deadAnswer struct {
+	RunID    int64           `json:"run_id"`
+	Flow     string          `json:"flow"`
+	Step     string          `json:"step"`
+	Element  *int32          `json:"element"`
+	Item     json.RawMessage `json:"item"`
+	Input    json.RawMessage `json:"input"`
+	Attempts int32           `json:"attempts"`
+	Code     string          `json:"code"`
+	Error    string          `json:"error"`
+	DiedAt   time.Time       `json:"died_at"`
+}
+
+func deadAnswerOf(r dbsqlc.DeadTasksRow) deadAnswer {
+	d := deadAnswer{r.RunID, r.Flow, r.Step, nil, r.Item, r.Input, r.Attempts, r.Code, r.Error, r.DiedAt}
+	if r.Element >= 0 {
+		d.Element = &r.Element
+	}
+	return d
 }
