@@ -7,6 +7,11 @@
 // there; a runner that is killed loses nothing, since what it held is given to
 // another once its lease has expired.
 //
+// Handlers are functions with types of their own, made known by the function
+// Register, or anything that implements Handler. By the errors that they return they
+// say what is to come of a step: Permanent, Coded, Snooze and Decompose. RunToIdle
+// does what there is to do and returns; package runnertest is made of it.
+//
 // A runner keeps its leases by one heartbeat, with which it also reports its load
 // and learns what to abort. If the heartbeat fails for as long as the lease lasts, or
 // the engine says that the runner is no longer known, every handler's context is
