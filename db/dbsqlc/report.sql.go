@@ -43,7 +43,8 @@ func (q *Queries) CorpusTotals(ctx context.Context, codebases []string) (CorpusT
 }
 
 const filesByStatus = `-- name: FilesByStatus :many
-select f.status, coalesce(regexp_replace(split_part(f.reason, ':', 1), '^\d+ (syntax error)s?$', '\1s'), '')::text as reason,
+select f.status, coalesce(regexp_replace(regexp_replace(split_part(f.reason, ':', 1), '^(\d+ )?syntax errors?( in line \d+)?$', 'syntax errors'),
+         '^[\d.]+ [kMGT]?i?B is over', 'over'), '')::text as reason,
        count(*)::bigint as files, coalesce(sum(f.bytes), 0)::bigint as bytes
   from report.files f
  where f.codebase = any ($1::text[])
@@ -58,6 +59,7 @@ type FilesByStatusRow struct {
 	Bytes  int64
 }
 
+// Reasons of one sort are one row: the figures and places in them are left out.
 func (q *Queries) FilesByStatus(ctx context.Context, codebases []string) ([]FilesByStatusRow, error) {
 	rows, err := q.db.Query(ctx, filesByStatus, codebases)
 	if err != nil {

@@ -11,7 +11,9 @@ select r.state, coalesce(i.files_seen, 0)::integer as files_seen, coalesce(i.fil
  where r.run_id = @run_id;
 
 -- name: FilesByStatus :many
-select f.status, coalesce(regexp_replace(split_part(f.reason, ':', 1), '^\d+ (syntax error)s?$', '\1s'), '')::text as reason,
+-- Reasons of one sort are one row: the figures and places in them are left out.
+select f.status, coalesce(regexp_replace(regexp_replace(split_part(f.reason, ':', 1), '^(\d+ )?syntax errors?( in line \d+)?$', 'syntax errors'),
+         '^[\d.]+ [kMGT]?i?B is over', 'over'), '')::text as reason,
        count(*)::bigint as files, coalesce(sum(f.bytes), 0)::bigint as bytes
   from report.files f
  where f.codebase = any (@codebases::text[])

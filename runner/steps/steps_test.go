@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"syscall"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/htdag/htdag/db/dbtest"
+	"github.com/htdag/htdag/runner"
 )
 
 var goTree = map[string]string{
@@ -320,5 +322,17 @@ func TestUpkeep(t *testing.T) {
 	left := c.query("select count(*) from code.vectors union all select count(*) from code.embeddings union all select count(*) from code.blobs")
 	if diff := cmp.Diff([]string{"1", "1", "2"}, left); diff != "" {
 		t.Errorf("vectors, signatures, contents left (-want +got):\n%s", diff)
+	}
+}
+
+// A path that leads out of the codebase is refused for good: no retry makes it lead in.
+func TestPathOutsideTheCodebase(t *testing.T) {
+	t.Parallel()
+	c := newCorpus(t, dbtest.New(t), "walled", t.TempDir())
+	for _, path := range []string{"../secret.txt", "/etc/passwd", "a/../../b"} {
+		_, err := c.try(input{Path: path}, nil, "file_detection")
+		if err == nil || !strings.Contains(err.Error(), "is not below the codebase's root") || reflect.TypeOf(err) != reflect.TypeOf(runner.Permanent(err)) {
+			t.Errorf("%s: %v", path, err)
+		}
 	}
 }

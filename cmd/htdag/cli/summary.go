@@ -56,7 +56,7 @@ func (a *app) summary(ctx context.Context, pool *pgxpool.Pool, codebases []strin
 		}
 		label := s.Status
 		if s.Reason != "" {
-			label += ": " + text.Trim(s.Reason, 40)
+			label += ": " + text.Snip(s.Reason, 60, "…")
 		}
 		if shown[s.Status]++; shown[s.Status] <= mostRows/2 {
 			t.AppendRow(table.Row{label, number(s.Files), "", size(s.Bytes), ""})

@@ -54,7 +54,7 @@ func (f *dataFile) key(parent Ref, name string, start, end int) Ref {
 func (f *dataFile) invalid(offset int, message string) {
 	f.Errors(1)
 	line := f.Line(min(max(offset, 0), len(f.src.Text)))
-	f.Partial(fmt.Sprintf("line %d: %s", line, message))
+	f.Partial(fmt.Sprintf("syntax error in line %d: %s", line, message))
 }
 
 // directory is the document's own, as roots name it.
