@@ -234,7 +234,11 @@ func (p *pairs) meetBehind(gate, first, second string) string {
 	b.send(p.verb(second))
 	both := b.settle()
 	p.judge(what, g.do("rollback"), a.await(), b.await())
-	p.finish(what)
+	if both {
+		p.finish(what)
+	} else {
+		p.look(what)
+	}
 	return map[bool]string{true: "both waited", false: "one waited behind a row"}[both]
 }
 

@@ -122,13 +122,20 @@ declare
   v_now  constant timestamptz := htdag.clock();
   v_done integer;
 begin
+  -- Whoever finds that another is just keeping an output for the same work leaves it at
+  -- that: pump keeps some in each of its passes, so that waiting has no order.
+  with made as materialized (
+    select distinct on (t.memo_key) t.memo_key, s.kind, a.output, t.run_id, s.memo
+      from unnest(p_tasks) t
+      join htdag.steps s on s.flow_version_id = t.flow_version_id and s.step_no = t.step_no
+      join unnest(p_task_ids, p_outputs) a(task_id, output) on a.task_id = t.task_id
+     where t.memo_key is not null
+     order by t.memo_key, t.task_id
+  ), tried as materialized (
+    select m.*, pg_try_advisory_xact_lock(1213481299, hashtext(encode(m.memo_key, 'hex'))) as is_mine from made m
+  )
   insert into htdag.memos as m (memo_key, kind, output, run_id, made_at, expires_at)
-  select distinct on (t.memo_key) t.memo_key, s.kind, a.output, t.run_id, v_now, v_now + s.memo
-    from unnest(p_tasks) t
-    join htdag.steps s on s.flow_version_id = t.flow_version_id and s.step_no = t.step_no
-    join unnest(p_task_ids, p_outputs) a(task_id, output) on a.task_id = t.task_id
-   where t.memo_key is not null
-   order by t.memo_key, t.task_id
+  select memo_key, kind, output, run_id, v_now, v_now + memo from tried where is_mine order by memo_key
       on conflict (memo_key) do update
          set output = excluded.output, run_id = excluded.run_id, made_at = excluded.made_at, expires_at = excluded.expires_at;
   get diagnostics v_done = row_count;

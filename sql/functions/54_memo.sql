@@ -10,7 +10,10 @@ as $$
 declare
   v_done bigint;
 begin
-  delete from htdag.memos where (p_kind is null or kind = p_kind) and made_at < p_before;
+  -- One that is just being made anew is from now.
+  delete from htdag.memos
+   where memo_key = any (array(select memo_key from htdag.memos where (p_kind is null or kind = p_kind) and made_at < p_before
+                                order by memo_key for update skip locked));
   get diagnostics v_done = row_count;
   return v_done;
 end;
