@@ -6796,7 +6796,10 @@ CREATE FUNCTION htdag.purge_memos(p_kind text DEFAULT NULL::text, p_before times
 declare
   v_done bigint;
 begin
-  delete from htdag.memos where (p_kind is null or kind = p_kind) and made_at < p_before;
+  -- One that is just being made anew is from now.
+  delete from htdag.memos
+   where memo_key = any (array(select memo_key from htdag.memos where (p_kind is null or kind = p_kind) and made_at < p_before
+                                order by memo_key for update skip locked));
   get diagnostics v_done = row_count;
   return v_done;
 end;
@@ -6989,13 +6992,20 @@ declare
   v_now  constant timestamptz := htdag.clock();
   v_done integer;
 begin
+  -- Whoever finds that another is just keeping an output for the same work leaves it at
+  -- that: pump keeps some in each of its passes, so that waiting has no order.
+  with made as materialized (
+    select distinct on (t.memo_key) t.memo_key, s.kind, a.output, t.run_id, s.memo
+      from unnest(p_tasks) t
+      join htdag.steps s on s.flow_version_id = t.flow_version_id and s.step_no = t.step_no
+      join unnest(p_task_ids, p_outputs) a(task_id, output) on a.task_id = t.task_id
+     where t.memo_key is not null
+     order by t.memo_key, t.task_id
+  ), tried as materialized (
+    select m.*, pg_try_advisory_xact_lock(1213481299, hashtext(encode(m.memo_key, 'hex'))) as is_mine from made m
+  )
   insert into htdag.memos as m (memo_key, kind, output, run_id, made_at, expires_at)
-  select distinct on (t.memo_key) t.memo_key, s.kind, a.output, t.run_id, v_now, v_now + s.memo
-    from unnest(p_tasks) t
-    join htdag.steps s on s.flow_version_id = t.flow_version_id and s.step_no = t.step_no
-    join unnest(p_task_ids, p_outputs) a(task_id, output) on a.task_id = t.task_id
-   where t.memo_key is not null
-   order by t.memo_key, t.task_id
+  select memo_key, kind, output, run_id, v_now, v_now + memo from tried where is_mine order by memo_key
       on conflict (memo_key) do update
          set output = excluded.output, run_id = excluded.run_id, made_at = excluded.made_at, expires_at = excluded.expires_at;
   get diagnostics v_done = row_count;
