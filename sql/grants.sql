@@ -27,6 +27,11 @@ declare
     'grant execute on function htdag.set_limit, htdag.set_queue_limit, htdag.pause_run, htdag.resume_run, htdag.pause_flow, htdag.resume_flow, htdag.pause_queue, htdag.resume_queue, htdag.purge_memos to htdag_client',
     'grant execute on function htdag.diff_flow, htdag.diff_versions, htdag.flow_graph to htdag_client, htdag_reader',
 
+    'grant execute on function htdag.subscribe, htdag.unsubscribe, htdag.pause_subscription, htdag.resume_subscription, htdag.redeliver, htdag.redeliver_dead to htdag_client',
+    'grant execute on function htdag.send_with_notify to htdag_client, htdag_runner',
+    'grant execute on function htdag.claim_deliveries, htdag.finish_delivery, htdag.report_progress to htdag_runner',
+    'grant execute on function htdag.event_cursor, htdag.events_after to htdag_runner, htdag_client, htdag_reader',
+
     'grant execute on function htdag.why, htdag.clock, htdag.pause_words to htdag_runner, htdag_client, htdag_reader',
     'grant execute on function code.search, code.search_with_vector, code.substring_search, code.regex_search, code.dependents, code.callers, code.callees to htdag_client, htdag_reader',
     'grant select on all tables in schema report to htdag_runner, htdag_client, htdag_reader'];

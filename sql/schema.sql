@@ -1059,6 +1059,10 @@ begin
   if to_regclass('pgmq.q_code_events') is null then
     perform pgmq.create('code_events');
   end if;
+  if htdag.is_heard(array[p_run_id]) then
+    perform htdag.emit(array[p_event], array[p_run_id],
+      p_details => array[jsonb_strip_nulls(jsonb_build_object('codebase', p_codebase, 'path', p_path)) || coalesce(p_details, '{}')]);
+  end if;
   return (
     select m
       from pgmq.send(
@@ -1074,7 +1078,7 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION code.notify(p_event text, p_codebase text, p_path text, p_run_id bigint, p_details jsonb) IS 'Send an event to the PGMQ queue code_events, in the caller''s transaction: code_ingestion_complete, code_ingestion_failed, codebase_ready or progress_update. Returns the message id.';
+COMMENT ON FUNCTION code.notify(p_event text, p_codebase text, p_path text, p_run_id bigint, p_details jsonb) IS 'Send an event to the PGMQ queue code_events, and to those who subscribed to it, in the caller''s transaction: code_ingestion_complete, code_ingestion_failed, codebase_ready or progress_update. Returns the message id.';
 
 CREATE FUNCTION code.query_words(p_text text) RETURNS text[]
     LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
@@ -3283,8 +3287,9 @@ CREATE FUNCTION htdag.admit_runs(p_run_ids bigint[]) RETURNS bigint[]
     SET search_path TO ''
     AS $$
 declare
-  v_now  constant timestamptz := htdag.clock();
-  v_runs bigint[];
+  v_now   constant timestamptz := htdag.clock();
+  v_runs  bigint[];
+  v_heard bigint[];
 begin
   -- A run that someone holds is being cancelled; it is left where it is.
   v_runs := array(select run_id from htdag.runs where run_id = any (p_run_ids) and state = 'queued' order by run_id for update skip locked);
@@ -3292,12 +3297,20 @@ begin
     return v_runs;
   end if;
   delete from htdag.run_queue where run_id = any (v_runs);
-  update htdag.runs r
-     set state = 'running', started_at = v_now, deadline_at = v_now + v.run_timeout
-    from htdag.flow_versions v
-   where r.run_id = any (v_runs) and v.flow_version_id = r.flow_version_id;
+  with begun as (
+    update htdag.runs r
+       set state = 'running', started_at = v_now, deadline_at = v_now + v.run_timeout
+      from htdag.flow_versions v
+     where r.run_id = any (v_runs) and v.flow_version_id = r.flow_version_id
+    returning case when v.heard is not null then r.run_id end as heard
+  )
+  select array_agg(heard order by heard) into v_heard from begun where heard is not null;
   insert into htdag.admission_log (run_id, decided_at, decision)
   select run_id, v_now, 'admitted' from unnest(v_runs) run_id;
+  if v_heard is not null then
+    perform htdag.emit('{run.admitted}', v_heard);
+    perform htdag.emit('{run.started}', v_heard);
+  end if;
   perform htdag.schedule(v_runs);
   return array(select run_id from unnest(p_run_ids) with ordinality p(run_id, i) where run_id = any (v_runs) order by i);
 end;
@@ -3375,120 +3388,6 @@ $$;
 
 COMMENT ON FUNCTION htdag.attach_partition(p_partition_no integer) IS 'Attach the tables of a partition to their parents; returns its number.';
 
-CREATE TABLE htdag.steps (
-    flow_version_id integer NOT NULL,
-    step_no smallint NOT NULL,
-    name text NOT NULL,
-    group_path text DEFAULT ''::text NOT NULL,
-    kind text NOT NULL,
-    queue text NOT NULL,
-    lane_id integer,
-    needs text[] NOT NULL,
-    bundle_no smallint,
-    bundle_mask bit varying,
-    self bit varying NOT NULL,
-    gate bit varying NOT NULL,
-    dooms bit varying NOT NULL,
-    run_on text NOT NULL,
-    on_failure text NOT NULL,
-    map_source_no smallint,
-    map_key text,
-    is_map boolean DEFAULT false NOT NULL,
-    wants_needs boolean NOT NULL,
-    timeout interval NOT NULL,
-    max_retries smallint NOT NULL,
-    initial_delay interval NOT NULL,
-    backoff double precision NOT NULL,
-    max_delay interval NOT NULL,
-    target text,
-    delay interval DEFAULT '00:00:00'::interval NOT NULL,
-    run_if jsonpath,
-    skip_if jsonpath,
-    on_skip text DEFAULT 'cascade'::text NOT NULL,
-    memo interval,
-    memo_version text DEFAULT ''::text NOT NULL,
-    argument jsonpath,
-    priority smallint DEFAULT 0 NOT NULL,
-    limit_key text,
-    no_retry text[] DEFAULT '{}'::text[] NOT NULL,
-    jitter double precision DEFAULT 0 NOT NULL,
-    special boolean GENERATED ALWAYS AS ((is_map OR (run_if IS NOT NULL) OR (skip_if IS NOT NULL) OR (memo IS NOT NULL))) STORED NOT NULL,
-    CONSTRAINT steps_backoff_at_least_one CHECK ((backoff >= (1)::double precision)),
-    CONSTRAINT steps_bundle_has_mask CHECK (((bundle_no IS NULL) = (bundle_mask IS NULL))),
-    CONSTRAINT steps_bundled_are_plain CHECK (((bundle_no IS NULL) OR ((delay = '00:00:00'::interval) AND (run_if IS NULL) AND (skip_if IS NULL) AND (memo IS NULL) AND (limit_key IS NULL) AND (kind <> ALL (ARRAY['sql'::text, 'flow'::text, 'sleep'::text, 'signal'::text]))))),
-    CONSTRAINT steps_delay_range CHECK (((delay >= '00:00:00'::interval) AND (delay <= '1 year'::interval))),
-    CONSTRAINT steps_delays_ordered CHECK (((initial_delay >= '00:00:00'::interval) AND (max_delay >= initial_delay))),
-    CONSTRAINT steps_handlers_not_bundled CHECK (((run_on = 'success'::text) OR (bundle_no IS NULL))),
-    CONSTRAINT steps_jitter_range CHECK (((jitter >= (0)::double precision) AND (jitter <= (1)::double precision))),
-    CONSTRAINT steps_lane_unless_templated CHECK (((lane_id IS NULL) = (queue ~~ '%{%}%'::text))),
-    CONSTRAINT steps_map_not_bundled CHECK (((NOT is_map) OR (bundle_no IS NULL))),
-    CONSTRAINT steps_map_source_iff_map CHECK ((is_map OR ((map_source_no IS NULL) AND (map_key IS NULL)))),
-    CONSTRAINT steps_max_retries_range CHECK (((max_retries >= 0) AND (max_retries <= 1000))),
-    CONSTRAINT steps_memo_positive CHECK ((memo > '00:00:00'::interval)),
-    CONSTRAINT steps_name_wellformed CHECK ((name ~ '^[a-z][a-z0-9_]{0,62}$'::text)),
-    CONSTRAINT steps_on_failure_known CHECK ((on_failure = ANY (ARRAY['fail'::text, 'skip'::text, 'continue'::text]))),
-    CONSTRAINT steps_on_skip_known CHECK ((on_skip = ANY (ARRAY['cascade'::text, 'continue'::text]))),
-    CONSTRAINT steps_priority_range CHECK (((priority >= '-10000'::integer) AND (priority <= 10000))),
-    CONSTRAINT steps_run_on_known CHECK ((run_on = ANY (ARRAY['success'::text, 'failure'::text, 'always'::text]))),
-    CONSTRAINT steps_sleep_has_delay CHECK (((kind <> 'sleep'::text) OR (delay > '00:00:00'::interval))),
-    CONSTRAINT steps_target_iff_engine_kind CHECK (((kind = ANY (ARRAY['sql'::text, 'flow'::text, 'signal'::text])) = (target IS NOT NULL))),
-    CONSTRAINT steps_timeout_positive CHECK ((timeout > '00:00:00'::interval))
-);
-
-COMMENT ON TABLE htdag.steps IS 'Nodes of a flow version, numbered topologically from 0; members of a bundle have consecutive numbers. Masks have one bit per step.';
-
-COMMENT ON COLUMN htdag.steps.kind IS 'Name of the handler; sql, flow, sleep and signal are run by the engine itself.';
-
-COMMENT ON COLUMN htdag.steps.queue IS 'Pool of runners that may claim the step. {key} stands for a value of the run''s input.';
-
-COMMENT ON COLUMN htdag.steps.lane_id IS 'Lane of (queue, kind); null where the queue depends on the input.';
-
-COMMENT ON COLUMN htdag.steps.bundle_no IS 'Number of the first step of its bundle; null outside bundles.';
-
-COMMENT ON COLUMN htdag.steps.self IS 'Mask with the step''s own bit.';
-
-COMMENT ON COLUMN htdag.steps.gate IS 'Steps that must have ended before this one may start: its needs or, in a bundle, what any member needs from outside.';
-
-COMMENT ON COLUMN htdag.steps.dooms IS 'Steps that cannot run once this one is skipped or fails without being let through.';
-
-COMMENT ON COLUMN htdag.steps.map_source_no IS 'Step whose output holds the array that a map step runs over; null for the run''s input.';
-
-COMMENT ON COLUMN htdag.steps.target IS 'Function that a sql step calls, flow that a flow step runs, signal that a signal step waits for.';
-
-COMMENT ON COLUMN htdag.steps.delay IS 'How long the step waits once everything it needs has ended.';
-
-COMMENT ON COLUMN htdag.steps.run_if IS 'Condition on {"input", "needs"}: where it does not hold, the step is skipped.';
-
-COMMENT ON COLUMN htdag.steps.skip_if IS 'Condition on {"input", "needs"}: where it holds, the step is skipped.';
-
-COMMENT ON COLUMN htdag.steps.on_skip IS 'Whether a condition that skips the step skips what needs it (cascade) or lets that run (continue).';
-
-COMMENT ON COLUMN htdag.steps.memo IS 'How long an output stands for the same work; null for steps that are always done.';
-
-COMMENT ON COLUMN htdag.steps.memo_version IS 'Part of the memo''s key: another one makes old outputs void.';
-
-COMMENT ON COLUMN htdag.steps.argument IS 'Path into {"input", "needs", "item"} for what the step gets as its input; null for the run''s input.';
-
-COMMENT ON COLUMN htdag.steps.limit_key IS 'Named limit under which the step''s tasks run; {key} stands for a value of the run''s input.';
-
-COMMENT ON COLUMN htdag.steps.no_retry IS 'Error codes after which there is no further try.';
-
-COMMENT ON COLUMN htdag.steps.jitter IS 'Share by which a retry''s delay is randomly longer or shorter, 0 to 1.';
-
-COMMENT ON COLUMN htdag.steps.special IS 'Whether more than the masks decides how the step opens.';
-
-CREATE FUNCTION htdag.behind(p_step htdag.steps) RETURNS bit varying
-    LANGUAGE plpgsql STABLE
-    SET search_path TO ''
-    AS $$
-begin
-  return (p_step.gate | coalesce((select bit_or(n.self) from htdag.steps n
-                                   where n.flow_version_id = p_step.flow_version_id and n.name = any (p_step.needs)), p_step.gate))::bit varying;
-end;
-$$;
-
-COMMENT ON FUNCTION htdag.behind(p_step htdag.steps) IS 'The steps that one rests on: its needs, and what the rest of its bundle needs from outside.';
-
 CREATE FUNCTION htdag.broadcast_signal(p_name text, p_payload jsonb DEFAULT 'null'::jsonb, p_flow text DEFAULT NULL::text) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
@@ -3506,33 +3405,6 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.broadcast_signal(p_name text, p_payload jsonb, p_flow text) IS 'Tell every run that has not ended and has a step waiting, or yet to wait, for the signal of that name; of one flow or of all. Returns how many were told.';
-
-CREATE FUNCTION htdag.bury(p_run_id bigint, p_step_no smallint, p_map_index integer) RETURNS integer
-    LANGUAGE plpgsql
-    SET search_path TO ''
-    AS $$
-declare
-  v_done integer;
-begin
-  insert into htdag.dead_tasks as d (run_id, flow_id, step_no, map_index, epoch, attempts, died_at, code, error, item)
-  select r.run_id, r.flow_id, p_step_no, p_map_index, r.epoch, a.tries, a.died_at, a.code, a.error, i.item
-    from htdag.runs r
-    left join htdag.map_items i on i.run_id = r.run_id and i.step_no = p_step_no and i.map_index = p_map_index
-   cross join lateral (select count(*)::integer as tries, max(a.finished_at) as died_at,
-                              (array_agg(a.code order by a.attempt desc))[1] as code, (array_agg(a.error order by a.attempt desc))[1] as error
-                         from htdag.attempts a
-                        where a.run_id = r.run_id and a.step_no = p_step_no and a.map_index = greatest(p_map_index, 0) and a.epoch = r.epoch
-                          and a.outcome <> 'succeeded') a
-   where r.run_id = p_run_id and a.tries > 0
-      on conflict (run_id, step_no, map_index) do update
-         set epoch = excluded.epoch, attempts = excluded.attempts, died_at = excluded.died_at, retried_at = null,
-             code = excluded.code, error = excluded.error, item = excluded.item;
-  get diagnostics v_done = row_count;
-  return v_done;
-end;
-$$;
-
-COMMENT ON FUNCTION htdag.bury(p_run_id bigint, p_step_no smallint, p_map_index integer) IS 'Keep what failed for good just now, of a run that the caller has locked; returns how many.';
 
 CREATE TABLE htdag.partitions (
     partition_no integer NOT NULL,
@@ -3581,10 +3453,6 @@ begin
      and not exists (select from htdag.runs r where r.run_id = m.run_id);
   delete from htdag.signals g where g.run_id >= p_part.from_run_id and g.run_id < p_part.to_run_id
      and not exists (select from htdag.runs r where r.run_id = g.run_id);
-  delete from htdag.dead_tasks d where d.run_id >= p_part.from_run_id and d.run_id < p_part.to_run_id
-     and not exists (select from htdag.runs r where r.run_id = d.run_id);
-  delete from htdag.retries t where t.run_id >= p_part.from_run_id and t.run_id < p_part.to_run_id
-     and not exists (select from htdag.runs r where r.run_id = t.run_id);
   delete from htdag.run_keys k where k.run_id >= p_part.from_run_id and k.run_id < p_part.to_run_id
      and not exists (select from htdag.runs r where r.run_id = k.run_id);
   delete from htdag.partitions where partition_no = p_part.partition_no;
@@ -3774,87 +3642,6 @@ $$;
 
 COMMENT ON FUNCTION htdag.check_rate(p_mode text, p_burst integer) IS 'True; raises HT006 for a rate that makes no sense.';
 
-CREATE TABLE htdag.runs (
-    run_id bigint NOT NULL,
-    flow_id integer NOT NULL,
-    flow_version_id integer NOT NULL,
-    state text NOT NULL,
-    epoch smallint DEFAULT 0 NOT NULL,
-    priority smallint DEFAULT 0 NOT NULL,
-    scheduled bit varying NOT NULL,
-    succeeded bit varying NOT NULL,
-    failed bit varying NOT NULL,
-    skipped bit varying NOT NULL,
-    queued_at timestamp with time zone NOT NULL,
-    started_at timestamp with time zone,
-    deadline_at timestamp with time zone,
-    finished_at timestamp with time zone,
-    error text,
-    parent_run_id bigint,
-    parent_task_id bigint,
-    root_run_id bigint,
-    depth smallint DEFAULT 0 NOT NULL,
-    limit_key text,
-    CONSTRAINT runs_children_are_younger CHECK (((parent_run_id < run_id) AND (root_run_id <= parent_run_id))),
-    CONSTRAINT runs_children_whole CHECK ((((parent_run_id IS NULL) = (parent_task_id IS NULL)) AND ((parent_run_id IS NULL) = (root_run_id IS NULL)) AND ((parent_run_id IS NULL) = (depth = 0)))),
-    CONSTRAINT runs_finished_iff_terminal CHECK (((state = ANY (ARRAY['succeeded'::text, 'failed'::text, 'cancelled'::text])) = (finished_at IS NOT NULL))),
-    CONSTRAINT runs_queued_not_started CHECK (((state <> 'queued'::text) OR (started_at IS NULL))),
-    CONSTRAINT runs_state_known CHECK ((state = ANY (ARRAY['queued'::text, 'running'::text, 'paused'::text, 'succeeded'::text, 'failed'::text, 'cancelled'::text])))
-)
-PARTITION BY RANGE (run_id);
-
-COMMENT ON TABLE htdag.runs IS 'Executions of flow versions. The masks are the state of every step; see report.steps.';
-
-COMMENT ON COLUMN htdag.runs.epoch IS 'Raised when finished steps are taken back; tasks of an older epoch are void.';
-
-COMMENT ON COLUMN htdag.runs.priority IS 'Lower is sooner.';
-
-COMMENT ON COLUMN htdag.runs.error IS 'Why the run was cancelled or lost as a whole; errors of steps are in htdag.attempts.';
-
-COMMENT ON COLUMN htdag.runs.parent_run_id IS 'Run whose step this run is the body of; null for runs that were started by themselves.';
-
-COMMENT ON COLUMN htdag.runs.parent_task_id IS 'Task of the parent that waits for this run.';
-
-COMMENT ON COLUMN htdag.runs.root_run_id IS 'First of the chain of parents; null where there is none.';
-
-COMMENT ON COLUMN htdag.runs.depth IS 'Number of parents above.';
-
-COMMENT ON COLUMN htdag.runs.limit_key IS 'Value of the input by which the flow''s runs take turns; null where they do not.';
-
-CREATE FUNCTION htdag.check_retry(p_run_id bigint, p_run htdag.runs, p_from text[]) RETURNS boolean
-    LANGUAGE plpgsql STABLE
-    SET search_path TO ''
-    AS $$
-declare
-  v_unknown text;
-begin
-  if p_run.run_id is null then
-    raise exception using errcode = 'HT001', message = format('run %s does not exist', coalesce(p_run_id::text, 'null')),
-      hint = 'select run_id from report.runs lists the runs there are.';
-  elsif p_run.parent_run_id is not null then
-    raise exception using errcode = 'HT003', message = format('run %s is part of run %s and cannot be retried by itself', p_run_id, p_run.root_run_id),
-      hint = format('Retry run %s once it has ended: its steps that run flows start new runs.', p_run.root_run_id);
-  elsif p_run.finished_at is null then
-    raise exception using errcode = 'HT003', message = format('run %s has not ended: it is %s', p_run_id, p_run.state),
-      hint = 'Cancel it first, or wait for its end.';
-  elsif p_run.state = 'succeeded' and p_from is null then
-    raise exception using errcode = 'HT003', message = format('run %s succeeded', p_run_id),
-      hint = 'Name the steps that shall run again in p_from.';
-  end if;
-  select n into v_unknown from unnest(p_from) n
-   where not exists (select from htdag.steps s where s.flow_version_id = p_run.flow_version_id and s.name = n)
-   limit 1;
-  if v_unknown is not null or p_from = '{}' or array_position(p_from, null) is not null then
-    raise exception using errcode = 'HT006',
-      message = case when v_unknown is null then 'p_from names no step' else format('run %s has no step "%s"', p_run_id, v_unknown) end,
-      hint = 'Its steps are: ' || (select string_agg(s.name, ', ' order by s.step_no) from htdag.steps s where s.flow_version_id = p_run.flow_version_id);
-  end if;
-  return true;
-end;
-$$;
-
-COMMENT ON FUNCTION htdag.check_retry(p_run_id bigint, p_run htdag.runs, p_from text[]) IS 'True; raises HT001, HT003 or HT006 where a run cannot be retried so.';
-
 CREATE FUNCTION htdag.check_run(p_run_id bigint) RETURNS boolean
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
@@ -3917,6 +3704,43 @@ $$;
 
 COMMENT ON FUNCTION htdag.check_steps(p_flow text, p_steps jsonb) IS 'Number of steps; raises HT004, naming the step, when names, needs, map sources or options are wrong.';
 
+CREATE FUNCTION htdag.check_subscription(p_name text) RETURNS integer
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_id integer;
+begin
+  select subscription_id into v_id from htdag.subscriptions where name = p_name;
+  if not found then
+    raise exception using errcode = 'HT001', message = format('subscription %s does not exist', coalesce('"' || p_name || '"', 'null')),
+      hint = 'select name from report.subscriptions lists those there are.';
+  end if;
+  return v_id;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.check_subscription(p_name text) IS 'Number of a subscription. Raises HT001.';
+
+CREATE FUNCTION htdag.check_target(p_target text, OUT kind text, OUT target text) RETURNS record
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+begin
+  kind := case when p_target ~ '^https?://[^/\s]' then 'webhook' when p_target = 'events' then 'events'
+               when p_target ~ '^(pgmq|notify):.' then split_part(p_target, ':', 1) end;
+  target := case when kind in ('webhook', 'events') then p_target else substr(p_target, position(':' in p_target) + 1) end;
+  if kind is null
+     or kind = 'webhook' and (p_target ~ '\s' or length(p_target) > 2000 or p_target ~ '^https?://[^/?#]*@')
+     or kind = 'notify' and octet_length(target) > 63 then
+    raise exception using errcode = 'HT006', message = format('%s is no target', coalesce('"' || regexp_replace(p_target, '//[^/@]*@', '//...@') || '"', 'null')),
+      hint = 'Give pgmq:queue, notify:channel (63 bytes at most), an http or https address without a user in it, or events, to have them in report.events alone.';
+  end if;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.check_target(p_target text, OUT kind text, OUT target text) IS 'Kind and name of a target. Raises HT006.';
+
 CREATE FUNCTION htdag.check_want(p_want integer) RETURNS boolean
     LANGUAGE plpgsql IMMUTABLE
     SET search_path TO ''
@@ -3933,54 +3757,109 @@ $$;
 
 COMMENT ON FUNCTION htdag.check_want(p_want integer) IS 'True; raises HT006 for a number of tasks that cannot be claimed.';
 
-CREATE TABLE htdag.turns (
-    kind text NOT NULL,
-    lane_id integer NOT NULL,
-    key text NOT NULL
+CREATE TABLE htdag.deliveries (
+    delivery_id bigint NOT NULL,
+    subscription_id integer NOT NULL,
+    event_id bigint NOT NULL,
+    run_id bigint NOT NULL,
+    state text DEFAULT 'pending'::text NOT NULL,
+    tries smallint DEFAULT 0 NOT NULL,
+    body text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    due_at timestamp with time zone NOT NULL,
+    token bigint,
+    finished_at timestamp with time zone,
+    status integer,
+    error text,
+    CONSTRAINT deliveries_finished_iff_over CHECK (((state = 'pending'::text) = (finished_at IS NULL))),
+    CONSTRAINT deliveries_state_known CHECK ((state = ANY (ARRAY['pending'::text, 'delivered'::text, 'dead'::text])))
+)
+WITH (fillfactor='70');
+
+COMMENT ON TABLE htdag.deliveries IS 'Events for webhooks: one row per event and subscription, written in the transaction of the event.';
+
+COMMENT ON COLUMN htdag.deliveries.due_at IS 'When to send it, or, while it is being sent, when to give up on the sender.';
+
+COMMENT ON COLUMN htdag.deliveries.token IS 'Fence of who is sending it.';
+
+COMMENT ON COLUMN htdag.deliveries.status IS 'HTTP status of the last answer.';
+
+CREATE TABLE htdag.subscriptions (
+    subscription_id integer NOT NULL,
+    name text NOT NULL,
+    flows text[],
+    kinds text[] NOT NULL,
+    steps text[],
+    groups text[],
+    filter jsonb NOT NULL,
+    target_kind text NOT NULL,
+    target text NOT NULL,
+    max_tries smallint NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    created_by text NOT NULL,
+    paused_at timestamp with time zone,
+    CONSTRAINT subscriptions_max_tries_range CHECK (((max_tries >= 1) AND (max_tries <= 100))),
+    CONSTRAINT subscriptions_name_length CHECK (((length(name) >= 1) AND (length(name) <= 100))),
+    CONSTRAINT subscriptions_target_known CHECK ((target_kind = ANY (ARRAY['events'::text, 'pgmq'::text, 'notify'::text, 'webhook'::text])))
 );
 
-COMMENT ON TABLE htdag.turns IS 'Whose turn came last where tasks under limits take turns.';
+COMMENT ON TABLE htdag.subscriptions IS 'Who hears of which events; htdag.subscribe makes them.';
 
-CREATE FUNCTION htdag.choose_tasks(p_turns htdag.turns[]) RETURNS bigint[]
-    LANGUAGE plpgsql STABLE
+COMMENT ON COLUMN htdag.subscriptions.flows IS 'Names of flows; null for all. Likewise steps and groups.';
+
+COMMENT ON COLUMN htdag.subscriptions.kinds IS 'Kinds of events, written out.';
+
+COMMENT ON COLUMN htdag.subscriptions.target IS 'Queue, channel or address.';
+
+CREATE VIEW htdag.delivery_claims AS
+ SELECT d.delivery_id,
+    d.token,
+    d.event_id,
+    u.target AS url,
+    d.body,
+    (EXTRACT(epoch FROM d.due_at))::bigint AS sent_at,
+    d.body AS signature
+   FROM (htdag.deliveries d
+     JOIN htdag.subscriptions u USING (subscription_id));
+
+COMMENT ON VIEW htdag.delivery_claims IS 'An event to be sent now: sent_at are seconds since 1970, signature is the HMAC-SHA256, in hexadecimal, of sent_at, a full stop and the body.';
+
+CREATE FUNCTION htdag.claim_deliveries(p_want integer DEFAULT 16, p_lease interval DEFAULT '00:01:00'::interval) RETURNS SETOF htdag.delivery_claims
+    LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     AS $$
+declare
+  v_now  constant timestamptz := htdag.clock();
+  v_sent constant text := extract(epoch from v_now)::bigint::text;
 begin
-  return (
-    with pairs as materialized (
-      select p.lane_id, p.key, p.place, l.queue, l.is_limited
-        from unnest(p_turns) with ordinality p(kind, lane_id, key, place)
-        join htdag.lanes l using (lane_id)
-    ), rooms as materialized (
-      select k.kind, k.key, r.room
-        from (select distinct 'key' as kind, key from pairs where key <> ''
-              union all
-              select distinct 'queue', queue from pairs where is_limited) k
-       cross join lateral htdag.task_room(k.kind, k.key) r
-    ), candidates as (
-      select p.key, p.queue, p.place, t.task_id, t.priority, k.room as key_room, q.room as queue_room,
-             row_number() over (partition by p.place order by t.priority, t.task_id) as turn
-        from pairs p
-        left join rooms k on k.kind = 'key' and k.key = p.key
-        left join rooms q on q.kind = 'queue' and q.key = p.queue
-       cross join lateral (select t.task_id, t.priority from htdag.tasks t
-                            where t.parked = 'limit' and t.lane_id = p.lane_id and coalesce(t.limit_key, '') = p.key
-                            order by t.priority, t.task_id
-                            limit least(k.room, q.room, 2000 / cardinality(p_turns) + 1)) t
-    ), keyed as (
-      select c.*, row_number() over (partition by c.key order by c.priority, c.turn, c.place) as key_rank from candidates c
-    ), queued as (
-      select k.*, row_number() over (partition by k.queue order by k.priority, k.turn, k.place) as queue_rank
-        from keyed k
-       where k.key_room is null or k.key_rank <= k.key_room
-    )
-    select array_agg(f.task_id order by f.priority, f.turn, f.place)
-      from (select q.* from queued q where q.queue_room is null or q.queue_rank <= q.queue_room
-             order by q.priority, q.turn, q.place limit 1000) f);
+  return query
+  with taken as (
+    select d.delivery_id
+      from htdag.deliveries d
+      join htdag.subscriptions u on u.subscription_id = d.subscription_id and u.paused_at is null and u.target_kind = 'webhook'
+     where d.state = 'pending' and d.due_at <= v_now
+       and not exists (select from htdag.deliveries e
+                        where e.subscription_id = d.subscription_id and e.run_id = d.run_id and e.delivery_id < d.delivery_id and e.state = 'pending')
+     order by d.due_at, d.delivery_id
+     limit p_want
+       for update of d skip locked
+  ), claimed as (
+    update htdag.deliveries d
+       set token = htdag.random_token(), due_at = v_now + p_lease, tries = d.tries + 1
+      from taken t
+     where d.delivery_id = t.delivery_id and d.state = 'pending' and d.due_at <= v_now
+    returning d.*
+  )
+  select c.delivery_id, c.token, c.event_id, u.target, c.body, v_sent::bigint,
+         encode(htdag.hmac_sha256(convert_to(v_sent || '.' || c.body, 'utf8'), convert_to(w.secret, 'utf8')), 'hex')
+    from claimed c
+    join htdag.subscriptions u using (subscription_id)
+    join htdag.webhook_secrets w using (subscription_id)
+   order by c.delivery_id;
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.choose_tasks(p_turns htdag.turns[]) IS 'Tasks of some lanes and keys, as many as their limits have room for, in the order of their turns.';
+COMMENT ON FUNCTION htdag.claim_deliveries(p_want integer, p_lease interval) IS 'Take up to p_want events that are to be sent to webhooks now; whoever does not say within p_lease what came of it has lost them to others.';
 
 CREATE TABLE htdag.flow_versions (
     flow_version_id integer NOT NULL,
@@ -3993,6 +3872,7 @@ CREATE TABLE htdag.flow_versions (
     fatal bit varying NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     published_at timestamp with time zone,
+    heard text[],
     CONSTRAINT flow_versions_masks_fit CHECK (((length((regular)::"bit") = step_count) AND (length((fatal)::"bit") = step_count))),
     CONSTRAINT flow_versions_run_timeout_positive CHECK ((run_timeout > '00:00:00'::interval)),
     CONSTRAINT flow_versions_version_positive CHECK ((version >= 1))
@@ -4005,6 +3885,8 @@ COMMENT ON COLUMN htdag.flow_versions.spec IS 'The definition as given to define
 COMMENT ON COLUMN htdag.flow_versions.regular IS 'Mask of steps that run on success of their needs; these are skipped when a run is lost.';
 
 COMMENT ON COLUMN htdag.flow_versions.fatal IS 'Mask of steps whose failure fails the run.';
+
+COMMENT ON COLUMN htdag.flow_versions.heard IS 'Kinds of events that some subscription wants of this flow; null when nobody listens.';
 
 CREATE TABLE htdag.flows (
     flow_id integer NOT NULL,
@@ -4186,38 +4068,26 @@ $$;
 
 COMMENT ON FUNCTION htdag.claimed(p_task_ids bigint[]) IS 'Everything a runner needs to work on tasks that were just leased to it.';
 
-CREATE FUNCTION htdag.clear_dead() RETURNS integer
+CREATE FUNCTION htdag.clear_events() RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
 declare
-  v_from bigint;
-  v_done integer;
-  v_more integer;
+  v_before constant timestamptz := htdag.clock() - htdag.setting('keep_events')::interval;
+  v_done   integer;
 begin
-  select min(run_id) + floor(greatest(2 * random() - 1, 0) * (max(run_id) - min(run_id)))::bigint into v_from from htdag.dead_tasks;
-  if v_from is null and not exists (select from htdag.retries) then
-    return 0;
-  end if;
-  delete from htdag.dead_tasks
-   where (run_id, step_no, map_index) in (
-           select d.run_id, d.step_no, d.map_index
-             from (select * from htdag.dead_tasks where run_id >= v_from order by run_id, step_no, map_index limit 1000 for update skip locked) d
-             left join htdag.runs r on r.run_id = d.run_id
-            where htdag.is_done(d, r));
+  delete from htdag.events
+   where event_id = any (array(select event_id from (select event_id, occurred_at from htdag.events order by event_id limit 1000) e
+                                where e.occurred_at < v_before));
   get diagnostics v_done = row_count;
-  select min(run_id) + floor(greatest(2 * random() - 1, 0) * (max(run_id) - min(run_id)))::bigint into v_from from htdag.retries;
-  delete from htdag.retries
-   where (run_id, epoch) in (
-           select t.run_id, t.epoch
-             from (select * from htdag.retries where run_id >= v_from order by run_id, epoch limit 1000) t
-            where not exists (select from htdag.runs r where r.run_id = t.run_id));
-  get diagnostics v_more = row_count;
-  return v_done + v_more;
+  delete from htdag.deliveries
+   where delivery_id = any (array(select delivery_id from htdag.deliveries where state = 'delivered' and finished_at < v_before
+                                   order by finished_at limit 1000 for update skip locked));
+  return v_done;
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.clear_dead() IS 'Delete some dead tasks that were retried with success, and what is left of runs that are gone; returns how many.';
+COMMENT ON FUNCTION htdag.clear_events() IS 'Delete events, and deliveries that got through, older than the setting keep_events, a thousand of each at most; returns how many events.';
 
 CREATE FUNCTION htdag.clear_maps() RETURNS integer
     LANGUAGE plpgsql
@@ -4233,9 +4103,6 @@ begin
                     from (select run_id from htdag.map_shards where run_id >= v_from order by run_id limit 1000) m
                    cross join lateral (select finished_at from htdag.runs r where r.run_id = m.run_id limit 1) r
                    where r.finished_at is not null);
-  -- Held, lest one of them be retried, and lay out its elements anew, meanwhile.
-  v_runs := array(select run_id from htdag.runs where run_id = any (v_runs) and finished_at is not null
-                   order by run_id for no key update skip locked);
   if cardinality(v_runs) = 0 then
     return 0;
   end if;
@@ -4345,7 +4212,6 @@ declare
   v_lanes   constant integer[] := htdag.runner_lanes(p_runner);
   v_done    htdag.tasks[];
   v_kept    htdag.tasks[] := array[]::htdag.tasks[];
-  v_live    htdag.tasks[];
   v_changes htdag.run_change[];
   v_settled record;
   v_taken   bigint[] := array[]::bigint[];
@@ -4385,11 +4251,7 @@ begin
   -- Shards, then runs, then whatever is inserted.
   -- Elements of a map do not lock their run unless their shard asks for it.
   perform htdag.lock_runs(v_kept || array(select t from unnest(v_done) t where t.map_index is null), htdag.count_down(v_done));
-  v_live := htdag.live_tasks(v_done);
-  if cardinality(v_live) < cardinality(v_done) then
-    perform htdag.count_back(array(select d from unnest(v_done) d where d.task_id not in (select l.task_id from unnest(v_live) l)));
-  end if;
-  v_done := v_live;
+  v_done := htdag.live_tasks(v_done);
   v_kept := htdag.live_tasks(v_kept);
   if 'decomposed' = any (p_outcomes) then
     select * into p_outcomes, p_outputs, p_errors, p_codes
@@ -4442,25 +4304,6 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.complete_steps(p_runner integer, p_task_ids bigint[], p_tokens bigint[], p_step_nos smallint[], p_outcomes text[], p_outputs jsonb[], p_errors text[], p_ran interval[], p_want integer, p_codes text[], p_delays interval[]) IS 'Report finished steps and claim up to p_want more, in one transaction. Outcomes: succeeded, failed (retried while tries are left and its code is not among the step''s no_retry), failed_permanently, timed_out (likewise retried), released (give the task back, no try counted), snoozed (the same, for as long as its delay), decomposed (the output is a definition that is run before the step succeeds). Answers with the verdicts of htdag.claims; a stale result changes nothing and does not disturb the others. Raises HT001 for a runner that is not registered, HT006 for answers that make no sense.';
-
-CREATE FUNCTION htdag.count_back(p_lost htdag.tasks[]) RETURNS integer
-    LANGUAGE plpgsql
-    SET search_path TO ''
-    AS $$
-declare
-  v_done integer;
-begin
-  update htdag.map_shards s
-     set remaining = s.remaining + c.n
-    from (select t.run_id, t.step_no, (t.map_index % 16)::smallint as shard, count(*)::integer as n
-            from unnest(p_lost) t where t.map_index is not null group by 1, 2, 3) c
-   where s.run_id = c.run_id and s.step_no = c.step_no and s.shard = c.shard;
-  get diagnostics v_done = row_count;
-  return v_done;
-end;
-$$;
-
-COMMENT ON FUNCTION htdag.count_back(p_lost htdag.tasks[]) IS 'Undo count_down for tasks that turned out to be wanted no more, whose shards the caller still holds; returns how many shards.';
 
 CREATE FUNCTION htdag.count_down(p_done htdag.tasks[]) RETURNS htdag.tasks[]
     LANGUAGE plpgsql
@@ -4698,6 +4541,108 @@ $_$;
 
 COMMENT ON FUNCTION htdag.detach_partition(p_part htdag.partitions, p_live bigint[], p_strays bigint[]) IS 'Take a partition out of sight, together with stray runs of its trees; live trees stay in a remnant, whose number is returned. Raises 55P03 when others keep it from the locks.';
 
+CREATE TABLE htdag.steps (
+    flow_version_id integer NOT NULL,
+    step_no smallint NOT NULL,
+    name text NOT NULL,
+    group_path text DEFAULT ''::text NOT NULL,
+    kind text NOT NULL,
+    queue text NOT NULL,
+    lane_id integer,
+    needs text[] NOT NULL,
+    bundle_no smallint,
+    bundle_mask bit varying,
+    self bit varying NOT NULL,
+    gate bit varying NOT NULL,
+    dooms bit varying NOT NULL,
+    run_on text NOT NULL,
+    on_failure text NOT NULL,
+    map_source_no smallint,
+    map_key text,
+    is_map boolean DEFAULT false NOT NULL,
+    wants_needs boolean NOT NULL,
+    timeout interval NOT NULL,
+    max_retries smallint NOT NULL,
+    initial_delay interval NOT NULL,
+    backoff double precision NOT NULL,
+    max_delay interval NOT NULL,
+    target text,
+    delay interval DEFAULT '00:00:00'::interval NOT NULL,
+    run_if jsonpath,
+    skip_if jsonpath,
+    on_skip text DEFAULT 'cascade'::text NOT NULL,
+    memo interval,
+    memo_version text DEFAULT ''::text NOT NULL,
+    argument jsonpath,
+    priority smallint DEFAULT 0 NOT NULL,
+    limit_key text,
+    no_retry text[] DEFAULT '{}'::text[] NOT NULL,
+    jitter double precision DEFAULT 0 NOT NULL,
+    special boolean GENERATED ALWAYS AS ((is_map OR (run_if IS NOT NULL) OR (skip_if IS NOT NULL) OR (memo IS NOT NULL))) STORED NOT NULL,
+    CONSTRAINT steps_backoff_at_least_one CHECK ((backoff >= (1)::double precision)),
+    CONSTRAINT steps_bundle_has_mask CHECK (((bundle_no IS NULL) = (bundle_mask IS NULL))),
+    CONSTRAINT steps_bundled_are_plain CHECK (((bundle_no IS NULL) OR ((delay = '00:00:00'::interval) AND (run_if IS NULL) AND (skip_if IS NULL) AND (memo IS NULL) AND (limit_key IS NULL) AND (kind <> ALL (ARRAY['sql'::text, 'flow'::text, 'sleep'::text, 'signal'::text]))))),
+    CONSTRAINT steps_delay_range CHECK (((delay >= '00:00:00'::interval) AND (delay <= '1 year'::interval))),
+    CONSTRAINT steps_delays_ordered CHECK (((initial_delay >= '00:00:00'::interval) AND (max_delay >= initial_delay))),
+    CONSTRAINT steps_handlers_not_bundled CHECK (((run_on = 'success'::text) OR (bundle_no IS NULL))),
+    CONSTRAINT steps_jitter_range CHECK (((jitter >= (0)::double precision) AND (jitter <= (1)::double precision))),
+    CONSTRAINT steps_lane_unless_templated CHECK (((lane_id IS NULL) = (queue ~~ '%{%}%'::text))),
+    CONSTRAINT steps_map_not_bundled CHECK (((NOT is_map) OR (bundle_no IS NULL))),
+    CONSTRAINT steps_map_source_iff_map CHECK ((is_map OR ((map_source_no IS NULL) AND (map_key IS NULL)))),
+    CONSTRAINT steps_max_retries_range CHECK (((max_retries >= 0) AND (max_retries <= 1000))),
+    CONSTRAINT steps_memo_positive CHECK ((memo > '00:00:00'::interval)),
+    CONSTRAINT steps_name_wellformed CHECK ((name ~ '^[a-z][a-z0-9_]{0,62}$'::text)),
+    CONSTRAINT steps_on_failure_known CHECK ((on_failure = ANY (ARRAY['fail'::text, 'skip'::text, 'continue'::text]))),
+    CONSTRAINT steps_on_skip_known CHECK ((on_skip = ANY (ARRAY['cascade'::text, 'continue'::text]))),
+    CONSTRAINT steps_priority_range CHECK (((priority >= '-10000'::integer) AND (priority <= 10000))),
+    CONSTRAINT steps_run_on_known CHECK ((run_on = ANY (ARRAY['success'::text, 'failure'::text, 'always'::text]))),
+    CONSTRAINT steps_sleep_has_delay CHECK (((kind <> 'sleep'::text) OR (delay > '00:00:00'::interval))),
+    CONSTRAINT steps_target_iff_engine_kind CHECK (((kind = ANY (ARRAY['sql'::text, 'flow'::text, 'signal'::text])) = (target IS NOT NULL))),
+    CONSTRAINT steps_timeout_positive CHECK ((timeout > '00:00:00'::interval))
+);
+
+COMMENT ON TABLE htdag.steps IS 'Nodes of a flow version, numbered topologically from 0; members of a bundle have consecutive numbers. Masks have one bit per step.';
+
+COMMENT ON COLUMN htdag.steps.kind IS 'Name of the handler; sql, flow, sleep and signal are run by the engine itself.';
+
+COMMENT ON COLUMN htdag.steps.queue IS 'Pool of runners that may claim the step. {key} stands for a value of the run''s input.';
+
+COMMENT ON COLUMN htdag.steps.lane_id IS 'Lane of (queue, kind); null where the queue depends on the input.';
+
+COMMENT ON COLUMN htdag.steps.bundle_no IS 'Number of the first step of its bundle; null outside bundles.';
+
+COMMENT ON COLUMN htdag.steps.self IS 'Mask with the step''s own bit.';
+
+COMMENT ON COLUMN htdag.steps.gate IS 'Steps that must have ended before this one may start: its needs or, in a bundle, what any member needs from outside.';
+
+COMMENT ON COLUMN htdag.steps.dooms IS 'Steps that cannot run once this one is skipped or fails without being let through.';
+
+COMMENT ON COLUMN htdag.steps.map_source_no IS 'Step whose output holds the array that a map step runs over; null for the run''s input.';
+
+COMMENT ON COLUMN htdag.steps.target IS 'Function that a sql step calls, flow that a flow step runs, signal that a signal step waits for.';
+
+COMMENT ON COLUMN htdag.steps.delay IS 'How long the step waits once everything it needs has ended.';
+
+COMMENT ON COLUMN htdag.steps.run_if IS 'Condition on {"input", "needs"}: where it does not hold, the step is skipped.';
+
+COMMENT ON COLUMN htdag.steps.skip_if IS 'Condition on {"input", "needs"}: where it holds, the step is skipped.';
+
+COMMENT ON COLUMN htdag.steps.on_skip IS 'Whether a condition that skips the step skips what needs it (cascade) or lets that run (continue).';
+
+COMMENT ON COLUMN htdag.steps.memo IS 'How long an output stands for the same work; null for steps that are always done.';
+
+COMMENT ON COLUMN htdag.steps.memo_version IS 'Part of the memo''s key: another one makes old outputs void.';
+
+COMMENT ON COLUMN htdag.steps.argument IS 'Path into {"input", "needs", "item"} for what the step gets as its input; null for the run''s input.';
+
+COMMENT ON COLUMN htdag.steps.limit_key IS 'Named limit under which the step''s tasks run; {key} stands for a value of the run''s input.';
+
+COMMENT ON COLUMN htdag.steps.no_retry IS 'Error codes after which there is no further try.';
+
+COMMENT ON COLUMN htdag.steps.jitter IS 'Share by which a retry''s delay is randomly longer or shorter, 0 to 1.';
+
+COMMENT ON COLUMN htdag.steps.special IS 'Whether more than the masks decides how the step opens.';
+
 CREATE VIEW htdag.flow_changes AS
  SELECT s.name AS step,
     'option changed'::text AS change,
@@ -4789,35 +4734,6 @@ $$;
 
 COMMENT ON FUNCTION htdag.diff_versions(p_flow text, p_from integer, p_to integer) IS 'What changed from one version of a flow to another, by default the newest: one row per change, none when they mean the same. Raises HT001.';
 
-CREATE FUNCTION htdag.discard_dead(p_run_ids bigint[] DEFAULT NULL::bigint[], p_flow text DEFAULT NULL::text, p_before timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS integer
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO ''
-    AS $$
-declare
-  v_done integer;
-begin
-  if p_run_ids is null and p_flow is null and p_before is null then
-    raise exception using errcode = 'HT006', message = 'nothing says which dead tasks to discard',
-      hint = 'Give runs, a flow or a time; for all of them, p_before => ''infinity''.';
-  elsif p_flow is not null and not exists (select from htdag.flows where name = p_flow) then
-    raise exception using errcode = 'HT001', message = format('flow "%s" does not exist', p_flow),
-      hint = 'select flow from report.flows lists the flows there are.';
-  end if;
-  delete from htdag.dead_tasks
-   where (run_id, step_no, map_index) in (
-           select d.run_id, d.step_no, d.map_index from htdag.dead_tasks d
-            where (p_run_ids is null or d.run_id = any (p_run_ids))
-              and (p_flow is null or d.flow_id = (select f.flow_id from htdag.flows f where f.name = p_flow))
-              and (p_before is null or d.died_at < p_before)
-            order by d.run_id, d.step_no, d.map_index
-              for update skip locked);
-  get diagnostics v_done = row_count;
-  return v_done;
-end;
-$$;
-
-COMMENT ON FUNCTION htdag.discard_dead(p_run_ids bigint[], p_flow text, p_before timestamp with time zone) IS 'Forget dead tasks of the runs, of the flow, that died before a time; what is given has to hold together. The runs stay as they are. Returns how many. Raises HT001, HT006.';
-
 CREATE FUNCTION htdag.done_changes(p_done htdag.tasks[]) RETURNS htdag.run_change[]
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -4866,26 +4782,125 @@ $$;
 
 COMMENT ON FUNCTION htdag.drop_expired() IS 'One step of retention: take a partition out of sight whose runs ended long enough ago, or archive and drop one that is. Upkeep calls it. Returns 1 when it did something.';
 
+CREATE FUNCTION htdag.emit(p_kinds text[], p_run_ids bigint[], p_step_nos smallint[] DEFAULT NULL::smallint[], p_details jsonb[] DEFAULT NULL::jsonb[]) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    SET "TimeZone" TO 'UTC'
+    AS $$
+declare
+  v_now    constant timestamptz := htdag.clock();
+  v_events htdag.events[];
+begin
+  with told as materialized (
+    select e.i, e.kind, r.run_id, r.flow_id, s.name as step,
+           jsonb_strip_nulls(jsonb_build_object('v', 1, 'kind', e.kind, 'at', v_now, 'flow', f.name, 'run', r.run_id, 'parent', r.parent_run_id,
+             'step', s.name, 'group', nullif(s.group_path, ''),
+             'error', case when e.kind in ('run.failed', 'run.cancelled') then left(htdag.run_problem(r.run_id), 2000) end)) || coalesce(e.detail, '{}') as payload
+      from (select case when cardinality(p_kinds) = 1 then p_kinds[1] else p_kinds[i] end as kind, run_id, step_no, detail, i
+              from unnest(p_run_ids, p_step_nos, p_details) with ordinality a(run_id, step_no, detail, i)) e
+      join htdag.runs r on r.run_id = e.run_id
+      join htdag.flow_versions v on v.flow_version_id = r.flow_version_id and e.kind = any (v.heard)
+      join htdag.flows f on f.flow_id = r.flow_id
+      left join htdag.steps s on s.flow_version_id = r.flow_version_id and s.step_no = e.step_no
+     where exists (select from htdag.subscriptions u where htdag.listens(u, e.kind, f.name, s.name, s.group_path))
+     order by e.i
+  ), numbered as materialized (
+    select nextval('htdag.events_event_id_seq'::regclass) as event_id, t.* from (select * from told order by i) t
+  ), made as (
+    insert into htdag.events as e (event_id, occurred_at, run_id, flow_id, kind, step, payload)
+    overriding system value
+    select event_id, v_now, run_id, flow_id, kind, step, payload || jsonb_build_object('event', event_id) from numbered
+    returning e
+  )
+  select array_agg(e order by (e).event_id) into v_events from made;
+  if v_events is null then
+    return 0;
+  end if;
+  perform htdag.publish(v_events);
+  return cardinality(v_events);
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.emit(p_kinds text[], p_run_ids bigint[], p_step_nos smallint[], p_details jsonb[]) IS 'Write and send events of runs, as far as somebody listens; returns how many. Payloads are {"v": 1, "event": number, "kind", "at", "flow", "run", "parent" (of the run, if it has one), "step" and "group" (of a step), "error"} and what the kind adds.';
+
+CREATE FUNCTION htdag.emit_dead(p_run_id bigint, p_step_no smallint) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  if not htdag.is_heard(array[p_run_id]) then
+    return 0;
+  end if;
+  return htdag.emit('{step.dead}', array[p_run_id], array[p_step_no], array[(
+    select jsonb_strip_nulls(jsonb_build_object('attempt', a.attempt, 'error', left(a.error, 2000), 'code', a.code))
+      from htdag.attempts a
+     where a.run_id = p_run_id and a.step_no = p_step_no and a.outcome not in ('succeeded', 'cancelled')
+     order by a.finished_at desc, a.attempt desc limit 1)]);
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.emit_dead(p_run_id bigint, p_step_no smallint) IS 'Tell that a step has failed for good (step.dead: "attempt", "error", "code" of its last try); returns how many events that were.';
+
+CREATE FUNCTION htdag.emit_tries(p_tasks htdag.tasks[], p_step_nos smallint[], p_outcomes text[]) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    SET "TimeZone" TO 'UTC'
+    AS $$
+declare
+  v_kinds   text[];
+  v_runs    bigint[];
+  v_steps   smallint[];
+  v_details jsonb[];
+begin
+  if not exists (select from unnest(p_tasks) t join htdag.flow_versions v using (flow_version_id) where v.heard is not null) then
+    return 0;
+  end if;
+  select array_agg(e.kind order by f.task_id, e.place), array_agg(f.run_id order by f.task_id, e.place),
+         array_agg(f.step_no order by f.task_id, e.place), array_agg(e.detail order by f.task_id, e.place)
+    into v_kinds, v_runs, v_steps, v_details
+    from (select t.task_id, t.run_id, o.step_no, t.map_index, a.attempt, a.outcome, left(a.error, 2000) as error, a.code, l.ready_at as again_at
+            from unnest(p_tasks) with ordinality t
+            join unnest(p_step_nos, p_outcomes) with ordinality o(step_no, outcome, ordinality) using (ordinality)
+           cross join lateral (select * from htdag.attempts a
+                                where a.run_id = t.run_id and a.step_no = o.step_no and a.map_index = coalesce(t.map_index, 0) and a.epoch = t.epoch
+                                order by a.attempt desc limit 1) a
+            left join htdag.tasks l on l.task_id = t.task_id and l.runner_id is null
+           where o.outcome not in ('succeeded', 'released', 'snoozed', 'decomposed')) f
+   cross join lateral (select jsonb_strip_nulls(jsonb_build_object('element', f.map_index, 'attempt', f.attempt, 'error', f.error, 'code', f.code)) as head) h
+   cross join lateral (select 1 as place, 'step.failed' as kind, h.head || jsonb_build_object('outcome', f.outcome) as detail
+                       union all
+                       select 2, 'step.retried', h.head || jsonb_build_object('attempt', f.attempt + 1, 'again_at', f.again_at) where f.again_at is not null) e;
+  return htdag.emit(v_kinds, v_runs, v_steps, v_details);
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.emit_tries(p_tasks htdag.tasks[], p_step_nos smallint[], p_outcomes text[]) IS 'Tell of tries that failed (step.failed: "attempt", "outcome", "error", "code", "element" of a map) and of those that are made again (step.retried: "attempt", "again_at"); returns how many events that were.';
+
 CREATE FUNCTION htdag.end_runs(p_run_ids bigint[], p_reason text) RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
 declare
-  v_now  constant timestamptz := htdag.clock();
-  v_done integer;
+  v_now   constant timestamptz := htdag.clock();
+  v_done  integer;
+  v_heard bigint[];
 begin
   perform htdag.withdraw_tasks(p_run_ids, 'cancelled', p_reason);
   delete from htdag.run_queue where run_id = any (p_run_ids);
   with ended as (
-    update htdag.runs
+    update htdag.runs r
        set state = 'cancelled', finished_at = v_now, error = p_reason, skipped = ~(succeeded | failed)
-     where run_id = any (p_run_ids)
-    returning run_id, parent_task_id
+      from htdag.flow_versions v
+     where r.run_id = any (p_run_ids) and v.flow_version_id = r.flow_version_id
+    returning r.run_id, r.parent_task_id, case when v.heard is not null then r.run_id end as heard
   ), told as (
     insert into htdag.inbox (kind, run_id, task_id)
     select 'child_ended', run_id, parent_task_id from ended where parent_task_id is not null
   )
-  select count(*)::integer into v_done from ended;
+  select count(*)::integer, array_agg(heard order by heard) filter (where heard is not null) into v_done, v_heard from ended;
+  if v_heard is not null then
+    perform htdag.emit('{run.cancelled}', v_heard);
+  end if;
   return v_done;
 end;
 $$;
@@ -4918,12 +4933,8 @@ begin
               where g.awaited order by t.task_id limit p_limit)) c
      order by task_id
      limit p_limit);
-  -- A message may come for a task that has long gone on to something else.
-  v_tasks := array(select t from htdag.tasks t
-                     join htdag.steps s using (flow_version_id, step_no)
-                    where t.task_id = any (v_ids) and t.runner_id is null
-                      and (t.parked in ('signal', 'sub-flow') or t.parked is null and s.kind in ('sql', 'flow', 'sleep', 'signal'))
-                    order by t.task_id for update of t skip locked);
+  v_tasks := array(select t from htdag.tasks t where t.task_id = any (v_ids) and t.runner_id is null
+                    order by t.task_id for update skip locked);
   if p_wait then
     perform htdag.lock_shards(v_tasks);
     perform from htdag.runs where run_id = any (array(select t.run_id from unnest(v_tasks) t)) order by run_id for no key update;
@@ -4934,6 +4945,73 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.engine_tasks(p_limit integer, p_wait boolean) IS 'Up to p_limit tasks that pump may work on, locked with all that their completion will lock; without p_wait only those that nobody else holds.';
+
+CREATE FUNCTION htdag.event_cursor() RETURNS text
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    RETURN (pg_snapshot_xmin(pg_current_snapshot()) || ':0'::text);
+
+COMMENT ON FUNCTION htdag.event_cursor() IS 'The cursor of now: what is committed from now on comes after it.';
+
+CREATE FUNCTION htdag.event_kinds() RETURNS text[]
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ARRAY['run.queued'::text, 'run.admitted'::text, 'run.started'::text, 'run.paused'::text, 'run.resumed'::text, 'run.succeeded'::text, 'run.failed'::text, 'run.cancelled'::text, 'step.failed'::text, 'step.retried'::text, 'step.dead'::text, 'step.progress'::text, 'code_ingestion_complete'::text, 'code_ingestion_failed'::text, 'codebase_ready'::text, 'progress_update'::text];
+
+COMMENT ON FUNCTION htdag.event_kinds() IS 'The kinds of events there are. Those without a dot are about codebases.';
+
+CREATE TABLE htdag.events (
+    event_id bigint NOT NULL,
+    xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    occurred_at timestamp with time zone NOT NULL,
+    run_id bigint NOT NULL,
+    flow_id integer NOT NULL,
+    kind text NOT NULL,
+    step text,
+    payload jsonb NOT NULL
+)
+WITH (autovacuum_vacuum_insert_scale_factor='0.2');
+
+COMMENT ON TABLE htdag.events IS 'What happened to runs that somebody listens to, appended in the transaction in which it happened.';
+
+COMMENT ON COLUMN htdag.events.xid IS 'Transaction that wrote it. All events of transactions before pg_snapshot_xmin(pg_current_snapshot()) are there to be seen, so (xid, event_id) is an order in which none is missed.';
+
+COMMENT ON COLUMN htdag.events.payload IS 'The event as it is sent: {"v": 1, "event", "kind", "at", "flow", "run", ...}.';
+
+CREATE VIEW htdag.followed_events AS
+ SELECT e.event_id,
+    e.occurred_at,
+    e.kind,
+    f.name AS flow,
+    e.run_id,
+    COALESCE(e.step, ''::text) AS step,
+    e.payload,
+    ((e.xid || ':'::text) || e.event_id) AS cursor
+   FROM (htdag.events e
+     JOIN htdag.flows f USING (flow_id));
+
+COMMENT ON VIEW htdag.followed_events IS 'An event, and the cursor with which to ask for those after it.';
+
+CREATE FUNCTION htdag.events_after(p_cursor text, p_limit integer DEFAULT 1000) RETURNS SETOF htdag.followed_events
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $_$
+begin
+  if p_cursor is null or p_cursor !~ '^\d{1,18}:\d{1,18}$' then
+    raise exception using errcode = 'HT006', message = format('%s is no cursor of events', coalesce('"' || p_cursor || '"', 'null')),
+      hint = 'Give the cursor of the last event you have, or htdag.event_cursor() to begin with.';
+  end if;
+  return query
+  select e.event_id, e.occurred_at, e.kind, f.name, e.run_id, coalesce(e.step, ''), e.payload, e.xid || ':' || e.event_id
+    from htdag.events e
+    join htdag.flows f using (flow_id)
+   where (e.xid, e.event_id) > (split_part(p_cursor, ':', 1)::xid8, split_part(p_cursor, ':', 2)::bigint)
+     and e.xid < pg_snapshot_xmin(pg_current_snapshot())
+   order by e.xid, e.event_id
+   limit p_limit;
+end;
+$_$;
+
+COMMENT ON FUNCTION htdag.events_after(p_cursor text, p_limit integer) IS 'Events after a cursor, in an order in which none is ever missed or comes twice. An event is given once every transaction that wrote before it has ended. Raises HT006.';
 
 CREATE FUNCTION htdag.expire_partition(p_part htdag.partitions, p_keep interval) RETURNS integer
     LANGUAGE plpgsql
@@ -5056,6 +5134,47 @@ CREATE FUNCTION htdag.filled_spec(p_spec jsonb) RETURNS jsonb
 
 COMMENT ON FUNCTION htdag.filled_spec(p_spec jsonb) IS 'A spec that was stored, in today''s normal form.';
 
+CREATE FUNCTION htdag.filter_kinds(p_kinds text[]) RETURNS text[]
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_wrong constant text := (select w from unnest(p_kinds) w
+                             where not exists (select from unnest(htdag.event_kinds()) k where k = w or w like '%.*' and starts_with(k, rtrim(w, '*'))) limit 1);
+begin
+  if v_wrong is not null then
+    raise exception using errcode = 'HT006', message = format('there are no events of kind "%s"', v_wrong),
+      hint = format('Kinds are %s; run.* and step.* stand for all that begin so.', array_to_string(htdag.event_kinds(), ', '));
+  end if;
+  return array(select k from unnest(htdag.event_kinds()) k
+                where p_kinds is null or exists (select from unnest(p_kinds) w where k = w or w like '%.*' and starts_with(k, rtrim(w, '*'))));
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.filter_kinds(p_kinds text[]) IS 'Kinds written out; null is all of them. Raises HT006 for those that there are not.';
+
+CREATE FUNCTION htdag.filter_list(p_filter jsonb, p_key text) RETURNS text[]
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_value constant jsonb := p_filter -> p_key;
+  v_list  text[];
+begin
+  if v_value is null then
+    return null;
+  end if;
+  v_list := case jsonb_typeof(v_value) when 'string' then array[v_value #>> '{}'] when 'array' then array(select jsonb_array_elements_text(v_value)) end;
+  if coalesce(cardinality(v_list), 0) = 0 or array_position(v_list, null) is not null then
+    raise exception using errcode = 'HT006', message = format('"%s" of the filter is %s', p_key, v_value),
+      hint = 'Give a name or an array of names, or leave it out for all.';
+  end if;
+  return v_list;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.filter_list(p_filter jsonb, p_key text) IS 'What a filter says under a key: a list of names, or null for all. Raises HT006.';
+
 CREATE FUNCTION htdag.finish_child(p_task htdag.tasks, p_now timestamp with time zone) RETURNS htdag.step_results
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -5082,6 +5201,41 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.finish_child(p_task htdag.tasks, p_now timestamp with time zone) IS 'What has become of the run that a parked task waits for; null while it goes on.';
+
+CREATE FUNCTION htdag.finish_delivery(p_delivery_id bigint, p_token bigint, p_status integer DEFAULT NULL::integer, p_error text DEFAULT NULL::text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_now      constant timestamptz := htdag.clock();
+  v_delivery htdag.deliveries;
+  v_most     smallint;
+begin
+  select * into v_delivery from htdag.deliveries where delivery_id = p_delivery_id for update;
+  if v_delivery.token is distinct from p_token or v_delivery.state is distinct from 'pending' then
+    return 'stale';
+  end if;
+  v_most := (select max_tries from htdag.subscriptions where subscription_id = v_delivery.subscription_id);
+  v_delivery.state := case when p_error is null then 'delivered' when v_delivery.tries >= v_most then 'dead' else 'pending' end;
+  v_delivery.due_at := case when v_delivery.state = 'pending'
+    then v_now + least(interval '1 hour', interval '5 s' * power(2, least(v_delivery.tries - 1, 12))) * (0.9 + 0.2 * random()) else v_now end;
+  update htdag.deliveries
+     set state = v_delivery.state, due_at = v_delivery.due_at, token = null, status = p_status, error = left(p_error, 2000),
+         finished_at = case when v_delivery.state <> 'pending' then v_now end
+   where delivery_id = p_delivery_id;
+  if v_delivery.state = 'pending' then
+    -- Those behind it need not be looked at until then.
+    update htdag.deliveries set due_at = v_delivery.due_at
+     where delivery_id = any (array(select delivery_id from htdag.deliveries
+                                     where subscription_id = v_delivery.subscription_id and run_id = v_delivery.run_id and delivery_id > p_delivery_id
+                                       and state = 'pending' and due_at < v_delivery.due_at
+                                     order by delivery_id limit 1000 for update skip locked));
+  end if;
+  return v_delivery.state;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.finish_delivery(p_delivery_id bigint, p_token bigint, p_status integer, p_error text) IS 'Say what came of sending an event: without an error it was delivered, with one it is tried again after 5 s, 10 s, 20 s and so on up to an hour, or dead when no try is left. Returns delivered, pending, dead, or stale where others have it.';
 
 CREATE VIEW htdag.flow_edges AS
  SELECT s.step_no,
@@ -5214,6 +5368,27 @@ $$;
 
 COMMENT ON FUNCTION htdag.guard_published_steps() IS 'Keeps the steps of a version that has been run as they were.';
 
+CREATE FUNCTION htdag.hear() RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_done integer;
+begin
+  update htdag.flow_versions v
+     set heard = w.heard
+    from (select f.flow_id,
+                 (select array_agg(distinct k) from htdag.subscriptions u, unnest(u.kinds) k
+                   where u.flows is null or f.name = any (u.flows)) as heard
+            from htdag.flows f) w
+   where v.flow_id = w.flow_id and v.heard is distinct from w.heard;
+  get diagnostics v_done = row_count;
+  return v_done;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.hear() IS 'Note at the versions of flows which events somebody wants of them; returns how many versions changed.';
+
 CREATE VIEW htdag.stale_tasks AS
  SELECT t.task_id,
     t.token
@@ -5253,6 +5428,25 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.heartbeat(p_runner integer, p_cpu real, p_memory real, p_task_ids bigint[], p_tokens bigint[], p_lease interval) IS 'Keep a runner''s leases alive and report its load (shares from 0 to 1). Returns those of its tasks that are no longer its own, for it to abort. Raises HT001 for a runner that is not registered.';
+
+CREATE FUNCTION htdag.hmac_sha256(p_message bytea, p_key bytea) RETURNS bytea
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    AS $$
+declare
+  v_key   constant bytea := case when octet_length(p_key) > 64 then sha256(p_key) else p_key end;
+  v_inner bytea := decode(repeat('36', 64), 'hex');
+  v_outer bytea := decode(repeat('5c', 64), 'hex');
+begin
+  for i in 0 .. octet_length(v_key) - 1 loop
+    v_inner := set_byte(v_inner, i, get_byte(v_inner, i) # get_byte(v_key, i));
+    v_outer := set_byte(v_outer, i, get_byte(v_outer, i) # get_byte(v_key, i));
+  end loop;
+  return sha256(v_outer || sha256(v_inner || p_message));
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.hmac_sha256(p_message bytea, p_key bytea) IS 'HMAC with SHA-256.';
 
 CREATE TABLE htdag.run_keys (
     flow_id integer NOT NULL,
@@ -5357,7 +5551,11 @@ begin
   end if;
   if v_runs is null then
     return array[]::bigint[];
-  elsif v_held then
+  end if;
+  if p_version.heard is not null then
+    perform htdag.emit(array[case when v_held then 'run.queued' else 'run.started' end], v_runs);
+  end if;
+  if v_held then
     perform htdag.wake_idle(null);
   else
     perform htdag.schedule(v_runs);
@@ -5368,57 +5566,17 @@ $$;
 
 COMMENT ON FUNCTION htdag.insert_runs(p_version htdag.flow_versions, p_inputs jsonb[], p_priority smallint, p_start_at timestamp with time zone, p_run_ids bigint[]) IS 'Insert one run of a flow version per input and schedule them; those of limited flows and those with a start time to come are queued. Returns their ids in the order of the inputs.';
 
-CREATE FUNCTION htdag.is_declined(p_step htdag.steps, p_document jsonb) RETURNS boolean
-    LANGUAGE plpgsql IMMUTABLE
-    SET search_path TO ''
-    AS $$
-begin
-  return coalesce(p_step.run_if is not null and not htdag.path_holds(p_step.run_if, p_document)
-    or p_step.skip_if is not null and htdag.path_holds(p_step.skip_if, p_document), false);
-end;
-$$;
-
-COMMENT ON FUNCTION htdag.is_declined(p_step htdag.steps, p_document jsonb) IS 'Whether the conditions of a step have it skipped.';
-
-CREATE TABLE htdag.dead_tasks (
-    run_id bigint NOT NULL,
-    flow_id integer NOT NULL,
-    step_no smallint NOT NULL,
-    map_index integer NOT NULL,
-    epoch smallint NOT NULL,
-    attempts integer NOT NULL,
-    died_at timestamp with time zone NOT NULL,
-    retried_at timestamp with time zone,
-    code text,
-    error text NOT NULL,
-    item jsonb
-);
-
-COMMENT ON TABLE htdag.dead_tasks IS 'Steps, and elements of map steps, that failed for good: kept until a retry of them succeeds, their run goes or somebody discards them.';
-
-COMMENT ON COLUMN htdag.dead_tasks.map_index IS 'Element of a map step, -1 where it could not be opened at all; 0 for other steps.';
-
-COMMENT ON COLUMN htdag.dead_tasks.attempts IS 'Tries in that epoch.';
-
-COMMENT ON COLUMN htdag.dead_tasks.retried_at IS 'When its run was taken up again to do it once more; null while nobody has.';
-
-COMMENT ON COLUMN htdag.dead_tasks.item IS 'The element, since map_items are cleared away; the input is in run_io.';
-
-CREATE FUNCTION htdag.is_done(p_dead htdag.dead_tasks, p_run htdag.runs) RETURNS boolean
+CREATE FUNCTION htdag.is_heard(p_run_ids bigint[]) RETURNS boolean
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
     AS $$
 begin
-  return p_run.run_id is null
-      or p_dead.retried_at is not null
-         and (get_bit(p_run.succeeded, p_dead.step_no) = 1
-              or exists (select from htdag.attempts a
-                          where a.run_id = p_dead.run_id and a.step_no = p_dead.step_no and a.map_index = p_dead.map_index
-                            and a.outcome = 'succeeded' and not a.superseded));
+  return exists (select from htdag.runs r join htdag.flow_versions v using (flow_version_id)
+                  where r.run_id = any (p_run_ids) and v.heard is not null);
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.is_done(p_dead htdag.dead_tasks, p_run htdag.runs) IS 'Whether a retry of a dead task has succeeded since, or its run is gone.';
+COMMENT ON FUNCTION htdag.is_heard(p_run_ids bigint[]) IS 'Whether somebody listens to one of the runs.';
 
 CREATE FUNCTION htdag.is_limited(p_lane_id integer, p_limited integer[], p_look boolean) RETURNS boolean
     LANGUAGE plpgsql
@@ -5432,22 +5590,58 @@ $$;
 
 COMMENT ON FUNCTION htdag.is_limited(p_lane_id integer, p_limited integer[], p_look boolean) IS 'Whether tasks of a lane are parked until its queue''s limit has room.';
 
+CREATE TABLE htdag.runs (
+    run_id bigint NOT NULL,
+    flow_id integer NOT NULL,
+    flow_version_id integer NOT NULL,
+    state text NOT NULL,
+    epoch smallint DEFAULT 0 NOT NULL,
+    priority smallint DEFAULT 0 NOT NULL,
+    scheduled bit varying NOT NULL,
+    succeeded bit varying NOT NULL,
+    failed bit varying NOT NULL,
+    skipped bit varying NOT NULL,
+    queued_at timestamp with time zone NOT NULL,
+    started_at timestamp with time zone,
+    deadline_at timestamp with time zone,
+    finished_at timestamp with time zone,
+    error text,
+    parent_run_id bigint,
+    parent_task_id bigint,
+    root_run_id bigint,
+    depth smallint DEFAULT 0 NOT NULL,
+    limit_key text,
+    CONSTRAINT runs_children_are_younger CHECK (((parent_run_id < run_id) AND (root_run_id <= parent_run_id))),
+    CONSTRAINT runs_children_whole CHECK ((((parent_run_id IS NULL) = (parent_task_id IS NULL)) AND ((parent_run_id IS NULL) = (root_run_id IS NULL)) AND ((parent_run_id IS NULL) = (depth = 0)))),
+    CONSTRAINT runs_finished_iff_terminal CHECK (((state = ANY (ARRAY['succeeded'::text, 'failed'::text, 'cancelled'::text])) = (finished_at IS NOT NULL))),
+    CONSTRAINT runs_queued_not_started CHECK (((state <> 'queued'::text) OR (started_at IS NULL))),
+    CONSTRAINT runs_state_known CHECK ((state = ANY (ARRAY['queued'::text, 'running'::text, 'paused'::text, 'succeeded'::text, 'failed'::text, 'cancelled'::text])))
+)
+PARTITION BY RANGE (run_id);
+
+COMMENT ON TABLE htdag.runs IS 'Executions of flow versions. The masks are the state of every step; see report.steps.';
+
+COMMENT ON COLUMN htdag.runs.epoch IS 'Raised when finished steps are taken back; tasks of an older epoch are void.';
+
+COMMENT ON COLUMN htdag.runs.priority IS 'Lower is sooner.';
+
+COMMENT ON COLUMN htdag.runs.error IS 'Why the run was cancelled or lost as a whole; errors of steps are in htdag.attempts.';
+
+COMMENT ON COLUMN htdag.runs.parent_run_id IS 'Run whose step this run is the body of; null for runs that were started by themselves.';
+
+COMMENT ON COLUMN htdag.runs.parent_task_id IS 'Task of the parent that waits for this run.';
+
+COMMENT ON COLUMN htdag.runs.root_run_id IS 'First of the chain of parents; null where there is none.';
+
+COMMENT ON COLUMN htdag.runs.depth IS 'Number of parents above.';
+
+COMMENT ON COLUMN htdag.runs.limit_key IS 'Value of the input by which the flow''s runs take turns; null where they do not.';
+
 CREATE FUNCTION htdag.is_live(p_run htdag.runs, p_task htdag.tasks) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN (((p_run).finished_at IS NULL) AND ((p_run).epoch = (p_task).epoch) AND (get_bit(((((p_run).succeeded)::"bit" | ((p_run).failed)::"bit") | ((p_run).skipped)::"bit"), ((p_task).step_no)::integer) = 0));
 
 COMMENT ON FUNCTION htdag.is_live(p_run htdag.runs, p_task htdag.tasks) IS 'Whether a task is still wanted by its run.';
-
-CREATE FUNCTION htdag.is_named(p_run_id bigint, p_epoch smallint, p_step text) RETURNS boolean
-    LANGUAGE plpgsql STABLE
-    SET search_path TO ''
-    AS $$
-begin
-  return exists (select from htdag.retries where run_id = p_run_id and epoch = p_epoch and p_step = any (from_steps));
-end;
-$$;
-
-COMMENT ON FUNCTION htdag.is_named(p_run_id bigint, p_epoch smallint, p_step text) IS 'Whether the retry that began the epoch of a run named the step.';
 
 CREATE FUNCTION htdag.is_superseded(p_key htdag.run_keys, p_on_duplicate text, p_input jsonb, p_start_at timestamp with time zone) RETURNS boolean
     LANGUAGE plpgsql
@@ -5508,17 +5702,6 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.keep_partitions(p_run_ids bigint[]) IS 'Keep the partitions of runs from being dropped until the end of the transaction; returns how many. For verbs that make ended runs live again.';
-
-CREATE FUNCTION htdag.keeps_elements(p_run htdag.runs, p_taken bit varying, p_step htdag.steps, p_only_failed boolean) RETURNS boolean
-    LANGUAGE plpgsql STABLE
-    SET search_path TO ''
-    AS $$
-begin
-  return p_only_failed and p_step.is_map and get_bit(p_run.succeeded, p_step.step_no) = 0 and bit_count(htdag.behind(p_step) & p_taken) = 0;
-end;
-$$;
-
-COMMENT ON FUNCTION htdag.keeps_elements(p_run htdag.runs, p_taken bit varying, p_step htdag.steps, p_only_failed boolean) IS 'Whether the succeeded elements of a step that is taken back are kept.';
 
 CREATE FUNCTION htdag.key_room(p_limits htdag.limits, p_value text, OUT room bigint, OUT reason text, OUT due_at timestamp with time zone) RETURNS record
     LANGUAGE plpgsql STABLE
@@ -5715,6 +5898,12 @@ $$;
 
 COMMENT ON FUNCTION htdag.line_up() IS 'Let runs whose time has come stand in line for admission; returns how many, a thousand at most.';
 
+CREATE FUNCTION htdag.listens(p_subscription htdag.subscriptions, p_kind text, p_flow text, p_step text, p_group text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ((p_kind = ANY ((p_subscription).kinds)) AND (((p_subscription).flows IS NULL) OR (p_flow = ANY ((p_subscription).flows))) AND (((p_subscription).steps IS NULL) OR COALESCE((p_step = ANY ((p_subscription).steps)), false)) AND (((p_subscription).groups IS NULL) OR (EXISTS (SELECT FROM unnest((listens.p_subscription).groups) g(g) WHERE ((listens.p_group = g.g) OR starts_with(listens.p_group, (g.g || '.'::text)))))));
+
+COMMENT ON FUNCTION htdag.listens(p_subscription htdag.subscriptions, p_kind text, p_flow text, p_step text, p_group text) IS 'Whether a subscription is about such an event.';
+
 CREATE FUNCTION htdag.live_tasks(p_tasks htdag.tasks[]) RETURNS htdag.tasks[]
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -5774,33 +5963,6 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.load_reason(p_limits htdag.limits) IS 'Why load holds back new runs of a flow, or null. Reports older than 15 s do not count; no report means no objection.';
-
-CREATE FUNCTION htdag.lock_ended(p_run_id bigint) RETURNS htdag.runs
-    LANGUAGE plpgsql
-    SET search_path TO ''
-    AS $$
-declare
-  v_seen htdag.runs;
-  v_run  htdag.runs;
-begin
-  perform htdag.keep_partitions(array[p_run_id]);
-  select * into v_seen from htdag.runs where run_id = p_run_id;
-  if v_seen.finished_at is null then
-    return v_seen;
-  end if;
-  perform from htdag.tasks where run_id = p_run_id order by task_id for update;
-  perform from htdag.map_shards where run_id = p_run_id order by run_id, step_no, shard for update;
-  select * into v_run from htdag.runs where run_id = p_run_id for update;
-  if v_run.epoch <> v_seen.epoch and v_run.finished_at is not null then
-    -- It went on and ended again while we waited, with tasks that we do not hold.
-    raise exception using errcode = 'HT003', message = format('run %s was retried by somebody else and has ended again', p_run_id),
-      hint = 'Look at it in report.steps before you retry it once more.';
-  end if;
-  return v_run;
-end;
-$$;
-
-COMMENT ON FUNCTION htdag.lock_ended(p_run_id bigint) IS 'A run, locked with what is left of its tasks and shards if it has ended.';
 
 CREATE FUNCTION htdag.lock_runs(p_movers htdag.tasks[], p_reached htdag.tasks[]) RETURNS integer
     LANGUAGE plpgsql
@@ -5880,8 +6042,8 @@ begin
   if p_error is not null then
     insert into htdag.attempts (run_id, step_no, epoch, attempt, outcome, ready_at, finished_at, error)
     values (p_run_id, p_step_no, v_run.epoch, 1, 'failed_permanently', v_now, v_now, p_error);
-    perform htdag.bury(p_run_id, p_step_no, case when v_step.is_map then -1 else 0 end);
   end if;
+  perform htdag.emit_dead(p_run_id, p_step_no);
 
   if v_step.is_map then
     perform htdag.withdraw_tasks(array[p_run_id], 'cancelled', format('step %s failed', v_step.name), p_step_no);
@@ -6047,35 +6209,52 @@ CREATE FUNCTION htdag.next_in_turn() RETURNS bigint[]
     SET search_path TO ''
     AS $$
 declare
-  v_most  constant integer := 250;
   v_last  htdag.turns;
   v_turns htdag.turns[];
-  v_next  bigint[];
 begin
   select * into v_last from htdag.turns where kind = 'tasks';
-  v_turns := array(select w from htdag.waiting_turns(coalesce(v_last.lane_id, 0), coalesce(v_last.key, ''), false, v_most) w);
-  if v_last.lane_id is not null and cardinality(v_turns) < v_most then
-    v_turns := v_turns || array(select w from htdag.waiting_turns(0, '', false, v_most) w
-                                 where (w.lane_id, w.key) <= (v_last.lane_id, v_last.key) limit v_most - cardinality(v_turns));
+  v_turns := array(select w from htdag.waiting_turns(coalesce(v_last.lane_id, 0), coalesce(v_last.key, ''), false, 1000) w);
+  if v_last.lane_id is not null and cardinality(v_turns) < 1000 then
+    v_turns := v_turns || array(select w from htdag.waiting_turns(0, '', false, 1000) w where (w.lane_id, w.key) <= (v_last.lane_id, v_last.key));
   end if;
-  if cardinality(v_turns) > 0 then
-    v_next := htdag.choose_tasks(v_turns);
-    -- The next call goes on after what came last now: after all that was looked at
-    -- where none of it has room, for there may be more.
-    insert into htdag.turns as o (kind, lane_id, key)
-    select l.kind, l.lane_id, l.key
-      from (select 'tasks' as kind, t.lane_id, coalesce(t.limit_key, '') as key
-              from htdag.tasks t where t.task_id = v_next[cardinality(v_next)]
-            union all
-            select (v_turns[v_most]).kind, (v_turns[v_most]).lane_id, (v_turns[v_most]).key where v_next is null) l
-     where l.lane_id is not null
-        on conflict (kind) do update set lane_id = excluded.lane_id, key = excluded.key;
+  if cardinality(v_turns) = 0 then
+    return null;
   end if;
-  return v_next;
+  return (
+    with pairs as materialized (
+      select p.lane_id, p.key, p.place, l.queue, l.is_limited
+        from unnest(v_turns) with ordinality p(kind, lane_id, key, place)
+        join htdag.lanes l using (lane_id)
+    ), rooms as materialized (
+      select k.kind, k.key, r.room
+        from (select distinct 'key' as kind, key from pairs where key <> ''
+              union all
+              select distinct 'queue', queue from pairs where is_limited) k
+       cross join lateral htdag.task_room(k.kind, k.key) r
+    ), candidates as (
+      select p.key, p.queue, p.place, t.task_id, t.priority, k.room as key_room, q.room as queue_room,
+             row_number() over (partition by p.place order by t.priority, t.task_id) as turn
+        from pairs p
+        left join rooms k on k.kind = 'key' and k.key = p.key
+        left join rooms q on q.kind = 'queue' and q.key = p.queue
+       cross join lateral (select t.task_id, t.priority from htdag.tasks t
+                            where t.parked = 'limit' and t.lane_id = p.lane_id and coalesce(t.limit_key, '') = p.key
+                            order by t.priority, t.task_id
+                            limit least(k.room, q.room, 2000 / cardinality(v_turns) + 1)) t
+    ), keyed as (
+      select c.*, row_number() over (partition by c.key order by c.priority, c.turn, c.place) as key_rank from candidates c
+    ), queued as (
+      select k.*, row_number() over (partition by k.queue order by k.priority, k.turn, k.place) as queue_rank
+        from keyed k
+       where k.key_room is null or k.key_rank <= k.key_room
+    )
+    select array_agg(f.task_id order by f.priority, f.turn, f.place)
+      from (select q.* from queued q where q.queue_room is null or q.queue_rank <= q.queue_room
+             order by q.priority, q.turn, q.place limit 1000) f);
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.next_in_turn() IS 'Tasks parked for a limit that has room for them, in the order of their turns. Looks at some hundred lanes and keys, and goes on from there at the next call.';
+COMMENT ON FUNCTION htdag.next_in_turn() IS 'Tasks parked for a limit that has room for them, in the order of their turns.';
 
 CREATE FUNCTION htdag.normal_spec(p_spec jsonb) RETURNS jsonb
     LANGUAGE plpgsql STABLE
@@ -6124,13 +6303,8 @@ begin
   select p_run_id, p_step_no, i - 1, item
     from jsonb_array_elements(v_source) with ordinality t(item, i);
   get diagnostics v_total = row_count;
-  -- What a retry keeps, before what is remembered.
-  if (select epoch from htdag.runs where run_id = p_run_id) > 0 then
-    select count(*)::integer into v_known from htdag.attempts a
-     where a.run_id = p_run_id and a.step_no = p_step_no and a.outcome = 'succeeded' and not a.superseded;
-  end if;
   if v_step.memo is not null then
-    v_known := v_known + htdag.recall(p_run_id, v_step);
+    v_known := htdag.recall(p_run_id, v_step);
   end if;
 
   -- Where some elements are known already the others are opened at once, since a
@@ -6138,14 +6312,14 @@ begin
   insert into htdag.map_shards (run_id, step_no, shard, total, opened, remaining)
   select p_run_id, p_step_no, shard, n, case when v_known > 0 then n else least(n, 63) end,
          n - case when v_known > 0 then (select count(*)::integer from htdag.attempts a
-               where a.run_id = p_run_id and a.step_no = p_step_no and a.map_index % 16 = shard and a.outcome = 'succeeded' and not a.superseded) else 0 end
+               where a.run_id = p_run_id and a.step_no = p_step_no and a.map_index % 16 = shard and a.attempt = 0 and not a.superseded) else 0 end
     from generate_series(0, least(v_total, 16) - 1) shard,
          lateral (select (v_total - shard + 15) / 16 as n) c;
   perform htdag.open_tasks(array[p_run_id], array[p_step_no],
     array(select (j * 16 + shard)::integer from htdag.map_shards s, generate_series(0, s.opened - 1) j
            where s.run_id = p_run_id and s.step_no = p_step_no
              and (v_known = 0 or not exists (select from htdag.attempts a
-                   where a.run_id = p_run_id and a.step_no = p_step_no and a.map_index = j * 16 + shard and a.outcome = 'succeeded' and not a.superseded))
+                   where a.run_id = p_run_id and a.step_no = p_step_no and a.map_index = j * 16 + shard and a.attempt = 0 and not a.superseded))
            order by 1));
   return v_total - v_known;
 end;
@@ -6495,21 +6669,27 @@ CREATE FUNCTION htdag.pause_locked(p_run_ids bigint[], p_reason text, p_with_flo
     SET search_path TO ''
     AS $$
 declare
-  v_now  constant timestamptz := htdag.clock();
-  v_done integer;
+  v_now    constant timestamptz := htdag.clock();
+  v_paused bigint[];
 begin
-  insert into htdag.pauses (kind, name, paused_at, paused_by, reason, with_flow, time_left, starts_at)
-  select 'run', r.run_id::text, v_now, session_user, p_reason, p_with_flow, r.deadline_at - v_now, q.starts_at
-    from htdag.runs r
-    left join htdag.run_queue q using (run_id)
-   where r.run_id = any (p_run_ids)
-   order by r.run_id
-      on conflict (kind, name) do nothing;
-  get diagnostics v_done = row_count;
+  with made as (
+    insert into htdag.pauses (kind, name, paused_at, paused_by, reason, with_flow, time_left, starts_at)
+    select 'run', r.run_id::text, v_now, session_user, p_reason, p_with_flow, r.deadline_at - v_now, q.starts_at
+      from htdag.runs r
+      left join htdag.run_queue q using (run_id)
+     where r.run_id = any (p_run_ids)
+     order by r.run_id
+        on conflict (kind, name) do nothing
+    returning name::bigint as run_id
+  )
+  select coalesce(array_agg(run_id order by run_id), '{}') into v_paused from made;
   update htdag.run_queue set starts_at = 'infinity', reason = null, due_at = null where run_id = any (p_run_ids);
   update htdag.runs set state = 'paused', deadline_at = null where run_id = any (p_run_ids) and state = 'running';
   perform htdag.park_tasks(p_run_ids);
-  return v_done;
+  if htdag.is_heard(v_paused) then
+    perform htdag.emit('{run.paused}', v_paused, p_details => array_fill(jsonb_strip_nulls(jsonb_build_object('reason', p_reason)), array[cardinality(v_paused)]));
+  end if;
+  return cardinality(v_paused);
 end;
 $$;
 
@@ -6570,6 +6750,21 @@ $$;
 
 COMMENT ON FUNCTION htdag.pause_runs(p_run_ids bigint[], p_reason text, p_with_flow boolean) IS 'Pause runs and the runs below them; returns how many were not paused before.';
 
+CREATE FUNCTION htdag.pause_subscription(p_name text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_now constant timestamptz := htdag.clock();
+  v_id  constant integer := htdag.check_subscription(p_name);
+begin
+  update htdag.subscriptions set paused_at = v_now where subscription_id = v_id and paused_at is null;
+  return found;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.pause_subscription(p_name text) IS 'Send nothing to the target of a subscription. What happens meanwhile is kept for a webhook; queues and channels do not get it later. False if it was paused. Raises HT001.';
+
 CREATE TABLE htdag.pauses (
     kind text NOT NULL,
     name text NOT NULL,
@@ -6597,44 +6792,6 @@ CREATE FUNCTION htdag.pause_words(p_pause htdag.pauses) RETURNS text
     RETURN format('%s %s is paused since %s by %s%s'::text, (p_pause).kind, (p_pause).name, (p_pause).paused_at, (p_pause).paused_by, (': '::text || (p_pause).reason));
 
 COMMENT ON FUNCTION htdag.pause_words(p_pause htdag.pauses) IS 'What is said to those who wait for the end of a pause.';
-
-CREATE VIEW htdag.retry_plan AS
- SELECT s.name AS step,
-    s.name AS state,
-    s.name AS happens,
-    (s.step_no)::integer AS elements_kept
-   FROM htdag.steps s;
-
-COMMENT ON VIEW htdag.retry_plan IS 'What a retry would do with a step: its state now; "runs again", "runs for the first time" (in both cases as far as conditions and failures let it) or "kept"; and, for a map step that runs again, how many elements keep their outputs.';
-
-CREATE FUNCTION htdag.preview_retry(p_run_id bigint, p_from text[] DEFAULT NULL::text[], p_only_failed boolean DEFAULT true) RETURNS SETOF htdag.retry_plan
-    LANGUAGE plpgsql STABLE SECURITY DEFINER
-    SET search_path TO ''
-    AS $$
-declare
-  v_run   htdag.runs;
-  v_taken bit varying;
-begin
-  select * into v_run from htdag.runs where run_id = p_run_id;
-  perform htdag.check_retry(p_run_id, v_run, p_from);
-  v_taken := htdag.retaken_steps(v_run, p_from);
-  return query
-  select s.name, p.state,
-         case when get_bit(v_taken, s.step_no) = 0 then 'kept'
-              when a.tries > 0 or get_bit(v_run.succeeded | v_run.failed, s.step_no) = 1 then 'runs again'
-              else 'runs for the first time' end,
-         case when get_bit(v_taken, s.step_no) = 1 and s.is_map then
-           case when htdag.keeps_elements(v_run, v_taken, s, coalesce(p_only_failed, true)) then a.done else 0 end end
-    from htdag.steps s
-    join report.steps p on p.run_id = p_run_id and p.step = s.name
-   cross join lateral (select count(*) as tries, count(*) filter (where a.outcome = 'succeeded' and not a.superseded)::integer as done
-                         from htdag.attempts a where a.run_id = p_run_id and a.step_no = s.step_no) a
-   where s.flow_version_id = v_run.flow_version_id
-   order by s.step_no;
-end;
-$$;
-
-COMMENT ON FUNCTION htdag.preview_retry(p_run_id bigint, p_from text[], p_only_failed boolean) IS 'What retry_run with the same arguments would do with each step; changes nothing. Raises what it raises.';
 
 CREATE FUNCTION htdag.promote() RETURNS integer
     LANGUAGE plpgsql
@@ -6697,7 +6854,12 @@ begin
                       and k.key is not null
                     group by k.kind, k.key) c
             order by c.kind, c.key) u;
-  perform htdag.wake_idle(array(select distinct t.lane_id from unnest(v_due) t));
+  insert into htdag.turns as o (kind, lane_id, key)
+  select 'tasks', t.lane_id, coalesce(t.limit_key, '')
+    from unnest(v_next) with ordinality n(task_id, i)
+    join unnest(v_due) t using (task_id)
+   order by n.i desc limit 1
+      on conflict (kind) do update set lane_id = excluded.lane_id, key = excluded.key;
   return cardinality(v_due);
 exception when lock_not_available then
   -- SKIP LOCKED met a row that was just changed twice (see lease_tasks): the next call comes.
@@ -6735,8 +6897,6 @@ begin
   delete from htdag.map_items where run_id = any (v_runs);
   delete from htdag.map_shards where run_id = any (v_runs);
   delete from htdag.signals where run_id = any (v_runs);
-  delete from htdag.dead_tasks where run_id = any (v_runs);
-  delete from htdag.retries where run_id = any (v_runs);
   delete from htdag.run_keys where run_id = any (v_runs);
   delete from htdag.admission_log where run_id = any (v_runs);
   delete from htdag.attempts where run_id = any (v_runs);
@@ -6747,6 +6907,44 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.prune_runs(p_flow text, p_before timestamp with time zone, p_limit integer) IS 'Delete up to p_limit trees of runs of a flow (null: of any) that ended before a time, with everything below them; returns how many runs that were. They are not archived. Raises HT001.';
+
+CREATE FUNCTION htdag.publish(p_events htdag.events[]) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_now  constant timestamptz := htdag.clock();
+  v_sent record;
+  v_done integer := 0;
+begin
+  for v_sent in
+    select u.subscription_id, u.target_kind, u.target, u.paused_at, e.payloads, e.rows
+      from htdag.subscriptions u
+     cross join lateral (select array_agg(e.payload order by e.event_id) as payloads, array_agg(e order by e.event_id) as rows
+                           from unnest(p_events) e
+                          where htdag.listens(u, e.kind, e.payload ->> 'flow', e.step, e.payload ->> 'group')) e
+     where u.target_kind <> 'events' and e.payloads is not null and (u.paused_at is null or u.target_kind = 'webhook')
+     order by u.subscription_id
+  loop
+    case v_sent.target_kind
+    when 'pgmq' then
+      -- Whoever drops a queue must not stop the flows that are heard there.
+      if to_regclass('pgmq.' || quote_ident(pgmq.format_table_name(v_sent.target, 'q'))) is not null then
+        perform pgmq.send_batch(v_sent.target, v_sent.payloads);
+      end if;
+    when 'notify' then
+      perform pg_notify(v_sent.target, htdag.short_payload(p)) from unnest(v_sent.payloads) p;
+    else
+      insert into htdag.deliveries (subscription_id, event_id, run_id, body, created_at, due_at)
+      select v_sent.subscription_id, e.event_id, e.run_id, e.payload::text, v_now, v_now from unnest(v_sent.rows) e order by e.event_id;
+    end case;
+    v_done := v_done + cardinality(v_sent.payloads);
+  end loop;
+  return v_done;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.publish(p_events htdag.events[]) IS 'Send events to those who subscribed to them; returns how many messages that were.';
 
 CREATE FUNCTION htdag.pump(p_limit integer DEFAULT 100) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
@@ -6922,18 +7120,53 @@ begin
            where (p_step).is_map and i.run_id = p_run_id and i.step_no = (p_step).step_no
           union all
           select 0, v_document where not (p_step).is_map) e
-    join htdag.memos m on m.memo_key = htdag.memo_key(p_step, e.document) and m.expires_at > v_now
-   where v_epoch = 0
-      or not htdag.is_named(p_run_id, v_epoch, (p_step).name)
-         and not exists (select from htdag.attempts a
-                          where a.run_id = p_run_id and a.step_no = (p_step).step_no and a.map_index = e.map_index
-                            and a.outcome = 'succeeded' and not a.superseded);
+    join htdag.memos m on m.memo_key = htdag.memo_key(p_step, e.document) and m.expires_at > v_now;
   get diagnostics v_found = row_count;
   return v_found;
 end;
 $$;
 
 COMMENT ON FUNCTION htdag.recall(p_run_id bigint, p_step htdag.steps) IS 'Complete what of a step is remembered, without a task; returns how many elements that was.';
+
+CREATE FUNCTION htdag.redeliver(p_delivery_id bigint) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_now constant timestamptz := htdag.clock();
+begin
+  update htdag.deliveries
+     set state = 'pending', tries = 0, due_at = v_now, token = null, finished_at = null
+   where delivery_id = p_delivery_id and state <> 'pending';
+  if not found and not exists (select from htdag.deliveries where delivery_id = p_delivery_id) then
+    raise exception using errcode = 'HT001', message = format('delivery %s does not exist', coalesce(p_delivery_id::text, 'null')),
+      hint = 'select delivery_id from report.deliveries lists those there are.';
+  end if;
+  return found;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.redeliver(p_delivery_id bigint) IS 'Send an event again that is dead or was delivered. False if it is still to be sent. Raises HT001.';
+
+CREATE FUNCTION htdag.redeliver_dead(p_name text) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_now  constant timestamptz := htdag.clock();
+  v_id   constant integer := htdag.check_subscription(p_name);
+  v_done integer;
+begin
+  update htdag.deliveries
+     set state = 'pending', tries = 0, due_at = v_now, token = null, finished_at = null
+   where delivery_id = any (array(select delivery_id from htdag.deliveries where subscription_id = v_id and state = 'dead'
+                                   order by delivery_id for update skip locked));
+  get diagnostics v_done = row_count;
+  return v_done;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.redeliver_dead(p_name text) IS 'Send all dead events of a subscription again; returns how many. Raises HT001.';
 
 CREATE FUNCTION htdag.refresh_statistics() RETURNS integer
     LANGUAGE plpgsql
@@ -7014,6 +7247,26 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.remember(p_tasks htdag.tasks[], p_task_ids bigint[], p_outputs jsonb[]) IS 'Keep the outputs of tasks whose steps declare memo; returns how many.';
+
+CREATE FUNCTION htdag.report_progress(p_task_id bigint, p_token bigint, p_progress jsonb) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_task htdag.tasks;
+begin
+  select * into v_task from htdag.tasks where task_id = p_task_id and token = p_token;
+  if not found then
+    raise exception using errcode = 'HT002', message = format('task %s is not claimed with token %s', coalesce(p_task_id::text, 'null'), coalesce(p_token::text, 'null')),
+      hint = 'Stop: the work does not count any more.';
+  end if;
+  return htdag.is_heard(array[v_task.run_id])
+     and htdag.emit('{step.progress}', array[v_task.run_id], array[v_task.step_no],
+           array[jsonb_strip_nulls(jsonb_build_object('element', v_task.map_index, 'attempt', v_task.attempt, 'progress', p_progress))]) > 0;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.report_progress(p_task_id bigint, p_token bigint, p_progress jsonb) IS 'Tell those who listen how far a claimed step has come (step.progress: "progress", whatever is given). True if somebody does. Raises HT002 when the token is not the present one.';
 
 CREATE FUNCTION htdag.rest(p_runner integer) RETURNS interval
     LANGUAGE plpgsql SECURITY DEFINER
@@ -7111,21 +7364,13 @@ CREATE FUNCTION htdag.resume_run(p_run_id bigint) RETURNS boolean
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
     AS $$
-declare
-  v_parent bigint;
 begin
   perform htdag.check_run(p_run_id);
-  select p.run_id into v_parent from htdag.runs r join htdag.runs p on p.run_id = r.parent_run_id
-   where r.run_id = p_run_id and p.state = 'paused';
-  if found then
-    raise exception using errcode = 'HT003', message = format('run %s is paused together with run %s, which it is a step of', p_run_id, v_parent),
-      hint = format('Resume that: select htdag.resume_run(%s).', v_parent);
-  end if;
   return htdag.resume_runs(array[p_run_id]) > 0;
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.resume_run(p_run_id bigint) IS 'Let a paused run and the runs below it go on, with as much time to the deadline as was left. False where it was not paused. Raises HT001, and HT003 below a run that is paused.';
+COMMENT ON FUNCTION htdag.resume_run(p_run_id bigint) IS 'Let a paused run and the runs below it go on, with as much time to the deadline as was left. False where it was not paused. Raises HT001.';
 
 CREATE FUNCTION htdag.resume_runs(p_run_ids bigint[]) RETURNS integer
     LANGUAGE plpgsql
@@ -7149,6 +7394,9 @@ begin
    where r.run_id = any (v_runs) and r.state = 'paused' and p.kind = 'run' and p.name = r.run_id::text;
   delete from htdag.pauses where kind = 'run' and name = any (v_runs::text[]);
   get diagnostics v_done = row_count;
+  if htdag.is_heard(v_runs) then
+    perform htdag.emit('{run.resumed}', v_runs);
+  end if;
 
   with freed as (
     update htdag.tasks t
@@ -7175,102 +7423,19 @@ $$;
 
 COMMENT ON FUNCTION htdag.resume_runs(p_run_ids bigint[]) IS 'Let paused runs and the runs below them go on; returns how many were paused.';
 
-CREATE FUNCTION htdag.retake(p_run htdag.runs, p_from text[], p_only_failed boolean) RETURNS boolean
-    LANGUAGE plpgsql
+CREATE FUNCTION htdag.resume_subscription(p_name text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     AS $$
 declare
-  v_now     constant timestamptz := htdag.clock();
-  v_taken   constant bit varying := htdag.retaken_steps(p_run, p_from);
-  v_limited constant boolean := exists (select from htdag.limits where flow_id = p_run.flow_id);
+  v_id constant integer := htdag.check_subscription(p_name);
 begin
-  if bit_count(v_taken) = 0 then
-    return null;
-  end if;
-  with gone as (
-    delete from htdag.tasks where run_id = p_run.run_id returning *
-  )
-  insert into htdag.attempts (run_id, step_no, map_index, epoch, attempt, outcome, ready_at, claimed_at, finished_at, runner_id, error)
-  select run_id, step_no, coalesce(map_index, 0), epoch, attempt, 'cancelled', ready_at, claimed_at, v_now, runner_id, 'its run had ended'
-    from gone where runner_id is not null
-      on conflict do nothing;
-  update htdag.attempts a
-     set superseded = true
-    from (select s.step_no, htdag.keeps_elements(p_run, v_taken, s, p_only_failed) as keeps
-            from htdag.steps s where s.flow_version_id = p_run.flow_version_id and get_bit(v_taken, s.step_no) = 1 offset 0) s
-   where a.run_id = p_run.run_id and a.step_no = s.step_no and not a.superseded and not (a.outcome = 'succeeded' and s.keeps);
-  delete from htdag.map_items where run_id = p_run.run_id and get_bit(v_taken, step_no) = 1;
-  delete from htdag.map_shards where run_id = p_run.run_id and get_bit(v_taken, step_no) = 1;
-  update htdag.dead_tasks set retried_at = v_now where run_id = p_run.run_id and get_bit(v_taken, step_no) = 1;
-  -- What died in runs that steps had started is done again in new ones.
-  delete from htdag.dead_tasks
-   where run_id in (with recursive below as (
-                      select p_run.run_id
-                      union all
-                      select c.run_id from below b join htdag.runs c on c.parent_run_id = b.run_id
-                    )
-                    select b.run_id from below b where b.run_id <> p_run.run_id);
-  delete from htdag.pauses where kind = 'run' and name = p_run.run_id::text;
-  insert into htdag.retries (run_id, epoch, retried_at, retried_by, from_steps, was_state, was_error, ended_at)
-  values (p_run.run_id, p_run.epoch + 1, v_now, session_user, p_from, p_run.state, p_run.error, p_run.finished_at);
-
-  update htdag.runs r
-     set state = case when v_limited then 'queued' else 'running' end, epoch = p_run.epoch + 1, error = null, finished_at = null, queued_at = v_now,
-         started_at = case when not v_limited then v_now end, deadline_at = case when not v_limited then v_now + v.run_timeout end,
-         scheduled = r.scheduled & ~v_taken, succeeded = r.succeeded & ~v_taken, failed = r.failed & ~v_taken, skipped = r.skipped & ~v_taken
-    from htdag.flow_versions v
-   where r.run_id = p_run.run_id and v.flow_version_id = r.flow_version_id;
-  if v_limited then
-    insert into htdag.run_queue (run_id, flow_id, priority, limit_key)
-    values (p_run.run_id, p_run.flow_id, p_run.priority, coalesce(p_run.limit_key, ''));
-  end if;
-  return not v_limited;
+  update htdag.subscriptions set paused_at = null where subscription_id = v_id and paused_at is not null;
+  return found;
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.retake(p_run htdag.runs, p_from text[], p_only_failed boolean) IS 'Take steps of a locked, ended run back; true where it is to be scheduled, false where it queues, null where it has nothing to do again.';
-
-CREATE FUNCTION htdag.retaken_steps(p_run htdag.runs, p_from text[]) RETURNS bit varying
-    LANGUAGE plpgsql STABLE
-    SET search_path TO ''
-    AS $$
-declare
-  v_steps  constant htdag.steps[] := array(select s from htdag.steps s where s.flow_version_id = p_run.flow_version_id order by s.step_no);
-  v_step   htdag.steps;
-  v_taken  bit varying := (p_run.failed & ~p_run.failed)::bit varying;
-  v_doomed bit varying := (p_run.failed & ~p_run.failed)::bit varying;
-begin
-  foreach v_step in array v_steps loop
-    if v_step.name = any (p_from) or p_from is null and get_bit(p_run.failed, v_step.step_no) = 1
-       or bit_count(htdag.behind(v_step) & v_taken) > 0 then
-      v_taken := v_taken | v_step.self;
-    end if;
-  end loop;
-  if exists (select from unnest(v_steps) s where s.on_failure = 'fail' and get_bit(p_run.failed & ~v_taken, s.step_no) = 1) then
-    -- A failure that is not retried goes on to fail the run: what it took with it stays skipped.
-    return v_taken;
-  end if;
-
-  foreach v_step in array v_steps loop
-    if bit_count(htdag.behind(v_step) & v_taken) > 0 then
-      v_taken := v_taken | v_step.self;
-    elsif get_bit(p_run.failed & ~v_taken, v_step.step_no) = 1 and v_step.on_failure = 'skip' then
-      v_doomed := v_doomed | v_step.dooms;
-    end if;
-    continue when get_bit(p_run.skipped & ~v_taken & ~v_doomed, v_step.step_no) = 0;
-    if v_step.run_on = 'failure' and bit_count(v_step.gate & p_run.failed & ~v_taken) = 0 then
-      v_doomed := v_doomed | v_step.dooms;
-    elsif get_bit(p_run.scheduled, v_step.step_no) = 1 and htdag.is_declined(v_step, htdag.step_document(p_run.run_id, v_step.step_no)) then
-      v_doomed := v_doomed | case v_step.on_skip when 'cascade' then v_step.dooms else v_doomed end;
-    else
-      v_taken := v_taken | v_step.self;
-    end if;
-  end loop;
-  return v_taken;
-end;
-$$;
-
-COMMENT ON FUNCTION htdag.retaken_steps(p_run htdag.runs, p_from text[]) IS 'Which steps of an ended run a retry takes back.';
+COMMENT ON FUNCTION htdag.resume_subscription(p_name text) IS 'Let a paused subscription send again. False if it was not paused. Raises HT001.';
 
 CREATE FUNCTION htdag.retire_flow(p_flow text, p_retired boolean DEFAULT true) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
@@ -7337,6 +7502,7 @@ begin
    cross join lateral (select coalesce(k.parked, case when r.state = 'paused' then 'paused'
                                                       when o.limit_key is not null or l.is_limited then 'limit' end) as parked) w
    where t.task_id = k.task_id;
+  perform htdag.emit_tries(p_tasks, p_step_nos, p_outcomes);
 
   select array_agg((d.run_id, d.bits, d.bits & ~d.bits, d.bits & ~d.bits, d.bits & ~d.bits)::htdag.run_change) into v_changes
     from (select t.run_id, bit_or(s.self)::bit varying as bits
@@ -7348,7 +7514,7 @@ begin
 
   -- One by one, for a loss may take other tasks of its run with it.
   for v_lost in
-    select t.task_id, t.run_id, coalesce(t.map_index, 0) as map_index, o.step_no
+    select t.task_id, t.run_id, o.step_no
       from unnest(p_tasks) with ordinality t
       join unnest(p_step_nos, p_outcomes) with ordinality o(step_no, outcome, ordinality) using (ordinality)
      where o.outcome not in ('succeeded', 'released', 'snoozed', 'decomposed')
@@ -7356,7 +7522,6 @@ begin
      order by t.task_id
   loop
     delete from htdag.tasks where task_id = v_lost.task_id;
-    perform htdag.bury(v_lost.run_id, v_lost.step_no, v_lost.map_index);
     v_changes := v_changes || htdag.lose_step(v_lost.run_id, v_lost.step_no);
   end loop;
   return coalesce(v_changes, '{}');
@@ -7364,89 +7529,6 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.retry_or_lose(p_tasks htdag.tasks[], p_step_nos smallint[], p_outcomes text[], p_codes text[], p_delays interval[]) IS 'Park, give back or lose tasks that stopped short; returns what that changes in their runs.';
-
-CREATE FUNCTION htdag.retry_run(p_run_id bigint, p_from text[] DEFAULT NULL::text[], p_only_failed boolean DEFAULT true) RETURNS boolean
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO ''
-    SET plan_cache_mode TO 'force_generic_plan'
-    SET enable_seqscan TO 'off'
-    SET enable_hashjoin TO 'off'
-    SET enable_mergejoin TO 'off'
-    AS $$
-declare
-  v_run htdag.runs;
-  v_on  boolean;
-begin
-  v_run := htdag.lock_ended(p_run_id);
-  perform htdag.check_retry(p_run_id, v_run, p_from);
-  v_on := htdag.retake(v_run, p_from, coalesce(p_only_failed, true));
-  if v_on then
-    perform htdag.schedule(array[p_run_id]);
-  elsif not v_on then
-    perform htdag.wake_idle(null);
-  end if;
-  return v_on is not null;
-end;
-$$;
-
-COMMENT ON FUNCTION htdag.retry_run(p_run_id bigint, p_from text[], p_only_failed boolean) IS 'Have an ended run go on: what failed, what that or a cancellation kept from running, and all that needs these, run again or for the first time; everything else keeps its output. p_from names steps to take back instead, with all that needs them, also of a run that succeeded; a memo does not answer for them. Of a map that failed only elements without an output run again, unless p_only_failed is false. Handlers that need what is taken back run again too. A run of a limited flow queues. False where there is nothing to do again. Raises HT001, HT003 for a run that has not ended or is part of another, HT006 for steps that there are not.';
-
-CREATE FUNCTION htdag.retry_runs(p_flow text, p_error text DEFAULT NULL::text, p_code text DEFAULT NULL::text, p_since timestamp with time zone DEFAULT NULL::timestamp with time zone, p_limit integer DEFAULT 1000) RETURNS integer
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO ''
-    SET plan_cache_mode TO 'force_generic_plan'
-    SET enable_seqscan TO 'off'
-    SET enable_hashjoin TO 'off'
-    SET enable_mergejoin TO 'off'
-    AS $$
-declare
-  v_flow_id integer;
-  v_runs    htdag.runs[];
-  v_run     htdag.runs;
-  v_on      boolean;
-  v_now     bigint[] := array[]::bigint[];
-  v_done    integer := 0;
-begin
-  select flow_id into v_flow_id from htdag.flows where name = p_flow;
-  if not found then
-    raise exception using errcode = 'HT001', message = format('flow "%s" does not exist', coalesce(p_flow, 'null')),
-      hint = 'select flow from report.flows lists the flows there are.';
-  elsif p_limit not between 1 and 10000 then
-    raise exception using errcode = 'HT006', message = format('the limit is %s', p_limit), hint = 'Give one between 1 and 10000, and call again for more.';
-  end if;
-  perform from htdag.partitions order by partition_no for key share;
-  -- A run that still has a task is held by somebody, or will be tidied up by upkeep.
-  v_runs := array(
-    select r from htdag.runs r
-     where r.flow_id = v_flow_id and r.state = 'failed' and r.parent_run_id is null
-       and (p_since is null or r.finished_at >= p_since)
-       and not exists (select from htdag.tasks t where t.run_id = r.run_id)
-       and (p_error is null and p_code is null or p_code is null and r.error like p_error
-            or exists (select from htdag.attempts a
-                        where a.run_id = r.run_id and get_bit(r.failed, a.step_no) = 1 and not a.superseded
-                          and a.outcome not in ('succeeded', 'cancelled')
-                          and (p_error is null or a.error like p_error) and (p_code is null or a.code = p_code)))
-     order by r.run_id
-     limit coalesce(p_limit, 1000)
-       for update of r skip locked);
-  foreach v_run in array v_runs loop
-    v_on := htdag.retake(v_run, null, true);
-    if v_on then
-      v_now := v_now || v_run.run_id;
-    end if;
-    v_done := v_done + (v_on is not null)::integer;
-  end loop;
-  if cardinality(v_now) > 0 then
-    perform htdag.schedule(v_now);
-  end if;
-  if v_done > cardinality(v_now) then
-    perform htdag.wake_idle(null);
-  end if;
-  return v_done;
-end;
-$$;
-
-COMMENT ON FUNCTION htdag.retry_runs(p_flow text, p_error text, p_code text, p_since timestamp with time zone, p_limit integer) IS 'Retry failed runs of a flow, oldest first and p_limit at most: those with an error like p_error, with the error code p_code, that ended since p_since. Passes over runs that somebody else holds. Returns how many. Raises HT001, HT006.';
 
 CREATE FUNCTION htdag.run_engine_tasks(p_limit integer, p_wait boolean) RETURNS integer
     LANGUAGE plpgsql
@@ -7502,7 +7584,6 @@ begin
       end if;
     end loop;
   end if;
-  perform htdag.unawait_signals();
   return cardinality(v_tasks);
 end;
 $$;
@@ -7590,6 +7671,24 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.run_output(p_run_id bigint) IS 'Output of a run: that of the step which the flow names as its output or else, as {"step": output}, those of the steps that nothing needs.';
+
+CREATE FUNCTION htdag.run_problem(p_run_id bigint) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return (select coalesce(r.error,
+            (select format('step %s: %s', s.name, a.error)
+               from htdag.attempts a
+               join htdag.steps s on s.flow_version_id = r.flow_version_id and s.step_no = a.step_no
+              where a.run_id = r.run_id and get_bit(r.failed, a.step_no) = 1 and a.outcome not in ('succeeded', 'cancelled')
+              order by get_bit(v.fatal, a.step_no) desc, a.step_no, a.finished_at desc limit 1))
+            from htdag.runs r join htdag.flow_versions v using (flow_version_id)
+           where r.run_id = p_run_id);
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.run_problem(p_run_id bigint) IS 'Why a run failed, as report.runs has it.';
 
 CREATE TABLE htdag.attempts (
     run_id bigint NOT NULL,
@@ -7718,6 +7817,29 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.send_signals(p_run_ids bigint[], p_name text, p_payload jsonb) IS 'Keep a signal for each of the runs that has not ended; returns how many.';
+
+CREATE FUNCTION htdag.send_with_notify(p_queue text, p_message jsonb, p_delay integer DEFAULT 0) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_table text;
+  v_id    bigint;
+begin
+  v_table := pgmq.format_table_name(p_queue, 'q');
+  if to_regclass('pgmq.' || quote_ident(v_table)) is null then
+    raise exception using errcode = 'HT001', message = format('queue %s does not exist', coalesce('"' || p_queue || '"', 'null')),
+      hint = 'select pgmq.create(...) makes one.';
+  elsif p_delay is null or p_delay < 0 then
+    raise exception using errcode = 'HT006', message = format('the delay is %s', coalesce(p_delay::text, 'null')), hint = 'Give seconds, 0 or more.';
+  end if;
+  select m into v_id from pgmq.send(p_queue, p_message, p_delay) m;
+  perform pg_notify(format('pgmq.%s.INSERT', v_table), jsonb_build_object('msg_id', v_id, 'delay', p_delay)::text);
+  return v_id;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.send_with_notify(p_queue text, p_message jsonb, p_delay integer) IS 'Send a message to a PGMQ queue and wake those who LISTEN on "pgmq.q_<queue>.INSERT", the channel on which queues notify; both when the transaction commits, or neither. Returns the message''s number. Raises HT001 for a queue that does not exist, HT006.';
 
 CREATE FUNCTION htdag.set_limit(p_key text, p_max_concurrent_tasks integer DEFAULT NULL::integer, p_rate_per_minute integer DEFAULT NULL::integer, p_burst integer DEFAULT NULL::integer, p_rate_mode text DEFAULT 'burst'::text) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
@@ -7899,6 +8021,7 @@ declare
   v_left     integer[];
   v_ended    bigint;
   v_told     bigint;
+  v_heard    bigint[];
 begin
   handed := '{}'; waiting := '{}'; ended := false; told := false;
   -- One turn nearly always. Another only where a step ended without a task: a
@@ -7964,7 +8087,7 @@ begin
                on b.run_id = c.run_id
        cross join lateral (select bit_count(c.ended | coalesce(b.skipped, c.ended)) = v.step_count as all_ended) e
        where r.run_id = c.run_id and r.run_id between v_first and v_last
-      returning r.run_id, r.finished_at, r.parent_task_id
+      returning r.run_id, r.finished_at, r.parent_task_id, case when r.finished_at is not null and v.heard && '{run.succeeded,run.failed}' then r.run_id end as heard
     ), told as (
       insert into htdag.inbox (kind, run_id, task_id)
       select 'child_ended', run_id, parent_task_id from moved where finished_at is not null and parent_task_id is not null
@@ -7991,15 +8114,19 @@ begin
            (select array_agg(distinct lane_id) from made where runner_id is null and parked is null),
            (select count(*) from moved where finished_at is not null),
            (select count(*) from told),
+           (select array_agg(heard order by heard) from moved where heard is not null),
            (select array_agg((d.run_id, d.self & ~d.self, d.self & ~d.self, d.self & ~d.self, d.self & ~d.self)::htdag.run_change)
               from due d join moved m on m.run_id = d.run_id where d.fate = 'skip' and m.finished_at is null),
            (select array_agg((run_id, self, self & ~self, self & ~self, self & ~self)::htdag.run_change order by run_id, step_no) from due where fate = 'special')
-      into v_got, v_left, v_ended, v_told, v_more, v_specials;
+      into v_got, v_left, v_ended, v_told, v_heard, v_more, v_specials;
 
     handed := handed || coalesce(v_got, '{}');
     waiting := waiting || coalesce(v_left, '{}');
     ended := ended or v_ended > 0;
     told := told or v_told > 0;
+    if v_heard is not null then
+      perform htdag.emit(array_agg('run.' || r.state order by r.run_id), array_agg(r.run_id order by r.run_id)) from htdag.runs r where r.run_id = any (v_heard);
+    end if;
     p_want := p_want - coalesce(cardinality(v_got), 0);
     v_changes := coalesce(v_more, '{}');
     if v_specials is not null then
@@ -8016,6 +8143,12 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.settle(p_changes htdag.run_change[], p_runner integer, p_lanes integer[], p_want integer, OUT handed bigint[], OUT waiting integer[], OUT ended boolean, OUT told boolean) IS 'Apply what ended to locked runs and schedule what became due. Up to p_want new tasks in p_lanes are handed to p_runner at once; waiting names the lanes of the others; ended says whether a run ended, told whether a parent has to be told so.';
+
+CREATE FUNCTION htdag.short_payload(p_payload jsonb) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN (octet_length((p_payload)::text) < 7900) THEN (p_payload)::text ELSE ((jsonb_build_object('cut', true) || jsonb_strip_nulls(jsonb_build_object('v', (p_payload -> 'v'::text), 'event', (p_payload -> 'event'::text), 'kind', (p_payload -> 'kind'::text), 'at', (p_payload -> 'at'::text), 'flow', (p_payload -> 'flow'::text), 'run', (p_payload -> 'run'::text), 'step', (p_payload -> 'step'::text)))))::text END;
+
+COMMENT ON FUNCTION htdag.short_payload(p_payload jsonb) IS 'An event as it fits a notification: whole, or its head with "cut": true.';
 
 CREATE FUNCTION htdag.snooze_step(p_task_id bigint, p_token bigint, p_delay interval) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
@@ -8055,9 +8188,10 @@ begin
    where r.run_id = p_task.run_id and v.flow_version_id = p_flow_version_id
   returning run_id into v_child;
   insert into htdag.run_io (run_id, input) values (v_child, coalesce(p_input, '{}'));
+  if htdag.is_heard(array[v_child]) then
+    perform htdag.emit('{run.started}', array[v_child]);
+  end if;
   perform htdag.schedule(array[v_child]);
-  perform htdag.pause_locked(array[v_child], p.reason, p.with_flow)
-     from htdag.pauses p where p.kind = 'run' and p.name = p_task.run_id::text;
   return v_child;
 end;
 $$;
@@ -8345,6 +8479,7 @@ declare
   v_current htdag.flow_versions;
   v_mask    record;
 begin
+  perform pg_advisory_xact_lock_shared(1213481298, -3); -- subscriptions wait
   insert into htdag.flows (name, description) values (v_flow, p_spec ->> 'description')
       on conflict (name) do update set description = excluded.description
   returning flow_id into v_flow_id;
@@ -8357,8 +8492,9 @@ begin
   end if;
 
   if v_current.flow_version_id is null or v_current.published_at is not null then
-    insert into htdag.flow_versions (flow_id, version, spec, step_count, regular, fatal)
-    values (v_flow_id, coalesce(v_current.version, 0) + 1, '{}', 0, '', '')
+    insert into htdag.flow_versions (flow_id, version, spec, step_count, regular, fatal, heard)
+    values (v_flow_id, coalesce(v_current.version, 0) + 1, '{}', 0, '', '',
+           (select array_agg(distinct k) from htdag.subscriptions u, unnest(u.kinds) k where u.flows is null or v_flow = any (u.flows)))
     returning * into v_current;
   end if;
   perform htdag.write_steps(v_current.flow_version_id, v_flow, p_spec -> 'steps');
@@ -8396,6 +8532,55 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.stray_runs(p_part htdag.partitions) IS 'Runs outside a partition that belong to trees with members in it, 10,001 at most.';
+
+CREATE FUNCTION htdag.subscribe(p_name text, p_filter jsonb DEFAULT '{}'::jsonb, p_target text DEFAULT 'events'::text, p_secret text DEFAULT NULL::text, p_max_tries integer DEFAULT 12) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_now    constant timestamptz := htdag.clock();
+  v_target record;
+  v_wrong  text;
+  v_id     integer;
+  v_is_new boolean;
+begin
+  v_wrong := case
+    when p_name is null or length(p_name) not between 1 and 100 then format('the name of a subscription is %s', coalesce('"' || p_name || '"', 'null'))
+    when jsonb_typeof(p_filter) is distinct from 'object' then format('the filter is %s', coalesce(p_filter::text, 'null'))
+    when exists (select from jsonb_object_keys(p_filter) k where k <> all (array['flow', 'kinds', 'step', 'group']))
+      then format('"%s" is no part of a filter', (select k from jsonb_object_keys(p_filter) k where k <> all (array['flow', 'kinds', 'step', 'group']) limit 1))
+    when length(p_secret) not between 16 and 200 then format('the secret has %s characters', length(p_secret))
+    when p_max_tries is null or p_max_tries not between 1 and 100 then format('the number of tries is %s', coalesce(p_max_tries::text, 'null'))
+  end;
+  if v_wrong is not null then
+    raise exception using errcode = 'HT006', message = v_wrong,
+      hint = 'Give a name of 1 to 100 characters, a filter such as {"flow": "f", "kinds": ["run.failed"], "step": "s", "group": "g"}, of which each part may be left out, 1 to 100 tries, and for a webhook a secret of 16 to 200 characters or none.';
+  end if;
+  select * into v_target from htdag.check_target(p_target);
+  perform htdag.flow_number(f) from unnest(htdag.filter_list(p_filter, 'flow')) f;
+  perform pg_advisory_xact_lock(1213481298, -3);
+  if v_target.kind = 'pgmq' and to_regclass('pgmq.' || quote_ident(pgmq.format_table_name(v_target.target, 'q'))) is null then
+    perform pgmq.create(v_target.target);
+  end if;
+
+  insert into htdag.subscriptions as u (name, flows, kinds, steps, groups, filter, target_kind, target, max_tries, created_at, created_by)
+  values (p_name, htdag.filter_list(p_filter, 'flow'), htdag.filter_kinds(htdag.filter_list(p_filter, 'kinds')), htdag.filter_list(p_filter, 'step'),
+          htdag.filter_list(p_filter, 'group'), p_filter, v_target.kind, v_target.target, p_max_tries, v_now, session_user)
+      on conflict (name) do update
+         set flows = excluded.flows, kinds = excluded.kinds, steps = excluded.steps, groups = excluded.groups, filter = excluded.filter,
+             target_kind = excluded.target_kind, target = excluded.target, max_tries = excluded.max_tries
+  returning subscription_id, created_at = v_now into v_id, v_is_new;
+  if v_target.kind = 'webhook' then
+    insert into htdag.webhook_secrets as w (subscription_id, secret)
+    values (v_id, coalesce(p_secret, replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', '')))
+        on conflict (subscription_id) do update set secret = coalesce(p_secret, w.secret);
+  end if;
+  perform htdag.hear();
+  return v_is_new;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.subscribe(p_name text, p_filter jsonb, p_target text, p_secret text, p_max_tries integer) IS 'Send events from now on to a target: pgmq:queue (made if missing; each event is a message, sent in the transaction in which it happens), notify:channel (the same, for those who LISTEN at that moment; a transaction that notifies holds up other commits, so mind flows with many small runs), an https address (POSTed by runners, signed, retried p_max_tries times, in order per run) or events (report.events alone, which has them in any case). The filter has "flow", "kinds", "step" and "group" (a group stands for those below it), each a name or an array, all optional. A webhook without p_secret gets a random one, which the owner finds in htdag.webhook_secrets. A name that exists is changed. True if it is new. Raises HT001 for a flow that does not exist, HT006.';
 
 CREATE FUNCTION htdag.take_signal(p_task htdag.tasks, p_step htdag.steps, p_now timestamp with time zone) RETURNS htdag.step_results
     LANGUAGE plpgsql
@@ -8613,30 +8798,18 @@ $$;
 
 COMMENT ON FUNCTION htdag.try_shards(p_tasks htdag.tasks[]) IS 'Those of the tasks whose map shards could be locked at once, or that are no elements of a map.';
 
-CREATE FUNCTION htdag.unawait_signals() RETURNS integer
-    LANGUAGE plpgsql
+CREATE FUNCTION htdag.unsubscribe(p_name text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     AS $$
-declare
-  v_done integer;
 begin
-  if not exists (select from htdag.signals where awaited) then
-    return 0;
-  end if;
-  update htdag.signals
-     set awaited = false
-   where signal_id = any (array(select g.signal_id from htdag.signals g
-                                 where g.awaited
-                                   and not exists (select from htdag.tasks t join htdag.steps s using (flow_version_id, step_no)
-                                                    where t.run_id = g.run_id and s.kind = 'signal' and s.target = g.name)
-                                 order by g.signal_id
-                                   for update of g skip locked));
-  get diagnostics v_done = row_count;
-  return v_done;
+  perform pg_advisory_xact_lock(1213481298, -3);
+  delete from htdag.subscriptions where name = p_name;
+  return found and htdag.hear() is not null;
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.unawait_signals() IS 'Forget that signals were awaited where no step waits any more; returns how many.';
+COMMENT ON FUNCTION htdag.unsubscribe(p_name text) IS 'End a subscription; what was not sent to its webhook is not sent any more. Queues stay as they are. False if there was none.';
 
 CREATE FUNCTION htdag.upkeep() RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
@@ -8654,12 +8827,13 @@ begin
     return 0;
   end if;
   v_done := htdag.reap() + htdag.expire_runs() + htdag.promote();
-  v_done := v_done + htdag.deliver_cancels(100) + htdag.tidy_pauses();
+  v_done := v_done + htdag.deliver_cancels(100);
   perform htdag.clear_maps();
   perform htdag.clear_signals();
   perform htdag.clear_rates();
+  perform htdag.tidy_pauses();
   perform htdag.clear_memos();
-  perform htdag.clear_dead();
+  perform htdag.clear_events();
   if exists (select from htdag.runners where stopped_at < v_now - interval '1 day') then
     delete from htdag.runners
      where runner_id = any (array(select runner_id from htdag.runners r where stopped_at < v_now - interval '1 day'
@@ -8760,6 +8934,14 @@ $$;
 
 COMMENT ON FUNCTION htdag.waiting_keys(p_flow_id integer, p_priority integer, p_after text, p_most integer) IS 'The next values after p_after, p_most at most, that runs of one flow and priority wait with.';
 
+CREATE TABLE htdag.turns (
+    kind text NOT NULL,
+    lane_id integer NOT NULL,
+    key text NOT NULL
+);
+
+COMMENT ON TABLE htdag.turns IS 'Whose turn came last where tasks under limits take turns.';
+
 CREATE FUNCTION htdag.waiting_turns(p_lane integer, p_key text, p_with_full boolean, p_most integer) RETURNS SETOF htdag.turns
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
@@ -8800,7 +8982,7 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.waiting_turns(p_lane integer, p_key text, p_with_full boolean, p_most integer) IS 'The next pairs of lane and limit key with parked tasks, looking at p_most lanes and keys at most; of queues without room only with p_with_full.';
+COMMENT ON FUNCTION htdag.waiting_turns(p_lane integer, p_key text, p_with_full boolean, p_most integer) IS 'The next pairs of lane and limit key with parked tasks, p_most at most; of queues without room only with p_with_full.';
 
 CREATE FUNCTION htdag.wake(p_queues text[]) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
@@ -9018,9 +9200,6 @@ begin
          where w.parked = 'sub-flow' and r.finished_at is null
       )
       select count(*)::integer into v_done from withdrawn;
-      if exists (select from htdag.signals where run_id = any (p_run_ids) and awaited) then
-        perform htdag.unawait_signals();
-      end if;
       exit;
     exception when lock_not_available then
       -- SKIP LOCKED met a row that was just changed twice (see lease_tasks): look again.
@@ -9423,6 +9602,24 @@ COMMENT ON COLUMN htdag.attempts_1.superseded IS 'Whether its step was taken bac
 
 COMMENT ON COLUMN htdag.attempts_1.code IS 'Error code that the handler gave; the SQLSTATE for SQL.';
 
+ALTER TABLE htdag.deliveries ALTER COLUMN delivery_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME htdag.deliveries_delivery_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+ALTER TABLE htdag.events ALTER COLUMN event_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME htdag.events_event_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 ALTER TABLE htdag.flow_versions ALTER COLUMN flow_version_id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME htdag.flow_versions_flow_version_id_seq
     START WITH 1
@@ -9546,11 +9743,7 @@ UNION ALL
     NULL::bigint AS task_id,
     format('scheduled %s'::text, r.scheduled) AS detail
    FROM htdag.runs r
-  WHERE ((r.state = 'queued'::text) AND (bit_count(
-        CASE
-            WHEN (r.epoch = 0) THEN ((((r.scheduled)::"bit" | (r.succeeded)::"bit") | (r.failed)::"bit") | (r.skipped)::"bit")
-            ELSE ((r.scheduled)::"bit" & (~ (((r.succeeded)::"bit" | (r.failed)::"bit") | (r.skipped)::"bit")))
-        END) > 0))
+  WHERE ((r.state = 'queued'::text) AND (bit_count(((((r.scheduled)::"bit" | (r.succeeded)::"bit") | (r.failed)::"bit") | (r.skipped)::"bit")) > 0))
 UNION ALL
  SELECT 'a task''s step has ended or was not scheduled'::text AS invariant,
     t.run_id,
@@ -9751,25 +9944,6 @@ COMMENT ON TABLE htdag.rates IS 'What is used up of rates of the modes burst and
 
 COMMENT ON COLUMN htdag.rates.next_start_at IS 'Theoretical arrival time of the generic cell rate algorithm: how far ahead the allowed starts are used up.';
 
-CREATE TABLE htdag.retries (
-    run_id bigint NOT NULL,
-    epoch smallint NOT NULL,
-    retried_at timestamp with time zone NOT NULL,
-    retried_by text NOT NULL,
-    from_steps text[],
-    was_state text NOT NULL,
-    was_error text,
-    ended_at timestamp with time zone NOT NULL
-);
-
-COMMENT ON TABLE htdag.retries IS 'Each time an ended run was taken up again.';
-
-COMMENT ON COLUMN htdag.retries.epoch IS 'Epoch that the retry began.';
-
-COMMENT ON COLUMN htdag.retries.from_steps IS 'Steps that were named, which no memo may answer for; null where it was what had failed.';
-
-COMMENT ON COLUMN htdag.retries.was_state IS 'How the run had ended.';
-
 CREATE TABLE htdag.run_io_1 (
     run_id bigint NOT NULL,
     input jsonb NOT NULL
@@ -9897,6 +10071,15 @@ CREATE VIEW htdag.step_definitions AS
 
 COMMENT ON VIEW htdag.step_definitions IS 'What a runner needs to know of the steps of a flow version; immutable once the version is published.';
 
+ALTER TABLE htdag.subscriptions ALTER COLUMN subscription_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME htdag.subscriptions_subscription_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 ALTER TABLE htdag.tasks ALTER COLUMN task_id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME htdag.tasks_task_id_seq
     START WITH 1
@@ -9905,6 +10088,14 @@ ALTER TABLE htdag.tasks ALTER COLUMN task_id ADD GENERATED ALWAYS AS IDENTITY (
     NO MAXVALUE
     CACHE 1
 );
+
+CREATE TABLE htdag.webhook_secrets (
+    subscription_id integer NOT NULL,
+    secret text NOT NULL,
+    CONSTRAINT webhook_secrets_long_enough CHECK (((length(secret) >= 16) AND (length(secret) <= 200)))
+);
+
+COMMENT ON TABLE htdag.webhook_secrets IS 'Keys of the signatures of webhooks. Nobody but the owner reads them; signatures are made in the database.';
 
 CREATE VIEW report.calls AS
  SELECT e.codebase,
@@ -9932,42 +10123,38 @@ COMMENT ON COLUMN report.calls.callee IS 'Qualified name of the called symbol, o
 
 COMMENT ON COLUMN report.calls.confidence IS 'How certain the callee is, from 0.5 (the only one of its name) to 1 (same file); null where it was not found.';
 
-CREATE VIEW report.dead_tasks AS
- SELECT d.run_id,
-    f.name AS flow,
-    s.name AS step,
+CREATE VIEW report.deliveries AS
+ SELECT d.delivery_id,
+    u.name AS subscription,
+    d.state,
+    d.event_id,
+    d.run_id,
+    (d.tries)::integer AS tries,
         CASE
-            WHEN (s.is_map AND (d.map_index >= 0)) THEN d.map_index
-            ELSE NULL::integer
-        END AS element,
-    d.item,
-    io.input,
-    d.attempts,
-    d.code,
-    d.error,
-    d.died_at,
-    d.retried_at
-   FROM ((((htdag.dead_tasks d
-     JOIN htdag.runs r ON (((r.run_id = d.run_id) AND (NOT htdag.is_done(d.*, r.*)))))
-     JOIN htdag.flows f ON ((f.flow_id = d.flow_id)))
-     JOIN htdag.run_io io ON ((io.run_id = d.run_id)))
-     JOIN htdag.steps s ON (((s.flow_version_id = r.flow_version_id) AND (s.step_no = d.step_no))));
+            WHEN (d.state = 'pending'::text) THEN d.due_at
+            ELSE NULL::timestamp with time zone
+        END AS due_at,
+    d.finished_at,
+    d.status,
+    d.error
+   FROM (htdag.deliveries d
+     JOIN htdag.subscriptions u USING (subscription_id));
 
-COMMENT ON VIEW report.dead_tasks IS 'Steps, and elements of map steps, that failed for good. htdag.retry_run does them again, htdag.discard_dead forgets them.';
+COMMENT ON VIEW report.deliveries IS 'Events for webhooks: on their way, delivered (kept for the setting keep_events) or dead.';
 
-COMMENT ON COLUMN report.dead_tasks.element IS 'Which element of a map step; null also for a map that could not be opened at all.';
+COMMENT ON COLUMN report.deliveries.delivery_id IS 'For htdag.redeliver.';
 
-COMMENT ON COLUMN report.dead_tasks.item IS 'The element itself.';
+COMMENT ON COLUMN report.deliveries.subscription IS 'Name of the subscription.';
 
-COMMENT ON COLUMN report.dead_tasks.input IS 'Of the run.';
+COMMENT ON COLUMN report.deliveries.state IS 'pending, delivered, or dead: no try is left.';
 
-COMMENT ON COLUMN report.dead_tasks.attempts IS 'Tries that were made.';
+COMMENT ON COLUMN report.deliveries.event_id IS 'See report.events.';
 
-COMMENT ON COLUMN report.dead_tasks.code IS 'Error code that the handler gave; the SQLSTATE for SQL.';
+COMMENT ON COLUMN report.deliveries.tries IS 'Times it was sent.';
 
-COMMENT ON COLUMN report.dead_tasks.died_at IS 'When the last try failed.';
+COMMENT ON COLUMN report.deliveries.due_at IS 'When it is sent next; while it is being sent, when that is given up.';
 
-COMMENT ON COLUMN report.dead_tasks.retried_at IS 'When it was taken up again, if it was; it goes once that has succeeded.';
+COMMENT ON COLUMN report.deliveries.status IS 'HTTP status of the last answer.';
 
 CREATE VIEW report.dependencies AS
  SELECT e.codebase,
@@ -9988,6 +10175,27 @@ COMMENT ON COLUMN report.dependencies.depends_on IS 'File that is needed.';
 COMMENT ON COLUMN report.dependencies.imports IS 'Number of imports that mean it.';
 
 COMMENT ON COLUMN report.dependencies.calls IS 'Number of calls of its symbols.';
+
+CREATE VIEW report.events AS
+ SELECT e.event_id,
+    e.occurred_at,
+    e.kind,
+    f.name AS flow,
+    e.run_id,
+    e.step,
+    e.payload
+   FROM (htdag.events e
+     LEFT JOIN htdag.flows f USING (flow_id));
+
+COMMENT ON VIEW report.events IS 'What happened to runs, as far as some subscription wants to hear of it; kept for the setting keep_events.';
+
+COMMENT ON COLUMN report.events.event_id IS 'Rises with time within a run; between runs, transactions may end in another order.';
+
+COMMENT ON COLUMN report.events.occurred_at IS 'When it happened.';
+
+COMMENT ON COLUMN report.events.kind IS 'run.queued, run.admitted, run.started, run.paused, run.resumed, run.succeeded, run.failed, run.cancelled, step.failed, step.retried, step.dead, step.progress, or an event of a codebase.';
+
+COMMENT ON COLUMN report.events.payload IS 'The event as it is sent.';
 
 CREATE VIEW report.files AS
  SELECT c.name AS codebase,
@@ -10047,7 +10255,8 @@ CREATE VIEW report.flows AS
             v_1.regular,
             v_1.fatal,
             v_1.created_at,
-            v_1.published_at
+            v_1.published_at,
+            v_1.heard
            FROM htdag.flow_versions v_1
           WHERE (v_1.flow_id = f.flow_id)
           ORDER BY v_1.version DESC
@@ -10323,36 +10532,6 @@ COMMENT ON COLUMN report.queue.reason IS 'What holds it: a pause or a limit.';
 
 COMMENT ON COLUMN report.queue.due_at IS 'When the reason may be gone, where that is known.';
 
-CREATE VIEW report.retries AS
- SELECT t.run_id,
-    f.name AS flow,
-    (t.epoch)::integer AS retry,
-    t.retried_at,
-    t.retried_by,
-    t.from_steps,
-    t.was_state,
-    t.was_error,
-    t.ended_at
-   FROM ((htdag.retries t
-     JOIN htdag.runs r ON ((r.run_id = t.run_id)))
-     JOIN htdag.flows f ON ((f.flow_id = r.flow_id)));
-
-COMMENT ON VIEW report.retries IS 'Each time an ended run was taken up again.';
-
-COMMENT ON COLUMN report.retries.retry IS 'The first of the run, the second, and so on.';
-
-COMMENT ON COLUMN report.retries.retried_at IS 'When.';
-
-COMMENT ON COLUMN report.retries.retried_by IS 'By which user.';
-
-COMMENT ON COLUMN report.retries.from_steps IS 'Steps that were named; null where it was what had failed.';
-
-COMMENT ON COLUMN report.retries.was_state IS 'How the run had ended.';
-
-COMMENT ON COLUMN report.retries.was_error IS 'Why it had been cancelled or lost as a whole.';
-
-COMMENT ON COLUMN report.retries.ended_at IS 'When it had ended.';
-
 CREATE VIEW report.runs AS
  SELECT r.run_id,
     f.name AS flow,
@@ -10366,7 +10545,7 @@ CREATE VIEW report.runs AS
             WHEN (r.state <> 'succeeded'::text) THEN COALESCE(r.error, ( SELECT format('step %s: %s'::text, s.name, a.error) AS format
                FROM (htdag.attempts a
                  JOIN htdag.steps s ON (((s.flow_version_id = r.flow_version_id) AND (s.step_no = a.step_no))))
-              WHERE ((a.run_id = r.run_id) AND (get_bit((r.failed)::"bit", (a.step_no)::integer) = 1) AND (NOT a.superseded) AND (a.outcome <> ALL (ARRAY['succeeded'::text, 'cancelled'::text])))
+              WHERE ((a.run_id = r.run_id) AND (get_bit((r.failed)::"bit", (a.step_no)::integer) = 1) AND (a.outcome <> ALL (ARRAY['succeeded'::text, 'cancelled'::text])))
               ORDER BY (get_bit((v.fatal)::"bit", (a.step_no)::integer)) DESC, a.step_no, a.finished_at DESC
              LIMIT 1))
             ELSE NULL::text
@@ -10408,22 +10587,20 @@ CREATE VIEW report.steps AS
         CASE
             WHEN (get_bit((r.succeeded)::"bit", (s.step_no)::integer) = 0) THEN a.error
             ELSE NULL::text
-        END AS error,
-    t.next_try_at
+        END AS error
    FROM ((((htdag.runs r
      JOIN htdag.steps s USING (flow_version_id))
      LEFT JOIN LATERAL ( SELECT count(*) AS attempts,
             max((a_1.claimed_at - a_1.ready_at)) AS waited,
             sum(a_1.ran) AS ran,
             (array_agg(a_1.runner_id ORDER BY a_1.finished_at DESC))[1] AS runner_id,
-            (array_agg(a_1.error ORDER BY (a_1.outcome = 'cancelled'::text), a_1.finished_at DESC) FILTER (WHERE ((a_1.error IS NOT NULL) AND (NOT a_1.superseded))))[1] AS error
+            (array_agg(a_1.error ORDER BY (a_1.outcome = 'cancelled'::text), a_1.finished_at DESC) FILTER (WHERE (a_1.error IS NOT NULL)))[1] AS error
            FROM htdag.attempts a_1
           WHERE ((a_1.run_id = r.run_id) AND (a_1.step_no = s.step_no))) a ON (true))
      LEFT JOIN LATERAL ( SELECT count(*) FILTER (WHERE ((t_1.runner_id IS NOT NULL) OR (t_1.parked = 'sub-flow'::text))) AS claimed,
             count(*) FILTER (WHERE (t_1.parked <> 'sub-flow'::text)) AS parked,
             count(*) FILTER (WHERE ((t_1.runner_id IS NULL) AND (t_1.parked IS NULL))) AS ready,
-            min(u.name) AS runner,
-            min(t_1.due_at) FILTER (WHERE (t_1.parked = ANY (ARRAY['retry'::text, 'snooze'::text, 'delay'::text]))) AS next_try_at
+            min(u.name) AS runner
            FROM (htdag.tasks t_1
              LEFT JOIN htdag.runners u USING (runner_id))
           WHERE ((t_1.run_id = r.run_id) AND (t_1.step_no = s.step_no))) t ON (true))
@@ -10444,7 +10621,48 @@ COMMENT ON COLUMN report.steps.ran IS 'Time that handlers worked, all tries and 
 
 COMMENT ON COLUMN report.steps.error IS 'Last error; null once succeeded.';
 
-COMMENT ON COLUMN report.steps.next_try_at IS 'When it, or the next of its elements, is tried again or for the first time, where it waits for a time.';
+CREATE VIEW report.subscriptions AS
+ SELECT u.name,
+    u.filter,
+        CASE
+            WHEN (u.target_kind = ANY (ARRAY['pgmq'::text, 'notify'::text])) THEN ((u.target_kind || ':'::text) || u.target)
+            ELSE u.target
+        END AS target,
+    u.created_at,
+    u.created_by,
+    u.paused_at,
+    (COALESCE(d.pending, (0)::bigint))::integer AS pending,
+    (COALESCE(d.dead, (0)::bigint))::integer AS dead,
+        CASE
+            WHEN ((u.target_kind = 'pgmq'::text) AND (to_regclass(('pgmq.'::text || quote_ident(pgmq.format_table_name(u.target, 'q'::text)))) IS NULL)) THEN 'the queue does not exist'::text
+            ELSE d.error
+        END AS problem
+   FROM (htdag.subscriptions u
+     LEFT JOIN LATERAL ( SELECT count(*) FILTER (WHERE (d_1.state = 'pending'::text)) AS pending,
+            count(*) FILTER (WHERE (d_1.state = 'dead'::text)) AS dead,
+            (array_agg(d_1.error ORDER BY d_1.delivery_id DESC) FILTER (WHERE (d_1.error IS NOT NULL)))[1] AS error
+           FROM htdag.deliveries d_1
+          WHERE ((d_1.subscription_id = u.subscription_id) AND (d_1.state <> 'delivered'::text))) d ON (true));
+
+COMMENT ON VIEW report.subscriptions IS 'Who hears of which events.';
+
+COMMENT ON COLUMN report.subscriptions.name IS 'As given to htdag.subscribe.';
+
+COMMENT ON COLUMN report.subscriptions.filter IS 'Likewise.';
+
+COMMENT ON COLUMN report.subscriptions.target IS 'Where events are sent.';
+
+COMMENT ON COLUMN report.subscriptions.created_at IS 'Since when.';
+
+COMMENT ON COLUMN report.subscriptions.created_by IS 'Role that subscribed.';
+
+COMMENT ON COLUMN report.subscriptions.paused_at IS 'Since when nothing is sent; null when it is.';
+
+COMMENT ON COLUMN report.subscriptions.pending IS 'Events that a webhook has yet to get.';
+
+COMMENT ON COLUMN report.subscriptions.dead IS 'Events that it was sent in vain.';
+
+COMMENT ON COLUMN report.subscriptions.problem IS 'Why the last event did not get through.';
 
 CREATE VIEW report.symbols AS
  SELECT c.name AS codebase,
@@ -10565,8 +10783,11 @@ ALTER TABLE ONLY htdag.attempts
 ALTER TABLE ONLY htdag.attempts_1
     ADD CONSTRAINT attempts_1_pkey PRIMARY KEY (run_id, step_no, map_index, epoch, attempt);
 
-ALTER TABLE ONLY htdag.dead_tasks
-    ADD CONSTRAINT dead_tasks_pkey PRIMARY KEY (run_id, step_no, map_index);
+ALTER TABLE ONLY htdag.deliveries
+    ADD CONSTRAINT deliveries_pkey PRIMARY KEY (delivery_id);
+
+ALTER TABLE ONLY htdag.events
+    ADD CONSTRAINT events_pkey PRIMARY KEY (event_id);
 
 ALTER TABLE ONLY htdag.flow_versions
     ADD CONSTRAINT flow_versions_pkey PRIMARY KEY (flow_version_id);
@@ -10616,9 +10837,6 @@ ALTER TABLE ONLY htdag.rate_uses
 ALTER TABLE ONLY htdag.rates
     ADD CONSTRAINT rates_pkey PRIMARY KEY (bucket);
 
-ALTER TABLE ONLY htdag.retries
-    ADD CONSTRAINT retries_pkey PRIMARY KEY (run_id, epoch);
-
 ALTER TABLE ONLY htdag.run_io
     ADD CONSTRAINT run_io_pkey PRIMARY KEY (run_id);
 
@@ -10652,6 +10870,12 @@ ALTER TABLE ONLY htdag.steps
 ALTER TABLE ONLY htdag.steps
     ADD CONSTRAINT steps_pkey PRIMARY KEY (flow_version_id, step_no);
 
+ALTER TABLE ONLY htdag.subscriptions
+    ADD CONSTRAINT subscriptions_name_unique UNIQUE (name);
+
+ALTER TABLE ONLY htdag.subscriptions
+    ADD CONSTRAINT subscriptions_pkey PRIMARY KEY (subscription_id);
+
 ALTER TABLE ONLY htdag.task_limits
     ADD CONSTRAINT task_limits_pkey PRIMARY KEY (kind, key);
 
@@ -10660,6 +10884,9 @@ ALTER TABLE ONLY htdag.tasks
 
 ALTER TABLE ONLY htdag.turns
     ADD CONSTRAINT turns_pkey PRIMARY KEY (kind);
+
+ALTER TABLE ONLY htdag.webhook_secrets
+    ADD CONSTRAINT webhook_secrets_pkey PRIMARY KEY (subscription_id);
 
 CREATE INDEX calls_name_idx ON code.calls USING btree (codebase_id, name);
 
@@ -10691,7 +10918,15 @@ CREATE INDEX symbols_export_name_idx ON code.symbols USING btree (codebase_id, e
 
 CREATE INDEX symbols_name_idx ON code.symbols USING btree (codebase_id, name);
 
-CREATE INDEX dead_tasks_flow_idx ON htdag.dead_tasks USING btree (flow_id, died_at);
+CREATE INDEX deliveries_due_idx ON htdag.deliveries USING btree (due_at, delivery_id) WHERE (state = 'pending'::text);
+
+CREATE INDEX deliveries_finished_idx ON htdag.deliveries USING btree (finished_at) WHERE (state = 'delivered'::text);
+
+CREATE INDEX deliveries_subscription_idx ON htdag.deliveries USING btree (subscription_id, run_id, delivery_id);
+
+CREATE INDEX events_follow_idx ON htdag.events USING btree (xid, event_id);
+
+CREATE INDEX events_run_idx ON htdag.events USING btree (run_id, event_id);
 
 CREATE INDEX memos_expiry_idx ON htdag.memos USING btree (expires_at);
 
@@ -10712,10 +10947,6 @@ CREATE INDEX runs_1_children_idx ON htdag.runs_1 USING btree (parent_run_id) WHE
 CREATE INDEX runs_deadline_idx ON ONLY htdag.runs USING btree (deadline_at) WHERE ((finished_at IS NULL) AND (deadline_at IS NOT NULL));
 
 CREATE INDEX runs_1_deadline_idx ON htdag.runs_1 USING btree (deadline_at) WHERE ((finished_at IS NULL) AND (deadline_at IS NOT NULL));
-
-CREATE INDEX runs_failed_idx ON ONLY htdag.runs USING btree (flow_id, finished_at) WHERE ((state = 'failed'::text) AND (parent_run_id IS NULL));
-
-CREATE INDEX runs_1_failed_idx ON htdag.runs_1 USING btree (flow_id, finished_at) WHERE ((state = 'failed'::text) AND (parent_run_id IS NULL));
 
 CREATE INDEX runs_root_idx ON ONLY htdag.runs USING btree (root_run_id) WHERE (root_run_id IS NOT NULL);
 
@@ -10754,8 +10985,6 @@ ALTER INDEX htdag.run_io_pkey ATTACH PARTITION htdag.run_io_1_pkey;
 ALTER INDEX htdag.runs_children_idx ATTACH PARTITION htdag.runs_1_children_idx;
 
 ALTER INDEX htdag.runs_deadline_idx ATTACH PARTITION htdag.runs_1_deadline_idx;
-
-ALTER INDEX htdag.runs_failed_idx ATTACH PARTITION htdag.runs_1_failed_idx;
 
 ALTER INDEX htdag.runs_pkey ATTACH PARTITION htdag.runs_1_pkey;
 
@@ -10807,6 +11036,9 @@ ALTER TABLE ONLY code.stale_links
 ALTER TABLE ONLY code.vectors
     ADD CONSTRAINT vectors_model_fkey FOREIGN KEY (model_id) REFERENCES code.models(model_id) ON DELETE CASCADE;
 
+ALTER TABLE ONLY htdag.deliveries
+    ADD CONSTRAINT deliveries_subscription_fkey FOREIGN KEY (subscription_id) REFERENCES htdag.subscriptions(subscription_id) ON DELETE CASCADE;
+
 ALTER TABLE ONLY htdag.flow_versions
     ADD CONSTRAINT flow_versions_flow_fkey FOREIGN KEY (flow_id) REFERENCES htdag.flows(flow_id) ON DELETE CASCADE;
 
@@ -10821,3 +11053,6 @@ ALTER TABLE ONLY htdag.steps
 
 ALTER TABLE ONLY htdag.steps
     ADD CONSTRAINT steps_lane_fkey FOREIGN KEY (lane_id) REFERENCES htdag.lanes(lane_id);
+
+ALTER TABLE ONLY htdag.webhook_secrets
+    ADD CONSTRAINT webhook_secrets_subscription_fkey FOREIGN KEY (subscription_id) REFERENCES htdag.subscriptions(subscription_id) ON DELETE CASCADE;

@@ -78,6 +78,17 @@ type HtdagClaim struct {
 	Queue         string
 }
 
+// An event to be sent now: sent_at are seconds since 1970, signature is the HMAC-SHA256, in hexadecimal, of sent_at, a full stop and the body.
+type HtdagDeliveryClaim struct {
+	DeliveryID int64
+	Token      *int64
+	EventID    int64
+	Url        string
+	Body       string
+	SentAt     int64
+	Signature  string
+}
+
 // One change between two definitions of a flow: flow added, flow option changed, step added, step removed, need added, need removed or option changed. Step is null for changes of the flow as a whole.
 type HtdagFlowChange struct {
 	Step    *string
@@ -104,6 +115,18 @@ type HtdagFlowEdge struct {
 	Delay     time.Duration
 	Version   int32
 	Draft     bool
+}
+
+// An event, and the cursor with which to ask for those after it.
+type HtdagFollowedEvent struct {
+	EventID    int64
+	OccurredAt time.Time
+	Kind       string
+	Flow       string
+	RunID      int64
+	Step       string
+	Payload    json.RawMessage
+	Cursor     interface{}
 }
 
 // Tasks in a runner's hands that are no longer its own: cancelled, timed out or given to another.

@@ -89,6 +89,7 @@ declare
   v_current htdag.flow_versions;
   v_mask    record;
 begin
+  perform pg_advisory_xact_lock_shared(1213481298, -3); -- subscriptions wait
   insert into htdag.flows (name, description) values (v_flow, p_spec ->> 'description')
       on conflict (name) do update set description = excluded.description
   returning flow_id into v_flow_id;
@@ -101,8 +102,9 @@ begin
   end if;
 
   if v_current.flow_version_id is null or v_current.published_at is not null then
-    insert into htdag.flow_versions (flow_id, version, spec, step_count, regular, fatal)
-    values (v_flow_id, coalesce(v_current.version, 0) + 1, '{}', 0, '', '')
+    insert into htdag.flow_versions (flow_id, version, spec, step_count, regular, fatal, heard)
+    values (v_flow_id, coalesce(v_current.version, 0) + 1, '{}', 0, '', '',
+           (select array_agg(distinct k) from htdag.subscriptions u, unnest(u.kinds) k where u.flows is null or v_flow = any (u.flows)))
     returning * into v_current;
   end if;
   perform htdag.write_steps(v_current.flow_version_id, v_flow, p_spec -> 'steps');

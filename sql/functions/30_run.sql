@@ -92,7 +92,11 @@ begin
   end if;
   if v_runs is null then
     return array[]::bigint[];
-  elsif v_held then
+  end if;
+  if p_version.heard is not null then
+    perform htdag.emit(array[case when v_held then 'run.queued' else 'run.started' end], v_runs);
+  end if;
+  if v_held then
     perform htdag.wake_idle(null);
   else
     perform htdag.schedule(v_runs);

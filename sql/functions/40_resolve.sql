@@ -34,6 +34,7 @@ declare
   v_left     integer[];
   v_ended    bigint;
   v_told     bigint;
+  v_heard    bigint[];
 begin
   handed := '{}'; waiting := '{}'; ended := false; told := false;
   -- One turn nearly always. Another only where a step ended without a task: a
@@ -99,7 +100,7 @@ begin
                on b.run_id = c.run_id
        cross join lateral (select bit_count(c.ended | coalesce(b.skipped, c.ended)) = v.step_count as all_ended) e
        where r.run_id = c.run_id and r.run_id between v_first and v_last
-      returning r.run_id, r.finished_at, r.parent_task_id
+      returning r.run_id, r.finished_at, r.parent_task_id, case when r.finished_at is not null and v.heard && '{run.succeeded,run.failed}' then r.run_id end as heard
     ), told as (
       insert into htdag.inbox (kind, run_id, task_id)
       select 'child_ended', run_id, parent_task_id from moved where finished_at is not null and parent_task_id is not null
@@ -126,15 +127,19 @@ begin
            (select array_agg(distinct lane_id) from made where runner_id is null and parked is null),
            (select count(*) from moved where finished_at is not null),
            (select count(*) from told),
+           (select array_agg(heard order by heard) from moved where heard is not null),
            (select array_agg((d.run_id, d.self & ~d.self, d.self & ~d.self, d.self & ~d.self, d.self & ~d.self)::htdag.run_change)
               from due d join moved m on m.run_id = d.run_id where d.fate = 'skip' and m.finished_at is null),
            (select array_agg((run_id, self, self & ~self, self & ~self, self & ~self)::htdag.run_change order by run_id, step_no) from due where fate = 'special')
-      into v_got, v_left, v_ended, v_told, v_more, v_specials;
+      into v_got, v_left, v_ended, v_told, v_heard, v_more, v_specials;
 
     handed := handed || coalesce(v_got, '{}');
     waiting := waiting || coalesce(v_left, '{}');
     ended := ended or v_ended > 0;
     told := told or v_told > 0;
+    if v_heard is not null then
+      perform htdag.emit(array_agg('run.' || r.state order by r.run_id), array_agg(r.run_id order by r.run_id)) from htdag.runs r where r.run_id = any (v_heard);
+    end if;
     p_want := p_want - coalesce(cardinality(v_got), 0);
     v_changes := coalesce(v_more, '{}');
     if v_specials is not null then
@@ -211,6 +216,7 @@ begin
     values (p_run_id, p_step_no, v_run.epoch, 1, 'failed_permanently', v_now, v_now, p_error);
     perform htdag.bury(p_run_id, p_step_no, case when v_step.is_map then -1 else 0 end);
   end if;
+  perform htdag.emit_dead(p_run_id, p_step_no);
 
   if v_step.is_map then
     perform htdag.withdraw_tasks(array[p_run_id], 'cancelled', format('step %s failed', v_step.name), p_step_no);

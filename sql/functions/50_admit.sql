@@ -169,8 +169,9 @@ volatile
 set search_path = ''
 as $$
 declare
-  v_now  constant timestamptz := htdag.clock();
-  v_runs bigint[];
+  v_now   constant timestamptz := htdag.clock();
+  v_runs  bigint[];
+  v_heard bigint[];
 begin
   -- A run that someone holds is being cancelled; it is left where it is.
   v_runs := array(select run_id from htdag.runs where run_id = any (p_run_ids) and state = 'queued' order by run_id for update skip locked);
@@ -178,12 +179,20 @@ begin
     return v_runs;
   end if;
   delete from htdag.run_queue where run_id = any (v_runs);
-  update htdag.runs r
-     set state = 'running', started_at = v_now, deadline_at = v_now + v.run_timeout
-    from htdag.flow_versions v
-   where r.run_id = any (v_runs) and v.flow_version_id = r.flow_version_id;
+  with begun as (
+    update htdag.runs r
+       set state = 'running', started_at = v_now, deadline_at = v_now + v.run_timeout
+      from htdag.flow_versions v
+     where r.run_id = any (v_runs) and v.flow_version_id = r.flow_version_id
+    returning case when v.heard is not null then r.run_id end as heard
+  )
+  select array_agg(heard order by heard) into v_heard from begun where heard is not null;
   insert into htdag.admission_log (run_id, decided_at, decision)
   select run_id, v_now, 'admitted' from unnest(v_runs) run_id;
+  if v_heard is not null then
+    perform htdag.emit('{run.admitted}', v_heard);
+    perform htdag.emit('{run.started}', v_heard);
+  end if;
   perform htdag.schedule(v_runs);
   return array(select run_id from unnest(p_run_ids) with ordinality p(run_id, i) where run_id = any (v_runs) order by i);
 end;

@@ -63,21 +63,27 @@ volatile
 set search_path = ''
 as $$
 declare
-  v_now  constant timestamptz := htdag.clock();
-  v_done integer;
+  v_now    constant timestamptz := htdag.clock();
+  v_paused bigint[];
 begin
-  insert into htdag.pauses (kind, name, paused_at, paused_by, reason, with_flow, time_left, starts_at)
-  select 'run', r.run_id::text, v_now, session_user, p_reason, p_with_flow, r.deadline_at - v_now, q.starts_at
-    from htdag.runs r
-    left join htdag.run_queue q using (run_id)
-   where r.run_id = any (p_run_ids)
-   order by r.run_id
-      on conflict (kind, name) do nothing;
-  get diagnostics v_done = row_count;
+  with made as (
+    insert into htdag.pauses (kind, name, paused_at, paused_by, reason, with_flow, time_left, starts_at)
+    select 'run', r.run_id::text, v_now, session_user, p_reason, p_with_flow, r.deadline_at - v_now, q.starts_at
+      from htdag.runs r
+      left join htdag.run_queue q using (run_id)
+     where r.run_id = any (p_run_ids)
+     order by r.run_id
+        on conflict (kind, name) do nothing
+    returning name::bigint as run_id
+  )
+  select coalesce(array_agg(run_id order by run_id), '{}') into v_paused from made;
   update htdag.run_queue set starts_at = 'infinity', reason = null, due_at = null where run_id = any (p_run_ids);
   update htdag.runs set state = 'paused', deadline_at = null where run_id = any (p_run_ids) and state = 'running';
   perform htdag.park_tasks(p_run_ids);
-  return v_done;
+  if htdag.is_heard(v_paused) then
+    perform htdag.emit('{run.paused}', v_paused, p_details => array_fill(jsonb_strip_nulls(jsonb_build_object('reason', p_reason)), array[cardinality(v_paused)]));
+  end if;
+  return cardinality(v_paused);
 end;
 $$;
 
@@ -173,6 +179,9 @@ begin
    where r.run_id = any (v_runs) and r.state = 'paused' and p.kind = 'run' and p.name = r.run_id::text;
   delete from htdag.pauses where kind = 'run' and name = any (v_runs::text[]);
   get diagnostics v_done = row_count;
+  if htdag.is_heard(v_runs) then
+    perform htdag.emit('{run.resumed}', v_runs);
+  end if;
 
   with freed as (
     update htdag.tasks t

@@ -101,6 +101,7 @@ begin
    cross join lateral (select coalesce(k.parked, case when r.state = 'paused' then 'paused'
                                                       when o.limit_key is not null or l.is_limited then 'limit' end) as parked) w
    where t.task_id = k.task_id;
+  perform htdag.emit_tries(p_tasks, p_step_nos, p_outcomes);
 
   select array_agg((d.run_id, d.bits, d.bits & ~d.bits, d.bits & ~d.bits, d.bits & ~d.bits)::htdag.run_change) into v_changes
     from (select t.run_id, bit_or(s.self)::bit varying as bits

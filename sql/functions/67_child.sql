@@ -23,6 +23,9 @@ begin
    where r.run_id = p_task.run_id and v.flow_version_id = p_flow_version_id
   returning run_id into v_child;
   insert into htdag.run_io (run_id, input) values (v_child, coalesce(p_input, '{}'));
+  if htdag.is_heard(array[v_child]) then
+    perform htdag.emit('{run.started}', array[v_child]);
+  end if;
   perform htdag.schedule(array[v_child]);
   perform htdag.pause_locked(array[v_child], p.reason, p.with_flow)
      from htdag.pauses p where p.kind = 'run' and p.name = p_task.run_id::text;
@@ -208,21 +211,26 @@ volatile
 set search_path = ''
 as $$
 declare
-  v_now  constant timestamptz := htdag.clock();
-  v_done integer;
+  v_now   constant timestamptz := htdag.clock();
+  v_done  integer;
+  v_heard bigint[];
 begin
   perform htdag.withdraw_tasks(p_run_ids, 'cancelled', p_reason);
   delete from htdag.run_queue where run_id = any (p_run_ids);
   with ended as (
-    update htdag.runs
+    update htdag.runs r
        set state = 'cancelled', finished_at = v_now, error = p_reason, skipped = ~(succeeded | failed)
-     where run_id = any (p_run_ids)
-    returning run_id, parent_task_id
+      from htdag.flow_versions v
+     where r.run_id = any (p_run_ids) and v.flow_version_id = r.flow_version_id
+    returning r.run_id, r.parent_task_id, case when v.heard is not null then r.run_id end as heard
   ), told as (
     insert into htdag.inbox (kind, run_id, task_id)
     select 'child_ended', run_id, parent_task_id from ended where parent_task_id is not null
   )
-  select count(*)::integer into v_done from ended;
+  select count(*)::integer, array_agg(heard order by heard) filter (where heard is not null) into v_done, v_heard from ended;
+  if v_heard is not null then
+    perform htdag.emit('{run.cancelled}', v_heard);
+  end if;
   return v_done;
 end;
 $$;

@@ -426,6 +426,7 @@ begin
   perform htdag.clear_rates();
   perform htdag.clear_memos();
   perform htdag.clear_dead();
+  perform htdag.clear_events();
   if exists (select from htdag.runners where stopped_at < v_now - interval '1 day') then
     delete from htdag.runners
      where runner_id = any (array(select runner_id from htdag.runners r where stopped_at < v_now - interval '1 day'

@@ -235,6 +235,10 @@ begin
   if to_regclass('pgmq.q_code_events') is null then
     perform pgmq.create('code_events');
   end if;
+  if htdag.is_heard(array[p_run_id]) then
+    perform htdag.emit(array[p_event], array[p_run_id],
+      p_details => array[jsonb_strip_nulls(jsonb_build_object('codebase', p_codebase, 'path', p_path)) || coalesce(p_details, '{}')]);
+  end if;
   return (
     select m
       from pgmq.send(
@@ -250,7 +254,7 @@ begin
 end;
 $$;
 comment on function code.notify(text, text, text, bigint, jsonb) is
-  'Send an event to the PGMQ queue code_events, in the caller''s transaction: code_ingestion_complete, code_ingestion_failed, codebase_ready or progress_update. Returns the message id.';
+  'Send an event to the PGMQ queue code_events, and to those who subscribed to it, in the caller''s transaction: code_ingestion_complete, code_ingestion_failed, codebase_ready or progress_update. Returns the message id.';
 
 create or replace function code.file_totals(p_codebase text, p_path text)
 returns jsonb
