@@ -3388,6 +3388,120 @@ $$;
 
 COMMENT ON FUNCTION htdag.attach_partition(p_partition_no integer) IS 'Attach the tables of a partition to their parents; returns its number.';
 
+CREATE TABLE htdag.steps (
+    flow_version_id integer NOT NULL,
+    step_no smallint NOT NULL,
+    name text NOT NULL,
+    group_path text DEFAULT ''::text NOT NULL,
+    kind text NOT NULL,
+    queue text NOT NULL,
+    lane_id integer,
+    needs text[] NOT NULL,
+    bundle_no smallint,
+    bundle_mask bit varying,
+    self bit varying NOT NULL,
+    gate bit varying NOT NULL,
+    dooms bit varying NOT NULL,
+    run_on text NOT NULL,
+    on_failure text NOT NULL,
+    map_source_no smallint,
+    map_key text,
+    is_map boolean DEFAULT false NOT NULL,
+    wants_needs boolean NOT NULL,
+    timeout interval NOT NULL,
+    max_retries smallint NOT NULL,
+    initial_delay interval NOT NULL,
+    backoff double precision NOT NULL,
+    max_delay interval NOT NULL,
+    target text,
+    delay interval DEFAULT '00:00:00'::interval NOT NULL,
+    run_if jsonpath,
+    skip_if jsonpath,
+    on_skip text DEFAULT 'cascade'::text NOT NULL,
+    memo interval,
+    memo_version text DEFAULT ''::text NOT NULL,
+    argument jsonpath,
+    priority smallint DEFAULT 0 NOT NULL,
+    limit_key text,
+    no_retry text[] DEFAULT '{}'::text[] NOT NULL,
+    jitter double precision DEFAULT 0 NOT NULL,
+    special boolean GENERATED ALWAYS AS ((is_map OR (run_if IS NOT NULL) OR (skip_if IS NOT NULL) OR (memo IS NOT NULL))) STORED NOT NULL,
+    CONSTRAINT steps_backoff_at_least_one CHECK ((backoff >= (1)::double precision)),
+    CONSTRAINT steps_bundle_has_mask CHECK (((bundle_no IS NULL) = (bundle_mask IS NULL))),
+    CONSTRAINT steps_bundled_are_plain CHECK (((bundle_no IS NULL) OR ((delay = '00:00:00'::interval) AND (run_if IS NULL) AND (skip_if IS NULL) AND (memo IS NULL) AND (limit_key IS NULL) AND (kind <> ALL (ARRAY['sql'::text, 'flow'::text, 'sleep'::text, 'signal'::text]))))),
+    CONSTRAINT steps_delay_range CHECK (((delay >= '00:00:00'::interval) AND (delay <= '1 year'::interval))),
+    CONSTRAINT steps_delays_ordered CHECK (((initial_delay >= '00:00:00'::interval) AND (max_delay >= initial_delay))),
+    CONSTRAINT steps_handlers_not_bundled CHECK (((run_on = 'success'::text) OR (bundle_no IS NULL))),
+    CONSTRAINT steps_jitter_range CHECK (((jitter >= (0)::double precision) AND (jitter <= (1)::double precision))),
+    CONSTRAINT steps_lane_unless_templated CHECK (((lane_id IS NULL) = (queue ~~ '%{%}%'::text))),
+    CONSTRAINT steps_map_not_bundled CHECK (((NOT is_map) OR (bundle_no IS NULL))),
+    CONSTRAINT steps_map_source_iff_map CHECK ((is_map OR ((map_source_no IS NULL) AND (map_key IS NULL)))),
+    CONSTRAINT steps_max_retries_range CHECK (((max_retries >= 0) AND (max_retries <= 1000))),
+    CONSTRAINT steps_memo_positive CHECK ((memo > '00:00:00'::interval)),
+    CONSTRAINT steps_name_wellformed CHECK ((name ~ '^[a-z][a-z0-9_]{0,62}$'::text)),
+    CONSTRAINT steps_on_failure_known CHECK ((on_failure = ANY (ARRAY['fail'::text, 'skip'::text, 'continue'::text]))),
+    CONSTRAINT steps_on_skip_known CHECK ((on_skip = ANY (ARRAY['cascade'::text, 'continue'::text]))),
+    CONSTRAINT steps_priority_range CHECK (((priority >= '-10000'::integer) AND (priority <= 10000))),
+    CONSTRAINT steps_run_on_known CHECK ((run_on = ANY (ARRAY['success'::text, 'failure'::text, 'always'::text]))),
+    CONSTRAINT steps_sleep_has_delay CHECK (((kind <> 'sleep'::text) OR (delay > '00:00:00'::interval))),
+    CONSTRAINT steps_target_iff_engine_kind CHECK (((kind = ANY (ARRAY['sql'::text, 'flow'::text, 'signal'::text])) = (target IS NOT NULL))),
+    CONSTRAINT steps_timeout_positive CHECK ((timeout > '00:00:00'::interval))
+);
+
+COMMENT ON TABLE htdag.steps IS 'Nodes of a flow version, numbered topologically from 0; members of a bundle have consecutive numbers. Masks have one bit per step.';
+
+COMMENT ON COLUMN htdag.steps.kind IS 'Name of the handler; sql, flow, sleep and signal are run by the engine itself.';
+
+COMMENT ON COLUMN htdag.steps.queue IS 'Pool of runners that may claim the step. {key} stands for a value of the run''s input.';
+
+COMMENT ON COLUMN htdag.steps.lane_id IS 'Lane of (queue, kind); null where the queue depends on the input.';
+
+COMMENT ON COLUMN htdag.steps.bundle_no IS 'Number of the first step of its bundle; null outside bundles.';
+
+COMMENT ON COLUMN htdag.steps.self IS 'Mask with the step''s own bit.';
+
+COMMENT ON COLUMN htdag.steps.gate IS 'Steps that must have ended before this one may start: its needs or, in a bundle, what any member needs from outside.';
+
+COMMENT ON COLUMN htdag.steps.dooms IS 'Steps that cannot run once this one is skipped or fails without being let through.';
+
+COMMENT ON COLUMN htdag.steps.map_source_no IS 'Step whose output holds the array that a map step runs over; null for the run''s input.';
+
+COMMENT ON COLUMN htdag.steps.target IS 'Function that a sql step calls, flow that a flow step runs, signal that a signal step waits for.';
+
+COMMENT ON COLUMN htdag.steps.delay IS 'How long the step waits once everything it needs has ended.';
+
+COMMENT ON COLUMN htdag.steps.run_if IS 'Condition on {"input", "needs"}: where it does not hold, the step is skipped.';
+
+COMMENT ON COLUMN htdag.steps.skip_if IS 'Condition on {"input", "needs"}: where it holds, the step is skipped.';
+
+COMMENT ON COLUMN htdag.steps.on_skip IS 'Whether a condition that skips the step skips what needs it (cascade) or lets that run (continue).';
+
+COMMENT ON COLUMN htdag.steps.memo IS 'How long an output stands for the same work; null for steps that are always done.';
+
+COMMENT ON COLUMN htdag.steps.memo_version IS 'Part of the memo''s key: another one makes old outputs void.';
+
+COMMENT ON COLUMN htdag.steps.argument IS 'Path into {"input", "needs", "item"} for what the step gets as its input; null for the run''s input.';
+
+COMMENT ON COLUMN htdag.steps.limit_key IS 'Named limit under which the step''s tasks run; {key} stands for a value of the run''s input.';
+
+COMMENT ON COLUMN htdag.steps.no_retry IS 'Error codes after which there is no further try.';
+
+COMMENT ON COLUMN htdag.steps.jitter IS 'Share by which a retry''s delay is randomly longer or shorter, 0 to 1.';
+
+COMMENT ON COLUMN htdag.steps.special IS 'Whether more than the masks decides how the step opens.';
+
+CREATE FUNCTION htdag.behind(p_step htdag.steps) RETURNS bit varying
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return (p_step.gate | coalesce((select bit_or(n.self) from htdag.steps n
+                                   where n.flow_version_id = p_step.flow_version_id and n.name = any (p_step.needs)), p_step.gate))::bit varying;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.behind(p_step htdag.steps) IS 'The steps that one rests on: its needs, and what the rest of its bundle needs from outside.';
+
 CREATE FUNCTION htdag.broadcast_signal(p_name text, p_payload jsonb DEFAULT 'null'::jsonb, p_flow text DEFAULT NULL::text) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
@@ -3405,6 +3519,33 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.broadcast_signal(p_name text, p_payload jsonb, p_flow text) IS 'Tell every run that has not ended and has a step waiting, or yet to wait, for the signal of that name; of one flow or of all. Returns how many were told.';
+
+CREATE FUNCTION htdag.bury(p_run_id bigint, p_step_no smallint, p_map_index integer) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_done integer;
+begin
+  insert into htdag.dead_tasks as d (run_id, flow_id, step_no, map_index, epoch, attempts, died_at, code, error, item)
+  select r.run_id, r.flow_id, p_step_no, p_map_index, r.epoch, a.tries, a.died_at, a.code, a.error, i.item
+    from htdag.runs r
+    left join htdag.map_items i on i.run_id = r.run_id and i.step_no = p_step_no and i.map_index = p_map_index
+   cross join lateral (select count(*)::integer as tries, max(a.finished_at) as died_at,
+                              (array_agg(a.code order by a.attempt desc))[1] as code, (array_agg(a.error order by a.attempt desc))[1] as error
+                         from htdag.attempts a
+                        where a.run_id = r.run_id and a.step_no = p_step_no and a.map_index = greatest(p_map_index, 0) and a.epoch = r.epoch
+                          and a.outcome <> 'succeeded') a
+   where r.run_id = p_run_id and a.tries > 0
+      on conflict (run_id, step_no, map_index) do update
+         set epoch = excluded.epoch, attempts = excluded.attempts, died_at = excluded.died_at, retried_at = null,
+             code = excluded.code, error = excluded.error, item = excluded.item;
+  get diagnostics v_done = row_count;
+  return v_done;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.bury(p_run_id bigint, p_step_no smallint, p_map_index integer) IS 'Keep what failed for good just now, of a run that the caller has locked; returns how many.';
 
 CREATE TABLE htdag.partitions (
     partition_no integer NOT NULL,
@@ -3453,6 +3594,10 @@ begin
      and not exists (select from htdag.runs r where r.run_id = m.run_id);
   delete from htdag.signals g where g.run_id >= p_part.from_run_id and g.run_id < p_part.to_run_id
      and not exists (select from htdag.runs r where r.run_id = g.run_id);
+  delete from htdag.dead_tasks d where d.run_id >= p_part.from_run_id and d.run_id < p_part.to_run_id
+     and not exists (select from htdag.runs r where r.run_id = d.run_id);
+  delete from htdag.retries t where t.run_id >= p_part.from_run_id and t.run_id < p_part.to_run_id
+     and not exists (select from htdag.runs r where r.run_id = t.run_id);
   delete from htdag.run_keys k where k.run_id >= p_part.from_run_id and k.run_id < p_part.to_run_id
      and not exists (select from htdag.runs r where r.run_id = k.run_id);
   delete from htdag.partitions where partition_no = p_part.partition_no;
@@ -3642,6 +3787,87 @@ $$;
 
 COMMENT ON FUNCTION htdag.check_rate(p_mode text, p_burst integer) IS 'True; raises HT006 for a rate that makes no sense.';
 
+CREATE TABLE htdag.runs (
+    run_id bigint NOT NULL,
+    flow_id integer NOT NULL,
+    flow_version_id integer NOT NULL,
+    state text NOT NULL,
+    epoch smallint DEFAULT 0 NOT NULL,
+    priority smallint DEFAULT 0 NOT NULL,
+    scheduled bit varying NOT NULL,
+    succeeded bit varying NOT NULL,
+    failed bit varying NOT NULL,
+    skipped bit varying NOT NULL,
+    queued_at timestamp with time zone NOT NULL,
+    started_at timestamp with time zone,
+    deadline_at timestamp with time zone,
+    finished_at timestamp with time zone,
+    error text,
+    parent_run_id bigint,
+    parent_task_id bigint,
+    root_run_id bigint,
+    depth smallint DEFAULT 0 NOT NULL,
+    limit_key text,
+    CONSTRAINT runs_children_are_younger CHECK (((parent_run_id < run_id) AND (root_run_id <= parent_run_id))),
+    CONSTRAINT runs_children_whole CHECK ((((parent_run_id IS NULL) = (parent_task_id IS NULL)) AND ((parent_run_id IS NULL) = (root_run_id IS NULL)) AND ((parent_run_id IS NULL) = (depth = 0)))),
+    CONSTRAINT runs_finished_iff_terminal CHECK (((state = ANY (ARRAY['succeeded'::text, 'failed'::text, 'cancelled'::text])) = (finished_at IS NOT NULL))),
+    CONSTRAINT runs_queued_not_started CHECK (((state <> 'queued'::text) OR (started_at IS NULL))),
+    CONSTRAINT runs_state_known CHECK ((state = ANY (ARRAY['queued'::text, 'running'::text, 'paused'::text, 'succeeded'::text, 'failed'::text, 'cancelled'::text])))
+)
+PARTITION BY RANGE (run_id);
+
+COMMENT ON TABLE htdag.runs IS 'Executions of flow versions. The masks are the state of every step; see report.steps.';
+
+COMMENT ON COLUMN htdag.runs.epoch IS 'Raised when finished steps are taken back; tasks of an older epoch are void.';
+
+COMMENT ON COLUMN htdag.runs.priority IS 'Lower is sooner.';
+
+COMMENT ON COLUMN htdag.runs.error IS 'Why the run was cancelled or lost as a whole; errors of steps are in htdag.attempts.';
+
+COMMENT ON COLUMN htdag.runs.parent_run_id IS 'Run whose step this run is the body of; null for runs that were started by themselves.';
+
+COMMENT ON COLUMN htdag.runs.parent_task_id IS 'Task of the parent that waits for this run.';
+
+COMMENT ON COLUMN htdag.runs.root_run_id IS 'First of the chain of parents; null where there is none.';
+
+COMMENT ON COLUMN htdag.runs.depth IS 'Number of parents above.';
+
+COMMENT ON COLUMN htdag.runs.limit_key IS 'Value of the input by which the flow''s runs take turns; null where they do not.';
+
+CREATE FUNCTION htdag.check_retry(p_run_id bigint, p_run htdag.runs, p_from text[]) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_unknown text;
+begin
+  if p_run.run_id is null then
+    raise exception using errcode = 'HT001', message = format('run %s does not exist', coalesce(p_run_id::text, 'null')),
+      hint = 'select run_id from report.runs lists the runs there are.';
+  elsif p_run.parent_run_id is not null then
+    raise exception using errcode = 'HT003', message = format('run %s is part of run %s and cannot be retried by itself', p_run_id, p_run.root_run_id),
+      hint = format('Retry run %s once it has ended: its steps that run flows start new runs.', p_run.root_run_id);
+  elsif p_run.finished_at is null then
+    raise exception using errcode = 'HT003', message = format('run %s has not ended: it is %s', p_run_id, p_run.state),
+      hint = 'Cancel it first, or wait for its end.';
+  elsif p_run.state = 'succeeded' and p_from is null then
+    raise exception using errcode = 'HT003', message = format('run %s succeeded', p_run_id),
+      hint = 'Name the steps that shall run again in p_from.';
+  end if;
+  select n into v_unknown from unnest(p_from) n
+   where not exists (select from htdag.steps s where s.flow_version_id = p_run.flow_version_id and s.name = n)
+   limit 1;
+  if v_unknown is not null or p_from = '{}' or array_position(p_from, null) is not null then
+    raise exception using errcode = 'HT006',
+      message = case when v_unknown is null then 'p_from names no step' else format('run %s has no step "%s"', p_run_id, v_unknown) end,
+      hint = 'Its steps are: ' || (select string_agg(s.name, ', ' order by s.step_no) from htdag.steps s where s.flow_version_id = p_run.flow_version_id);
+  end if;
+  return true;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.check_retry(p_run_id bigint, p_run htdag.runs, p_from text[]) IS 'True; raises HT001, HT003 or HT006 where a run cannot be retried so.';
+
 CREATE FUNCTION htdag.check_run(p_run_id bigint) RETURNS boolean
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
@@ -3756,6 +3982,55 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.check_want(p_want integer) IS 'True; raises HT006 for a number of tasks that cannot be claimed.';
+
+CREATE TABLE htdag.turns (
+    kind text NOT NULL,
+    lane_id integer NOT NULL,
+    key text NOT NULL
+);
+
+COMMENT ON TABLE htdag.turns IS 'Whose turn came last where tasks under limits take turns.';
+
+CREATE FUNCTION htdag.choose_tasks(p_turns htdag.turns[]) RETURNS bigint[]
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return (
+    with pairs as materialized (
+      select p.lane_id, p.key, p.place, l.queue, l.is_limited
+        from unnest(p_turns) with ordinality p(kind, lane_id, key, place)
+        join htdag.lanes l using (lane_id)
+    ), rooms as materialized (
+      select k.kind, k.key, r.room
+        from (select distinct 'key' as kind, key from pairs where key <> ''
+              union all
+              select distinct 'queue', queue from pairs where is_limited) k
+       cross join lateral htdag.task_room(k.kind, k.key) r
+    ), candidates as (
+      select p.key, p.queue, p.place, t.task_id, t.priority, k.room as key_room, q.room as queue_room,
+             row_number() over (partition by p.place order by t.priority, t.task_id) as turn
+        from pairs p
+        left join rooms k on k.kind = 'key' and k.key = p.key
+        left join rooms q on q.kind = 'queue' and q.key = p.queue
+       cross join lateral (select t.task_id, t.priority from htdag.tasks t
+                            where t.parked = 'limit' and t.lane_id = p.lane_id and coalesce(t.limit_key, '') = p.key
+                            order by t.priority, t.task_id
+                            limit least(k.room, q.room, 2000 / cardinality(p_turns) + 1)) t
+    ), keyed as (
+      select c.*, row_number() over (partition by c.key order by c.priority, c.turn, c.place) as key_rank from candidates c
+    ), queued as (
+      select k.*, row_number() over (partition by k.queue order by k.priority, k.turn, k.place) as queue_rank
+        from keyed k
+       where k.key_room is null or k.key_rank <= k.key_room
+    )
+    select array_agg(f.task_id order by f.priority, f.turn, f.place)
+      from (select q.* from queued q where q.queue_room is null or q.queue_rank <= q.queue_room
+             order by q.priority, q.turn, q.place limit 1000) f);
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.choose_tasks(p_turns htdag.turns[]) IS 'Tasks of some lanes and keys, as many as their limits have room for, in the order of their turns.';
 
 CREATE TABLE htdag.deliveries (
     delivery_id bigint NOT NULL,
@@ -4068,6 +4343,39 @@ $$;
 
 COMMENT ON FUNCTION htdag.claimed(p_task_ids bigint[]) IS 'Everything a runner needs to work on tasks that were just leased to it.';
 
+CREATE FUNCTION htdag.clear_dead() RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_from bigint;
+  v_done integer;
+  v_more integer;
+begin
+  select min(run_id) + floor(greatest(2 * random() - 1, 0) * (max(run_id) - min(run_id)))::bigint into v_from from htdag.dead_tasks;
+  if v_from is null and not exists (select from htdag.retries) then
+    return 0;
+  end if;
+  delete from htdag.dead_tasks
+   where (run_id, step_no, map_index) in (
+           select d.run_id, d.step_no, d.map_index
+             from (select * from htdag.dead_tasks where run_id >= v_from order by run_id, step_no, map_index limit 1000 for update skip locked) d
+             left join htdag.runs r on r.run_id = d.run_id
+            where htdag.is_done(d, r));
+  get diagnostics v_done = row_count;
+  select min(run_id) + floor(greatest(2 * random() - 1, 0) * (max(run_id) - min(run_id)))::bigint into v_from from htdag.retries;
+  delete from htdag.retries
+   where (run_id, epoch) in (
+           select t.run_id, t.epoch
+             from (select * from htdag.retries where run_id >= v_from order by run_id, epoch limit 1000) t
+            where not exists (select from htdag.runs r where r.run_id = t.run_id));
+  get diagnostics v_more = row_count;
+  return v_done + v_more;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.clear_dead() IS 'Delete some dead tasks that were retried with success, and what is left of runs that are gone; returns how many.';
+
 CREATE FUNCTION htdag.clear_events() RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -4103,6 +4411,9 @@ begin
                     from (select run_id from htdag.map_shards where run_id >= v_from order by run_id limit 1000) m
                    cross join lateral (select finished_at from htdag.runs r where r.run_id = m.run_id limit 1) r
                    where r.finished_at is not null);
+  -- Held, lest one of them be retried, and lay out its elements anew, meanwhile.
+  v_runs := array(select run_id from htdag.runs where run_id = any (v_runs) and finished_at is not null
+                   order by run_id for no key update skip locked);
   if cardinality(v_runs) = 0 then
     return 0;
   end if;
@@ -4212,6 +4523,7 @@ declare
   v_lanes   constant integer[] := htdag.runner_lanes(p_runner);
   v_done    htdag.tasks[];
   v_kept    htdag.tasks[] := array[]::htdag.tasks[];
+  v_live    htdag.tasks[];
   v_changes htdag.run_change[];
   v_settled record;
   v_taken   bigint[] := array[]::bigint[];
@@ -4251,7 +4563,11 @@ begin
   -- Shards, then runs, then whatever is inserted.
   -- Elements of a map do not lock their run unless their shard asks for it.
   perform htdag.lock_runs(v_kept || array(select t from unnest(v_done) t where t.map_index is null), htdag.count_down(v_done));
-  v_done := htdag.live_tasks(v_done);
+  v_live := htdag.live_tasks(v_done);
+  if cardinality(v_live) < cardinality(v_done) then
+    perform htdag.count_back(array(select d from unnest(v_done) d where d.task_id not in (select l.task_id from unnest(v_live) l)));
+  end if;
+  v_done := v_live;
   v_kept := htdag.live_tasks(v_kept);
   if 'decomposed' = any (p_outcomes) then
     select * into p_outcomes, p_outputs, p_errors, p_codes
@@ -4304,6 +4620,25 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.complete_steps(p_runner integer, p_task_ids bigint[], p_tokens bigint[], p_step_nos smallint[], p_outcomes text[], p_outputs jsonb[], p_errors text[], p_ran interval[], p_want integer, p_codes text[], p_delays interval[]) IS 'Report finished steps and claim up to p_want more, in one transaction. Outcomes: succeeded, failed (retried while tries are left and its code is not among the step''s no_retry), failed_permanently, timed_out (likewise retried), released (give the task back, no try counted), snoozed (the same, for as long as its delay), decomposed (the output is a definition that is run before the step succeeds). Answers with the verdicts of htdag.claims; a stale result changes nothing and does not disturb the others. Raises HT001 for a runner that is not registered, HT006 for answers that make no sense.';
+
+CREATE FUNCTION htdag.count_back(p_lost htdag.tasks[]) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_done integer;
+begin
+  update htdag.map_shards s
+     set remaining = s.remaining + c.n
+    from (select t.run_id, t.step_no, (t.map_index % 16)::smallint as shard, count(*)::integer as n
+            from unnest(p_lost) t where t.map_index is not null group by 1, 2, 3) c
+   where s.run_id = c.run_id and s.step_no = c.step_no and s.shard = c.shard;
+  get diagnostics v_done = row_count;
+  return v_done;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.count_back(p_lost htdag.tasks[]) IS 'Undo count_down for tasks that turned out to be wanted no more, whose shards the caller still holds; returns how many shards.';
 
 CREATE FUNCTION htdag.count_down(p_done htdag.tasks[]) RETURNS htdag.tasks[]
     LANGUAGE plpgsql
@@ -4541,108 +4876,6 @@ $_$;
 
 COMMENT ON FUNCTION htdag.detach_partition(p_part htdag.partitions, p_live bigint[], p_strays bigint[]) IS 'Take a partition out of sight, together with stray runs of its trees; live trees stay in a remnant, whose number is returned. Raises 55P03 when others keep it from the locks.';
 
-CREATE TABLE htdag.steps (
-    flow_version_id integer NOT NULL,
-    step_no smallint NOT NULL,
-    name text NOT NULL,
-    group_path text DEFAULT ''::text NOT NULL,
-    kind text NOT NULL,
-    queue text NOT NULL,
-    lane_id integer,
-    needs text[] NOT NULL,
-    bundle_no smallint,
-    bundle_mask bit varying,
-    self bit varying NOT NULL,
-    gate bit varying NOT NULL,
-    dooms bit varying NOT NULL,
-    run_on text NOT NULL,
-    on_failure text NOT NULL,
-    map_source_no smallint,
-    map_key text,
-    is_map boolean DEFAULT false NOT NULL,
-    wants_needs boolean NOT NULL,
-    timeout interval NOT NULL,
-    max_retries smallint NOT NULL,
-    initial_delay interval NOT NULL,
-    backoff double precision NOT NULL,
-    max_delay interval NOT NULL,
-    target text,
-    delay interval DEFAULT '00:00:00'::interval NOT NULL,
-    run_if jsonpath,
-    skip_if jsonpath,
-    on_skip text DEFAULT 'cascade'::text NOT NULL,
-    memo interval,
-    memo_version text DEFAULT ''::text NOT NULL,
-    argument jsonpath,
-    priority smallint DEFAULT 0 NOT NULL,
-    limit_key text,
-    no_retry text[] DEFAULT '{}'::text[] NOT NULL,
-    jitter double precision DEFAULT 0 NOT NULL,
-    special boolean GENERATED ALWAYS AS ((is_map OR (run_if IS NOT NULL) OR (skip_if IS NOT NULL) OR (memo IS NOT NULL))) STORED NOT NULL,
-    CONSTRAINT steps_backoff_at_least_one CHECK ((backoff >= (1)::double precision)),
-    CONSTRAINT steps_bundle_has_mask CHECK (((bundle_no IS NULL) = (bundle_mask IS NULL))),
-    CONSTRAINT steps_bundled_are_plain CHECK (((bundle_no IS NULL) OR ((delay = '00:00:00'::interval) AND (run_if IS NULL) AND (skip_if IS NULL) AND (memo IS NULL) AND (limit_key IS NULL) AND (kind <> ALL (ARRAY['sql'::text, 'flow'::text, 'sleep'::text, 'signal'::text]))))),
-    CONSTRAINT steps_delay_range CHECK (((delay >= '00:00:00'::interval) AND (delay <= '1 year'::interval))),
-    CONSTRAINT steps_delays_ordered CHECK (((initial_delay >= '00:00:00'::interval) AND (max_delay >= initial_delay))),
-    CONSTRAINT steps_handlers_not_bundled CHECK (((run_on = 'success'::text) OR (bundle_no IS NULL))),
-    CONSTRAINT steps_jitter_range CHECK (((jitter >= (0)::double precision) AND (jitter <= (1)::double precision))),
-    CONSTRAINT steps_lane_unless_templated CHECK (((lane_id IS NULL) = (queue ~~ '%{%}%'::text))),
-    CONSTRAINT steps_map_not_bundled CHECK (((NOT is_map) OR (bundle_no IS NULL))),
-    CONSTRAINT steps_map_source_iff_map CHECK ((is_map OR ((map_source_no IS NULL) AND (map_key IS NULL)))),
-    CONSTRAINT steps_max_retries_range CHECK (((max_retries >= 0) AND (max_retries <= 1000))),
-    CONSTRAINT steps_memo_positive CHECK ((memo > '00:00:00'::interval)),
-    CONSTRAINT steps_name_wellformed CHECK ((name ~ '^[a-z][a-z0-9_]{0,62}$'::text)),
-    CONSTRAINT steps_on_failure_known CHECK ((on_failure = ANY (ARRAY['fail'::text, 'skip'::text, 'continue'::text]))),
-    CONSTRAINT steps_on_skip_known CHECK ((on_skip = ANY (ARRAY['cascade'::text, 'continue'::text]))),
-    CONSTRAINT steps_priority_range CHECK (((priority >= '-10000'::integer) AND (priority <= 10000))),
-    CONSTRAINT steps_run_on_known CHECK ((run_on = ANY (ARRAY['success'::text, 'failure'::text, 'always'::text]))),
-    CONSTRAINT steps_sleep_has_delay CHECK (((kind <> 'sleep'::text) OR (delay > '00:00:00'::interval))),
-    CONSTRAINT steps_target_iff_engine_kind CHECK (((kind = ANY (ARRAY['sql'::text, 'flow'::text, 'signal'::text])) = (target IS NOT NULL))),
-    CONSTRAINT steps_timeout_positive CHECK ((timeout > '00:00:00'::interval))
-);
-
-COMMENT ON TABLE htdag.steps IS 'Nodes of a flow version, numbered topologically from 0; members of a bundle have consecutive numbers. Masks have one bit per step.';
-
-COMMENT ON COLUMN htdag.steps.kind IS 'Name of the handler; sql, flow, sleep and signal are run by the engine itself.';
-
-COMMENT ON COLUMN htdag.steps.queue IS 'Pool of runners that may claim the step. {key} stands for a value of the run''s input.';
-
-COMMENT ON COLUMN htdag.steps.lane_id IS 'Lane of (queue, kind); null where the queue depends on the input.';
-
-COMMENT ON COLUMN htdag.steps.bundle_no IS 'Number of the first step of its bundle; null outside bundles.';
-
-COMMENT ON COLUMN htdag.steps.self IS 'Mask with the step''s own bit.';
-
-COMMENT ON COLUMN htdag.steps.gate IS 'Steps that must have ended before this one may start: its needs or, in a bundle, what any member needs from outside.';
-
-COMMENT ON COLUMN htdag.steps.dooms IS 'Steps that cannot run once this one is skipped or fails without being let through.';
-
-COMMENT ON COLUMN htdag.steps.map_source_no IS 'Step whose output holds the array that a map step runs over; null for the run''s input.';
-
-COMMENT ON COLUMN htdag.steps.target IS 'Function that a sql step calls, flow that a flow step runs, signal that a signal step waits for.';
-
-COMMENT ON COLUMN htdag.steps.delay IS 'How long the step waits once everything it needs has ended.';
-
-COMMENT ON COLUMN htdag.steps.run_if IS 'Condition on {"input", "needs"}: where it does not hold, the step is skipped.';
-
-COMMENT ON COLUMN htdag.steps.skip_if IS 'Condition on {"input", "needs"}: where it holds, the step is skipped.';
-
-COMMENT ON COLUMN htdag.steps.on_skip IS 'Whether a condition that skips the step skips what needs it (cascade) or lets that run (continue).';
-
-COMMENT ON COLUMN htdag.steps.memo IS 'How long an output stands for the same work; null for steps that are always done.';
-
-COMMENT ON COLUMN htdag.steps.memo_version IS 'Part of the memo''s key: another one makes old outputs void.';
-
-COMMENT ON COLUMN htdag.steps.argument IS 'Path into {"input", "needs", "item"} for what the step gets as its input; null for the run''s input.';
-
-COMMENT ON COLUMN htdag.steps.limit_key IS 'Named limit under which the step''s tasks run; {key} stands for a value of the run''s input.';
-
-COMMENT ON COLUMN htdag.steps.no_retry IS 'Error codes after which there is no further try.';
-
-COMMENT ON COLUMN htdag.steps.jitter IS 'Share by which a retry''s delay is randomly longer or shorter, 0 to 1.';
-
-COMMENT ON COLUMN htdag.steps.special IS 'Whether more than the masks decides how the step opens.';
-
 CREATE VIEW htdag.flow_changes AS
  SELECT s.name AS step,
     'option changed'::text AS change,
@@ -4733,6 +4966,35 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.diff_versions(p_flow text, p_from integer, p_to integer) IS 'What changed from one version of a flow to another, by default the newest: one row per change, none when they mean the same. Raises HT001.';
+
+CREATE FUNCTION htdag.discard_dead(p_run_ids bigint[] DEFAULT NULL::bigint[], p_flow text DEFAULT NULL::text, p_before timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_done integer;
+begin
+  if p_run_ids is null and p_flow is null and p_before is null then
+    raise exception using errcode = 'HT006', message = 'nothing says which dead tasks to discard',
+      hint = 'Give runs, a flow or a time; for all of them, p_before => ''infinity''.';
+  elsif p_flow is not null and not exists (select from htdag.flows where name = p_flow) then
+    raise exception using errcode = 'HT001', message = format('flow "%s" does not exist', p_flow),
+      hint = 'select flow from report.flows lists the flows there are.';
+  end if;
+  delete from htdag.dead_tasks
+   where (run_id, step_no, map_index) in (
+           select d.run_id, d.step_no, d.map_index from htdag.dead_tasks d
+            where (p_run_ids is null or d.run_id = any (p_run_ids))
+              and (p_flow is null or d.flow_id = (select f.flow_id from htdag.flows f where f.name = p_flow))
+              and (p_before is null or d.died_at < p_before)
+            order by d.run_id, d.step_no, d.map_index
+              for update skip locked);
+  get diagnostics v_done = row_count;
+  return v_done;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.discard_dead(p_run_ids bigint[], p_flow text, p_before timestamp with time zone) IS 'Forget dead tasks of the runs, of the flow, that died before a time; what is given has to hold together. The runs stay as they are. Returns how many. Raises HT001, HT006.';
 
 CREATE FUNCTION htdag.done_changes(p_done htdag.tasks[]) RETURNS htdag.run_change[]
     LANGUAGE plpgsql
@@ -4881,25 +5143,23 @@ CREATE FUNCTION htdag.end_runs(p_run_ids bigint[], p_reason text) RETURNS intege
     SET search_path TO ''
     AS $$
 declare
-  v_now   constant timestamptz := htdag.clock();
-  v_done  integer;
-  v_heard bigint[];
+  v_now  constant timestamptz := htdag.clock();
+  v_done integer;
 begin
   perform htdag.withdraw_tasks(p_run_ids, 'cancelled', p_reason);
   delete from htdag.run_queue where run_id = any (p_run_ids);
   with ended as (
-    update htdag.runs r
+    update htdag.runs
        set state = 'cancelled', finished_at = v_now, error = p_reason, skipped = ~(succeeded | failed)
-      from htdag.flow_versions v
-     where r.run_id = any (p_run_ids) and v.flow_version_id = r.flow_version_id
-    returning r.run_id, r.parent_task_id, case when v.heard is not null then r.run_id end as heard
+     where run_id = any (p_run_ids)
+    returning run_id, parent_task_id
   ), told as (
     insert into htdag.inbox (kind, run_id, task_id)
     select 'child_ended', run_id, parent_task_id from ended where parent_task_id is not null
   )
-  select count(*)::integer, array_agg(heard order by heard) filter (where heard is not null) into v_done, v_heard from ended;
-  if v_heard is not null then
-    perform htdag.emit('{run.cancelled}', v_heard);
+  select count(*)::integer into v_done from ended;
+  if htdag.is_heard(p_run_ids) then
+    perform htdag.emit('{run.cancelled}', p_run_ids);
   end if;
   return v_done;
 end;
@@ -4933,8 +5193,12 @@ begin
               where g.awaited order by t.task_id limit p_limit)) c
      order by task_id
      limit p_limit);
-  v_tasks := array(select t from htdag.tasks t where t.task_id = any (v_ids) and t.runner_id is null
-                    order by t.task_id for update skip locked);
+  -- A message may come for a task that has long gone on to something else.
+  v_tasks := array(select t from htdag.tasks t
+                     join htdag.steps s using (flow_version_id, step_no)
+                    where t.task_id = any (v_ids) and t.runner_id is null
+                      and (t.parked in ('signal', 'sub-flow') or t.parked is null and s.kind in ('sql', 'flow', 'sleep', 'signal'))
+                    order by t.task_id for update of t skip locked);
   if p_wait then
     perform htdag.lock_shards(v_tasks);
     perform from htdag.runs where run_id = any (array(select t.run_id from unnest(v_tasks) t)) order by run_id for no key update;
@@ -4955,7 +5219,7 @@ COMMENT ON FUNCTION htdag.event_cursor() IS 'The cursor of now: what is committe
 
 CREATE FUNCTION htdag.event_kinds() RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN ARRAY['run.queued'::text, 'run.admitted'::text, 'run.started'::text, 'run.paused'::text, 'run.resumed'::text, 'run.succeeded'::text, 'run.failed'::text, 'run.cancelled'::text, 'step.failed'::text, 'step.retried'::text, 'step.dead'::text, 'step.progress'::text, 'code_ingestion_complete'::text, 'code_ingestion_failed'::text, 'codebase_ready'::text, 'progress_update'::text];
+    RETURN ARRAY['run.queued'::text, 'run.admitted'::text, 'run.started'::text, 'run.paused'::text, 'run.resumed'::text, 'run.retried'::text, 'run.succeeded'::text, 'run.failed'::text, 'run.cancelled'::text, 'step.failed'::text, 'step.retried'::text, 'step.dead'::text, 'step.progress'::text, 'code_ingestion_complete'::text, 'code_ingestion_failed'::text, 'codebase_ready'::text, 'progress_update'::text];
 
 COMMENT ON FUNCTION htdag.event_kinds() IS 'The kinds of events there are. Those without a dot are about codebases.';
 
@@ -5566,6 +5830,58 @@ $$;
 
 COMMENT ON FUNCTION htdag.insert_runs(p_version htdag.flow_versions, p_inputs jsonb[], p_priority smallint, p_start_at timestamp with time zone, p_run_ids bigint[]) IS 'Insert one run of a flow version per input and schedule them; those of limited flows and those with a start time to come are queued. Returns their ids in the order of the inputs.';
 
+CREATE FUNCTION htdag.is_declined(p_step htdag.steps, p_document jsonb) RETURNS boolean
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return coalesce(p_step.run_if is not null and not htdag.path_holds(p_step.run_if, p_document)
+    or p_step.skip_if is not null and htdag.path_holds(p_step.skip_if, p_document), false);
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.is_declined(p_step htdag.steps, p_document jsonb) IS 'Whether the conditions of a step have it skipped.';
+
+CREATE TABLE htdag.dead_tasks (
+    run_id bigint NOT NULL,
+    flow_id integer NOT NULL,
+    step_no smallint NOT NULL,
+    map_index integer NOT NULL,
+    epoch smallint NOT NULL,
+    attempts integer NOT NULL,
+    died_at timestamp with time zone NOT NULL,
+    retried_at timestamp with time zone,
+    code text,
+    error text NOT NULL,
+    item jsonb
+);
+
+COMMENT ON TABLE htdag.dead_tasks IS 'Steps, and elements of map steps, that failed for good: kept until a retry of them succeeds, their run goes or somebody discards them.';
+
+COMMENT ON COLUMN htdag.dead_tasks.map_index IS 'Element of a map step, -1 where it could not be opened at all; 0 for other steps.';
+
+COMMENT ON COLUMN htdag.dead_tasks.attempts IS 'Tries in that epoch.';
+
+COMMENT ON COLUMN htdag.dead_tasks.retried_at IS 'When its run was taken up again to do it once more; null while nobody has.';
+
+COMMENT ON COLUMN htdag.dead_tasks.item IS 'The element, since map_items are cleared away; the input is in run_io.';
+
+CREATE FUNCTION htdag.is_done(p_dead htdag.dead_tasks, p_run htdag.runs) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return p_run.run_id is null
+      or p_dead.retried_at is not null
+         and (get_bit(p_run.succeeded, p_dead.step_no) = 1
+              or exists (select from htdag.attempts a
+                          where a.run_id = p_dead.run_id and a.step_no = p_dead.step_no and a.map_index = p_dead.map_index
+                            and a.outcome = 'succeeded' and not a.superseded));
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.is_done(p_dead htdag.dead_tasks, p_run htdag.runs) IS 'Whether a retry of a dead task has succeeded since, or its run is gone.';
+
 CREATE FUNCTION htdag.is_heard(p_run_ids bigint[]) RETURNS boolean
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
@@ -5590,58 +5906,22 @@ $$;
 
 COMMENT ON FUNCTION htdag.is_limited(p_lane_id integer, p_limited integer[], p_look boolean) IS 'Whether tasks of a lane are parked until its queue''s limit has room.';
 
-CREATE TABLE htdag.runs (
-    run_id bigint NOT NULL,
-    flow_id integer NOT NULL,
-    flow_version_id integer NOT NULL,
-    state text NOT NULL,
-    epoch smallint DEFAULT 0 NOT NULL,
-    priority smallint DEFAULT 0 NOT NULL,
-    scheduled bit varying NOT NULL,
-    succeeded bit varying NOT NULL,
-    failed bit varying NOT NULL,
-    skipped bit varying NOT NULL,
-    queued_at timestamp with time zone NOT NULL,
-    started_at timestamp with time zone,
-    deadline_at timestamp with time zone,
-    finished_at timestamp with time zone,
-    error text,
-    parent_run_id bigint,
-    parent_task_id bigint,
-    root_run_id bigint,
-    depth smallint DEFAULT 0 NOT NULL,
-    limit_key text,
-    CONSTRAINT runs_children_are_younger CHECK (((parent_run_id < run_id) AND (root_run_id <= parent_run_id))),
-    CONSTRAINT runs_children_whole CHECK ((((parent_run_id IS NULL) = (parent_task_id IS NULL)) AND ((parent_run_id IS NULL) = (root_run_id IS NULL)) AND ((parent_run_id IS NULL) = (depth = 0)))),
-    CONSTRAINT runs_finished_iff_terminal CHECK (((state = ANY (ARRAY['succeeded'::text, 'failed'::text, 'cancelled'::text])) = (finished_at IS NOT NULL))),
-    CONSTRAINT runs_queued_not_started CHECK (((state <> 'queued'::text) OR (started_at IS NULL))),
-    CONSTRAINT runs_state_known CHECK ((state = ANY (ARRAY['queued'::text, 'running'::text, 'paused'::text, 'succeeded'::text, 'failed'::text, 'cancelled'::text])))
-)
-PARTITION BY RANGE (run_id);
-
-COMMENT ON TABLE htdag.runs IS 'Executions of flow versions. The masks are the state of every step; see report.steps.';
-
-COMMENT ON COLUMN htdag.runs.epoch IS 'Raised when finished steps are taken back; tasks of an older epoch are void.';
-
-COMMENT ON COLUMN htdag.runs.priority IS 'Lower is sooner.';
-
-COMMENT ON COLUMN htdag.runs.error IS 'Why the run was cancelled or lost as a whole; errors of steps are in htdag.attempts.';
-
-COMMENT ON COLUMN htdag.runs.parent_run_id IS 'Run whose step this run is the body of; null for runs that were started by themselves.';
-
-COMMENT ON COLUMN htdag.runs.parent_task_id IS 'Task of the parent that waits for this run.';
-
-COMMENT ON COLUMN htdag.runs.root_run_id IS 'First of the chain of parents; null where there is none.';
-
-COMMENT ON COLUMN htdag.runs.depth IS 'Number of parents above.';
-
-COMMENT ON COLUMN htdag.runs.limit_key IS 'Value of the input by which the flow''s runs take turns; null where they do not.';
-
 CREATE FUNCTION htdag.is_live(p_run htdag.runs, p_task htdag.tasks) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN (((p_run).finished_at IS NULL) AND ((p_run).epoch = (p_task).epoch) AND (get_bit(((((p_run).succeeded)::"bit" | ((p_run).failed)::"bit") | ((p_run).skipped)::"bit"), ((p_task).step_no)::integer) = 0));
 
 COMMENT ON FUNCTION htdag.is_live(p_run htdag.runs, p_task htdag.tasks) IS 'Whether a task is still wanted by its run.';
+
+CREATE FUNCTION htdag.is_named(p_run_id bigint, p_epoch smallint, p_step text) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return exists (select from htdag.retries where run_id = p_run_id and epoch = p_epoch and p_step = any (from_steps));
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.is_named(p_run_id bigint, p_epoch smallint, p_step text) IS 'Whether the retry that began the epoch of a run named the step.';
 
 CREATE FUNCTION htdag.is_superseded(p_key htdag.run_keys, p_on_duplicate text, p_input jsonb, p_start_at timestamp with time zone) RETURNS boolean
     LANGUAGE plpgsql
@@ -5702,6 +5982,17 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.keep_partitions(p_run_ids bigint[]) IS 'Keep the partitions of runs from being dropped until the end of the transaction; returns how many. For verbs that make ended runs live again.';
+
+CREATE FUNCTION htdag.keeps_elements(p_run htdag.runs, p_taken bit varying, p_step htdag.steps, p_only_failed boolean) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return p_only_failed and p_step.is_map and get_bit(p_run.succeeded, p_step.step_no) = 0 and bit_count(htdag.behind(p_step) & p_taken) = 0;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.keeps_elements(p_run htdag.runs, p_taken bit varying, p_step htdag.steps, p_only_failed boolean) IS 'Whether the succeeded elements of a step that is taken back are kept.';
 
 CREATE FUNCTION htdag.key_room(p_limits htdag.limits, p_value text, OUT room bigint, OUT reason text, OUT due_at timestamp with time zone) RETURNS record
     LANGUAGE plpgsql STABLE
@@ -5964,6 +6255,33 @@ $$;
 
 COMMENT ON FUNCTION htdag.load_reason(p_limits htdag.limits) IS 'Why load holds back new runs of a flow, or null. Reports older than 15 s do not count; no report means no objection.';
 
+CREATE FUNCTION htdag.lock_ended(p_run_id bigint) RETURNS htdag.runs
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_seen htdag.runs;
+  v_run  htdag.runs;
+begin
+  perform htdag.keep_partitions(array[p_run_id]);
+  select * into v_seen from htdag.runs where run_id = p_run_id;
+  if v_seen.finished_at is null then
+    return v_seen;
+  end if;
+  perform from htdag.tasks where run_id = p_run_id order by task_id for update;
+  perform from htdag.map_shards where run_id = p_run_id order by run_id, step_no, shard for update;
+  select * into v_run from htdag.runs where run_id = p_run_id for update;
+  if v_run.epoch <> v_seen.epoch and v_run.finished_at is not null then
+    -- It went on and ended again while we waited, with tasks that we do not hold.
+    raise exception using errcode = 'HT003', message = format('run %s was retried by somebody else and has ended again', p_run_id),
+      hint = 'Look at it in report.steps before you retry it once more.';
+  end if;
+  return v_run;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.lock_ended(p_run_id bigint) IS 'A run, locked with what is left of its tasks and shards if it has ended.';
+
 CREATE FUNCTION htdag.lock_runs(p_movers htdag.tasks[], p_reached htdag.tasks[]) RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -6042,6 +6360,7 @@ begin
   if p_error is not null then
     insert into htdag.attempts (run_id, step_no, epoch, attempt, outcome, ready_at, finished_at, error)
     values (p_run_id, p_step_no, v_run.epoch, 1, 'failed_permanently', v_now, v_now, p_error);
+    perform htdag.bury(p_run_id, p_step_no, case when v_step.is_map then -1 else 0 end);
   end if;
   perform htdag.emit_dead(p_run_id, p_step_no);
 
@@ -6209,52 +6528,35 @@ CREATE FUNCTION htdag.next_in_turn() RETURNS bigint[]
     SET search_path TO ''
     AS $$
 declare
+  v_most  constant integer := 250;
   v_last  htdag.turns;
   v_turns htdag.turns[];
+  v_next  bigint[];
 begin
   select * into v_last from htdag.turns where kind = 'tasks';
-  v_turns := array(select w from htdag.waiting_turns(coalesce(v_last.lane_id, 0), coalesce(v_last.key, ''), false, 1000) w);
-  if v_last.lane_id is not null and cardinality(v_turns) < 1000 then
-    v_turns := v_turns || array(select w from htdag.waiting_turns(0, '', false, 1000) w where (w.lane_id, w.key) <= (v_last.lane_id, v_last.key));
+  v_turns := array(select w from htdag.waiting_turns(coalesce(v_last.lane_id, 0), coalesce(v_last.key, ''), false, v_most) w);
+  if v_last.lane_id is not null and cardinality(v_turns) < v_most then
+    v_turns := v_turns || array(select w from htdag.waiting_turns(0, '', false, v_most) w
+                                 where (w.lane_id, w.key) <= (v_last.lane_id, v_last.key) limit v_most - cardinality(v_turns));
   end if;
-  if cardinality(v_turns) = 0 then
-    return null;
+  if cardinality(v_turns) > 0 then
+    v_next := htdag.choose_tasks(v_turns);
+    -- The next call goes on after what came last now: after all that was looked at
+    -- where none of it has room, for there may be more.
+    insert into htdag.turns as o (kind, lane_id, key)
+    select l.kind, l.lane_id, l.key
+      from (select 'tasks' as kind, t.lane_id, coalesce(t.limit_key, '') as key
+              from htdag.tasks t where t.task_id = v_next[cardinality(v_next)]
+            union all
+            select (v_turns[v_most]).kind, (v_turns[v_most]).lane_id, (v_turns[v_most]).key where v_next is null) l
+     where l.lane_id is not null
+        on conflict (kind) do update set lane_id = excluded.lane_id, key = excluded.key;
   end if;
-  return (
-    with pairs as materialized (
-      select p.lane_id, p.key, p.place, l.queue, l.is_limited
-        from unnest(v_turns) with ordinality p(kind, lane_id, key, place)
-        join htdag.lanes l using (lane_id)
-    ), rooms as materialized (
-      select k.kind, k.key, r.room
-        from (select distinct 'key' as kind, key from pairs where key <> ''
-              union all
-              select distinct 'queue', queue from pairs where is_limited) k
-       cross join lateral htdag.task_room(k.kind, k.key) r
-    ), candidates as (
-      select p.key, p.queue, p.place, t.task_id, t.priority, k.room as key_room, q.room as queue_room,
-             row_number() over (partition by p.place order by t.priority, t.task_id) as turn
-        from pairs p
-        left join rooms k on k.kind = 'key' and k.key = p.key
-        left join rooms q on q.kind = 'queue' and q.key = p.queue
-       cross join lateral (select t.task_id, t.priority from htdag.tasks t
-                            where t.parked = 'limit' and t.lane_id = p.lane_id and coalesce(t.limit_key, '') = p.key
-                            order by t.priority, t.task_id
-                            limit least(k.room, q.room, 2000 / cardinality(v_turns) + 1)) t
-    ), keyed as (
-      select c.*, row_number() over (partition by c.key order by c.priority, c.turn, c.place) as key_rank from candidates c
-    ), queued as (
-      select k.*, row_number() over (partition by k.queue order by k.priority, k.turn, k.place) as queue_rank
-        from keyed k
-       where k.key_room is null or k.key_rank <= k.key_room
-    )
-    select array_agg(f.task_id order by f.priority, f.turn, f.place)
-      from (select q.* from queued q where q.queue_room is null or q.queue_rank <= q.queue_room
-             order by q.priority, q.turn, q.place limit 1000) f);
+  return v_next;
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.next_in_turn() IS 'Tasks parked for a limit that has room for them, in the order of their turns.';
+COMMENT ON FUNCTION htdag.next_in_turn() IS 'Tasks parked for a limit that has room for them, in the order of their turns. Looks at some hundred lanes and keys, and goes on from there at the next call.';
 
 CREATE FUNCTION htdag.normal_spec(p_spec jsonb) RETURNS jsonb
     LANGUAGE plpgsql STABLE
@@ -6303,8 +6605,13 @@ begin
   select p_run_id, p_step_no, i - 1, item
     from jsonb_array_elements(v_source) with ordinality t(item, i);
   get diagnostics v_total = row_count;
+  -- What a retry keeps, before what is remembered.
+  if (select epoch from htdag.runs where run_id = p_run_id) > 0 then
+    select count(*)::integer into v_known from htdag.attempts a
+     where a.run_id = p_run_id and a.step_no = p_step_no and a.outcome = 'succeeded' and not a.superseded;
+  end if;
   if v_step.memo is not null then
-    v_known := htdag.recall(p_run_id, v_step);
+    v_known := v_known + htdag.recall(p_run_id, v_step);
   end if;
 
   -- Where some elements are known already the others are opened at once, since a
@@ -6312,14 +6619,14 @@ begin
   insert into htdag.map_shards (run_id, step_no, shard, total, opened, remaining)
   select p_run_id, p_step_no, shard, n, case when v_known > 0 then n else least(n, 63) end,
          n - case when v_known > 0 then (select count(*)::integer from htdag.attempts a
-               where a.run_id = p_run_id and a.step_no = p_step_no and a.map_index % 16 = shard and a.attempt = 0 and not a.superseded) else 0 end
+               where a.run_id = p_run_id and a.step_no = p_step_no and a.map_index % 16 = shard and a.outcome = 'succeeded' and not a.superseded) else 0 end
     from generate_series(0, least(v_total, 16) - 1) shard,
          lateral (select (v_total - shard + 15) / 16 as n) c;
   perform htdag.open_tasks(array[p_run_id], array[p_step_no],
     array(select (j * 16 + shard)::integer from htdag.map_shards s, generate_series(0, s.opened - 1) j
            where s.run_id = p_run_id and s.step_no = p_step_no
              and (v_known = 0 or not exists (select from htdag.attempts a
-                   where a.run_id = p_run_id and a.step_no = p_step_no and a.map_index = j * 16 + shard and a.attempt = 0 and not a.superseded))
+                   where a.run_id = p_run_id and a.step_no = p_step_no and a.map_index = j * 16 + shard and a.outcome = 'succeeded' and not a.superseded))
            order by 1));
   return v_total - v_known;
 end;
@@ -6793,6 +7100,44 @@ CREATE FUNCTION htdag.pause_words(p_pause htdag.pauses) RETURNS text
 
 COMMENT ON FUNCTION htdag.pause_words(p_pause htdag.pauses) IS 'What is said to those who wait for the end of a pause.';
 
+CREATE VIEW htdag.retry_plan AS
+ SELECT s.name AS step,
+    s.name AS state,
+    s.name AS happens,
+    (s.step_no)::integer AS elements_kept
+   FROM htdag.steps s;
+
+COMMENT ON VIEW htdag.retry_plan IS 'What a retry would do with a step: its state now; "runs again", "runs for the first time" (in both cases as far as conditions and failures let it) or "kept"; and, for a map step that runs again, how many elements keep their outputs.';
+
+CREATE FUNCTION htdag.preview_retry(p_run_id bigint, p_from text[] DEFAULT NULL::text[], p_only_failed boolean DEFAULT true) RETURNS SETOF htdag.retry_plan
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_run   htdag.runs;
+  v_taken bit varying;
+begin
+  select * into v_run from htdag.runs where run_id = p_run_id;
+  perform htdag.check_retry(p_run_id, v_run, p_from);
+  v_taken := htdag.retaken_steps(v_run, p_from);
+  return query
+  select s.name, p.state,
+         case when get_bit(v_taken, s.step_no) = 0 then 'kept'
+              when a.tries > 0 or get_bit(v_run.succeeded | v_run.failed, s.step_no) = 1 then 'runs again'
+              else 'runs for the first time' end,
+         case when get_bit(v_taken, s.step_no) = 1 and s.is_map then
+           case when htdag.keeps_elements(v_run, v_taken, s, coalesce(p_only_failed, true)) then a.done else 0 end end
+    from htdag.steps s
+    join report.steps p on p.run_id = p_run_id and p.step = s.name
+   cross join lateral (select count(*) as tries, count(*) filter (where a.outcome = 'succeeded' and not a.superseded)::integer as done
+                         from htdag.attempts a where a.run_id = p_run_id and a.step_no = s.step_no) a
+   where s.flow_version_id = v_run.flow_version_id
+   order by s.step_no;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.preview_retry(p_run_id bigint, p_from text[], p_only_failed boolean) IS 'What retry_run with the same arguments would do with each step; changes nothing. Raises what it raises.';
+
 CREATE FUNCTION htdag.promote() RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -6854,12 +7199,7 @@ begin
                       and k.key is not null
                     group by k.kind, k.key) c
             order by c.kind, c.key) u;
-  insert into htdag.turns as o (kind, lane_id, key)
-  select 'tasks', t.lane_id, coalesce(t.limit_key, '')
-    from unnest(v_next) with ordinality n(task_id, i)
-    join unnest(v_due) t using (task_id)
-   order by n.i desc limit 1
-      on conflict (kind) do update set lane_id = excluded.lane_id, key = excluded.key;
+  perform htdag.wake_idle(array(select distinct t.lane_id from unnest(v_due) t));
   return cardinality(v_due);
 exception when lock_not_available then
   -- SKIP LOCKED met a row that was just changed twice (see lease_tasks): the next call comes.
@@ -6897,6 +7237,8 @@ begin
   delete from htdag.map_items where run_id = any (v_runs);
   delete from htdag.map_shards where run_id = any (v_runs);
   delete from htdag.signals where run_id = any (v_runs);
+  delete from htdag.dead_tasks where run_id = any (v_runs);
+  delete from htdag.retries where run_id = any (v_runs);
   delete from htdag.run_keys where run_id = any (v_runs);
   delete from htdag.admission_log where run_id = any (v_runs);
   delete from htdag.attempts where run_id = any (v_runs);
@@ -7120,7 +7462,12 @@ begin
            where (p_step).is_map and i.run_id = p_run_id and i.step_no = (p_step).step_no
           union all
           select 0, v_document where not (p_step).is_map) e
-    join htdag.memos m on m.memo_key = htdag.memo_key(p_step, e.document) and m.expires_at > v_now;
+    join htdag.memos m on m.memo_key = htdag.memo_key(p_step, e.document) and m.expires_at > v_now
+   where v_epoch = 0
+      or not htdag.is_named(p_run_id, v_epoch, (p_step).name)
+         and not exists (select from htdag.attempts a
+                          where a.run_id = p_run_id and a.step_no = (p_step).step_no and a.map_index = e.map_index
+                            and a.outcome = 'succeeded' and not a.superseded);
   get diagnostics v_found = row_count;
   return v_found;
 end;
@@ -7364,13 +7711,21 @@ CREATE FUNCTION htdag.resume_run(p_run_id bigint) RETURNS boolean
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
     AS $$
+declare
+  v_parent bigint;
 begin
   perform htdag.check_run(p_run_id);
+  select p.run_id into v_parent from htdag.runs r join htdag.runs p on p.run_id = r.parent_run_id
+   where r.run_id = p_run_id and p.state = 'paused';
+  if found then
+    raise exception using errcode = 'HT003', message = format('run %s is paused together with run %s, which it is a step of', p_run_id, v_parent),
+      hint = format('Resume that: select htdag.resume_run(%s).', v_parent);
+  end if;
   return htdag.resume_runs(array[p_run_id]) > 0;
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.resume_run(p_run_id bigint) IS 'Let a paused run and the runs below it go on, with as much time to the deadline as was left. False where it was not paused. Raises HT001.';
+COMMENT ON FUNCTION htdag.resume_run(p_run_id bigint) IS 'Let a paused run and the runs below it go on, with as much time to the deadline as was left. False where it was not paused. Raises HT001, and HT003 below a run that is paused.';
 
 CREATE FUNCTION htdag.resume_runs(p_run_ids bigint[]) RETURNS integer
     LANGUAGE plpgsql
@@ -7436,6 +7791,106 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.resume_subscription(p_name text) IS 'Let a paused subscription send again. False if it was not paused. Raises HT001.';
+
+CREATE FUNCTION htdag.retake(p_run htdag.runs, p_from text[], p_only_failed boolean) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_now     constant timestamptz := htdag.clock();
+  v_taken   constant bit varying := htdag.retaken_steps(p_run, p_from);
+  v_limited constant boolean := exists (select from htdag.limits where flow_id = p_run.flow_id);
+begin
+  if bit_count(v_taken) = 0 then
+    return null;
+  end if;
+  with gone as (
+    delete from htdag.tasks where run_id = p_run.run_id returning *
+  )
+  insert into htdag.attempts (run_id, step_no, map_index, epoch, attempt, outcome, ready_at, claimed_at, finished_at, runner_id, error)
+  select run_id, step_no, coalesce(map_index, 0), epoch, attempt, 'cancelled', ready_at, claimed_at, v_now, runner_id, 'its run had ended'
+    from gone where runner_id is not null
+      on conflict do nothing;
+  update htdag.attempts a
+     set superseded = true
+    from (select s.step_no, htdag.keeps_elements(p_run, v_taken, s, p_only_failed) as keeps
+            from htdag.steps s where s.flow_version_id = p_run.flow_version_id and get_bit(v_taken, s.step_no) = 1 offset 0) s
+   where a.run_id = p_run.run_id and a.step_no = s.step_no and not a.superseded and not (a.outcome = 'succeeded' and s.keeps);
+  delete from htdag.map_items where run_id = p_run.run_id and get_bit(v_taken, step_no) = 1;
+  delete from htdag.map_shards where run_id = p_run.run_id and get_bit(v_taken, step_no) = 1;
+  update htdag.dead_tasks set retried_at = v_now where run_id = p_run.run_id and get_bit(v_taken, step_no) = 1;
+  -- What died in runs that steps had started is done again in new ones.
+  delete from htdag.dead_tasks
+   where run_id in (with recursive below as (
+                      select p_run.run_id
+                      union all
+                      select c.run_id from below b join htdag.runs c on c.parent_run_id = b.run_id
+                    )
+                    select b.run_id from below b where b.run_id <> p_run.run_id);
+  delete from htdag.pauses where kind = 'run' and name = p_run.run_id::text;
+  insert into htdag.retries (run_id, epoch, retried_at, retried_by, from_steps, was_state, was_error, ended_at)
+  values (p_run.run_id, p_run.epoch + 1, v_now, session_user, p_from, p_run.state, p_run.error, p_run.finished_at);
+
+  update htdag.runs r
+     set state = case when v_limited then 'queued' else 'running' end, epoch = p_run.epoch + 1, error = null, finished_at = null, queued_at = v_now,
+         started_at = case when not v_limited then v_now end, deadline_at = case when not v_limited then v_now + v.run_timeout end,
+         scheduled = r.scheduled & ~v_taken, succeeded = r.succeeded & ~v_taken, failed = r.failed & ~v_taken, skipped = r.skipped & ~v_taken
+    from htdag.flow_versions v
+   where r.run_id = p_run.run_id and v.flow_version_id = r.flow_version_id;
+  if v_limited then
+    insert into htdag.run_queue (run_id, flow_id, priority, limit_key)
+    values (p_run.run_id, p_run.flow_id, p_run.priority, coalesce(p_run.limit_key, ''));
+  end if;
+  if htdag.is_heard(array[p_run.run_id]) then
+    perform htdag.emit(array['run.retried', case when v_limited then 'run.queued' else 'run.started' end], array[p_run.run_id, p_run.run_id]);
+  end if;
+  return not v_limited;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.retake(p_run htdag.runs, p_from text[], p_only_failed boolean) IS 'Take steps of a locked, ended run back; true where it is to be scheduled, false where it queues, null where it has nothing to do again.';
+
+CREATE FUNCTION htdag.retaken_steps(p_run htdag.runs, p_from text[]) RETURNS bit varying
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_steps  constant htdag.steps[] := array(select s from htdag.steps s where s.flow_version_id = p_run.flow_version_id order by s.step_no);
+  v_step   htdag.steps;
+  v_taken  bit varying := (p_run.failed & ~p_run.failed)::bit varying;
+  v_doomed bit varying := (p_run.failed & ~p_run.failed)::bit varying;
+begin
+  foreach v_step in array v_steps loop
+    if v_step.name = any (p_from) or p_from is null and get_bit(p_run.failed, v_step.step_no) = 1
+       or bit_count(htdag.behind(v_step) & v_taken) > 0 then
+      v_taken := v_taken | v_step.self;
+    end if;
+  end loop;
+  if exists (select from unnest(v_steps) s where s.on_failure = 'fail' and get_bit(p_run.failed & ~v_taken, s.step_no) = 1) then
+    -- A failure that is not retried goes on to fail the run: what it took with it stays skipped.
+    return v_taken;
+  end if;
+
+  foreach v_step in array v_steps loop
+    if bit_count(htdag.behind(v_step) & v_taken) > 0 then
+      v_taken := v_taken | v_step.self;
+    elsif get_bit(p_run.failed & ~v_taken, v_step.step_no) = 1 and v_step.on_failure = 'skip' then
+      v_doomed := v_doomed | v_step.dooms;
+    end if;
+    continue when get_bit(p_run.skipped & ~v_taken & ~v_doomed, v_step.step_no) = 0;
+    if v_step.run_on = 'failure' and bit_count(v_step.gate & p_run.failed & ~v_taken) = 0 then
+      v_doomed := v_doomed | v_step.dooms;
+    elsif get_bit(p_run.scheduled, v_step.step_no) = 1 and htdag.is_declined(v_step, htdag.step_document(p_run.run_id, v_step.step_no)) then
+      v_doomed := v_doomed | case v_step.on_skip when 'cascade' then v_step.dooms else v_doomed end;
+    else
+      v_taken := v_taken | v_step.self;
+    end if;
+  end loop;
+  return v_taken;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.retaken_steps(p_run htdag.runs, p_from text[]) IS 'Which steps of an ended run a retry takes back.';
 
 CREATE FUNCTION htdag.retire_flow(p_flow text, p_retired boolean DEFAULT true) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
@@ -7514,7 +7969,7 @@ begin
 
   -- One by one, for a loss may take other tasks of its run with it.
   for v_lost in
-    select t.task_id, t.run_id, o.step_no
+    select t.task_id, t.run_id, coalesce(t.map_index, 0) as map_index, o.step_no
       from unnest(p_tasks) with ordinality t
       join unnest(p_step_nos, p_outcomes) with ordinality o(step_no, outcome, ordinality) using (ordinality)
      where o.outcome not in ('succeeded', 'released', 'snoozed', 'decomposed')
@@ -7522,6 +7977,7 @@ begin
      order by t.task_id
   loop
     delete from htdag.tasks where task_id = v_lost.task_id;
+    perform htdag.bury(v_lost.run_id, v_lost.step_no, v_lost.map_index);
     v_changes := v_changes || htdag.lose_step(v_lost.run_id, v_lost.step_no);
   end loop;
   return coalesce(v_changes, '{}');
@@ -7529,6 +7985,89 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.retry_or_lose(p_tasks htdag.tasks[], p_step_nos smallint[], p_outcomes text[], p_codes text[], p_delays interval[]) IS 'Park, give back or lose tasks that stopped short; returns what that changes in their runs.';
+
+CREATE FUNCTION htdag.retry_run(p_run_id bigint, p_from text[] DEFAULT NULL::text[], p_only_failed boolean DEFAULT true) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $$
+declare
+  v_run htdag.runs;
+  v_on  boolean;
+begin
+  v_run := htdag.lock_ended(p_run_id);
+  perform htdag.check_retry(p_run_id, v_run, p_from);
+  v_on := htdag.retake(v_run, p_from, coalesce(p_only_failed, true));
+  if v_on then
+    perform htdag.schedule(array[p_run_id]);
+  elsif not v_on then
+    perform htdag.wake_idle(null);
+  end if;
+  return v_on is not null;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.retry_run(p_run_id bigint, p_from text[], p_only_failed boolean) IS 'Have an ended run go on: what failed, what that or a cancellation kept from running, and all that needs these, run again or for the first time; everything else keeps its output. p_from names steps to take back instead, with all that needs them, also of a run that succeeded; a memo does not answer for them. Of a map that failed only elements without an output run again, unless p_only_failed is false. Handlers that need what is taken back run again too. A run of a limited flow queues. False where there is nothing to do again. Raises HT001, HT003 for a run that has not ended or is part of another, HT006 for steps that there are not.';
+
+CREATE FUNCTION htdag.retry_runs(p_flow text, p_error text DEFAULT NULL::text, p_code text DEFAULT NULL::text, p_since timestamp with time zone DEFAULT NULL::timestamp with time zone, p_limit integer DEFAULT 1000) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $$
+declare
+  v_flow_id integer;
+  v_runs    htdag.runs[];
+  v_run     htdag.runs;
+  v_on      boolean;
+  v_now     bigint[] := array[]::bigint[];
+  v_done    integer := 0;
+begin
+  select flow_id into v_flow_id from htdag.flows where name = p_flow;
+  if not found then
+    raise exception using errcode = 'HT001', message = format('flow "%s" does not exist', coalesce(p_flow, 'null')),
+      hint = 'select flow from report.flows lists the flows there are.';
+  elsif p_limit not between 1 and 10000 then
+    raise exception using errcode = 'HT006', message = format('the limit is %s', p_limit), hint = 'Give one between 1 and 10000, and call again for more.';
+  end if;
+  perform from htdag.partitions order by partition_no for key share;
+  -- A run that still has a task is held by somebody, or will be tidied up by upkeep.
+  v_runs := array(
+    select r from htdag.runs r
+     where r.flow_id = v_flow_id and r.state = 'failed' and r.parent_run_id is null
+       and (p_since is null or r.finished_at >= p_since)
+       and not exists (select from htdag.tasks t where t.run_id = r.run_id)
+       and (p_error is null and p_code is null or p_code is null and r.error like p_error
+            or exists (select from htdag.attempts a
+                        where a.run_id = r.run_id and get_bit(r.failed, a.step_no) = 1 and not a.superseded
+                          and a.outcome not in ('succeeded', 'cancelled')
+                          and (p_error is null or a.error like p_error) and (p_code is null or a.code = p_code)))
+     order by r.run_id
+     limit coalesce(p_limit, 1000)
+       for update of r skip locked);
+  foreach v_run in array v_runs loop
+    v_on := htdag.retake(v_run, null, true);
+    if v_on then
+      v_now := v_now || v_run.run_id;
+    end if;
+    v_done := v_done + (v_on is not null)::integer;
+  end loop;
+  if cardinality(v_now) > 0 then
+    perform htdag.schedule(v_now);
+  end if;
+  if v_done > cardinality(v_now) then
+    perform htdag.wake_idle(null);
+  end if;
+  return v_done;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.retry_runs(p_flow text, p_error text, p_code text, p_since timestamp with time zone, p_limit integer) IS 'Retry failed runs of a flow, oldest first and p_limit at most: those with an error like p_error, with the error code p_code, that ended since p_since. Passes over runs that somebody else holds. Returns how many. Raises HT001, HT006.';
 
 CREATE FUNCTION htdag.run_engine_tasks(p_limit integer, p_wait boolean) RETURNS integer
     LANGUAGE plpgsql
@@ -7584,6 +8123,7 @@ begin
       end if;
     end loop;
   end if;
+  perform htdag.unawait_signals();
   return cardinality(v_tasks);
 end;
 $$;
@@ -8192,6 +8732,8 @@ begin
     perform htdag.emit('{run.started}', array[v_child]);
   end if;
   perform htdag.schedule(array[v_child]);
+  perform htdag.pause_locked(array[v_child], p.reason, p.with_flow)
+     from htdag.pauses p where p.kind = 'run' and p.name = p_task.run_id::text;
   return v_child;
 end;
 $$;
@@ -8798,6 +9340,31 @@ $$;
 
 COMMENT ON FUNCTION htdag.try_shards(p_tasks htdag.tasks[]) IS 'Those of the tasks whose map shards could be locked at once, or that are no elements of a map.';
 
+CREATE FUNCTION htdag.unawait_signals() RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_done integer;
+begin
+  if not exists (select from htdag.signals where awaited) then
+    return 0;
+  end if;
+  update htdag.signals
+     set awaited = false
+   where signal_id = any (array(select g.signal_id from htdag.signals g
+                                 where g.awaited
+                                   and not exists (select from htdag.tasks t join htdag.steps s using (flow_version_id, step_no)
+                                                    where t.run_id = g.run_id and s.kind = 'signal' and s.target = g.name)
+                                 order by g.signal_id
+                                   for update of g skip locked));
+  get diagnostics v_done = row_count;
+  return v_done;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.unawait_signals() IS 'Forget that signals were awaited where no step waits any more; returns how many.';
+
 CREATE FUNCTION htdag.unsubscribe(p_name text) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
@@ -8827,12 +9394,12 @@ begin
     return 0;
   end if;
   v_done := htdag.reap() + htdag.expire_runs() + htdag.promote();
-  v_done := v_done + htdag.deliver_cancels(100);
+  v_done := v_done + htdag.deliver_cancels(100) + htdag.tidy_pauses();
   perform htdag.clear_maps();
   perform htdag.clear_signals();
   perform htdag.clear_rates();
-  perform htdag.tidy_pauses();
   perform htdag.clear_memos();
+  perform htdag.clear_dead();
   perform htdag.clear_events();
   if exists (select from htdag.runners where stopped_at < v_now - interval '1 day') then
     delete from htdag.runners
@@ -8934,14 +9501,6 @@ $$;
 
 COMMENT ON FUNCTION htdag.waiting_keys(p_flow_id integer, p_priority integer, p_after text, p_most integer) IS 'The next values after p_after, p_most at most, that runs of one flow and priority wait with.';
 
-CREATE TABLE htdag.turns (
-    kind text NOT NULL,
-    lane_id integer NOT NULL,
-    key text NOT NULL
-);
-
-COMMENT ON TABLE htdag.turns IS 'Whose turn came last where tasks under limits take turns.';
-
 CREATE FUNCTION htdag.waiting_turns(p_lane integer, p_key text, p_with_full boolean, p_most integer) RETURNS SETOF htdag.turns
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
@@ -8982,7 +9541,7 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.waiting_turns(p_lane integer, p_key text, p_with_full boolean, p_most integer) IS 'The next pairs of lane and limit key with parked tasks, p_most at most; of queues without room only with p_with_full.';
+COMMENT ON FUNCTION htdag.waiting_turns(p_lane integer, p_key text, p_with_full boolean, p_most integer) IS 'The next pairs of lane and limit key with parked tasks, looking at p_most lanes and keys at most; of queues without room only with p_with_full.';
 
 CREATE FUNCTION htdag.wake(p_queues text[]) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
@@ -9200,6 +9759,9 @@ begin
          where w.parked = 'sub-flow' and r.finished_at is null
       )
       select count(*)::integer into v_done from withdrawn;
+      if exists (select from htdag.signals where run_id = any (p_run_ids) and awaited) then
+        perform htdag.unawait_signals();
+      end if;
       exit;
     exception when lock_not_available then
       -- SKIP LOCKED met a row that was just changed twice (see lease_tasks): look again.
@@ -9743,7 +10305,11 @@ UNION ALL
     NULL::bigint AS task_id,
     format('scheduled %s'::text, r.scheduled) AS detail
    FROM htdag.runs r
-  WHERE ((r.state = 'queued'::text) AND (bit_count(((((r.scheduled)::"bit" | (r.succeeded)::"bit") | (r.failed)::"bit") | (r.skipped)::"bit")) > 0))
+  WHERE ((r.state = 'queued'::text) AND (bit_count(
+        CASE
+            WHEN (r.epoch = 0) THEN ((((r.scheduled)::"bit" | (r.succeeded)::"bit") | (r.failed)::"bit") | (r.skipped)::"bit")
+            ELSE ((r.scheduled)::"bit" & (~ (((r.succeeded)::"bit" | (r.failed)::"bit") | (r.skipped)::"bit")))
+        END) > 0))
 UNION ALL
  SELECT 'a task''s step has ended or was not scheduled'::text AS invariant,
     t.run_id,
@@ -9944,6 +10510,25 @@ COMMENT ON TABLE htdag.rates IS 'What is used up of rates of the modes burst and
 
 COMMENT ON COLUMN htdag.rates.next_start_at IS 'Theoretical arrival time of the generic cell rate algorithm: how far ahead the allowed starts are used up.';
 
+CREATE TABLE htdag.retries (
+    run_id bigint NOT NULL,
+    epoch smallint NOT NULL,
+    retried_at timestamp with time zone NOT NULL,
+    retried_by text NOT NULL,
+    from_steps text[],
+    was_state text NOT NULL,
+    was_error text,
+    ended_at timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE htdag.retries IS 'Each time an ended run was taken up again.';
+
+COMMENT ON COLUMN htdag.retries.epoch IS 'Epoch that the retry began.';
+
+COMMENT ON COLUMN htdag.retries.from_steps IS 'Steps that were named, which no memo may answer for; null where it was what had failed.';
+
+COMMENT ON COLUMN htdag.retries.was_state IS 'How the run had ended.';
+
 CREATE TABLE htdag.run_io_1 (
     run_id bigint NOT NULL,
     input jsonb NOT NULL
@@ -10123,6 +10708,43 @@ COMMENT ON COLUMN report.calls.callee IS 'Qualified name of the called symbol, o
 
 COMMENT ON COLUMN report.calls.confidence IS 'How certain the callee is, from 0.5 (the only one of its name) to 1 (same file); null where it was not found.';
 
+CREATE VIEW report.dead_tasks AS
+ SELECT d.run_id,
+    f.name AS flow,
+    s.name AS step,
+        CASE
+            WHEN (s.is_map AND (d.map_index >= 0)) THEN d.map_index
+            ELSE NULL::integer
+        END AS element,
+    d.item,
+    io.input,
+    d.attempts,
+    d.code,
+    d.error,
+    d.died_at,
+    d.retried_at
+   FROM ((((htdag.dead_tasks d
+     JOIN htdag.runs r ON (((r.run_id = d.run_id) AND (NOT htdag.is_done(d.*, r.*)))))
+     JOIN htdag.flows f ON ((f.flow_id = d.flow_id)))
+     JOIN htdag.run_io io ON ((io.run_id = d.run_id)))
+     JOIN htdag.steps s ON (((s.flow_version_id = r.flow_version_id) AND (s.step_no = d.step_no))));
+
+COMMENT ON VIEW report.dead_tasks IS 'Steps, and elements of map steps, that failed for good. htdag.retry_run does them again, htdag.discard_dead forgets them.';
+
+COMMENT ON COLUMN report.dead_tasks.element IS 'Which element of a map step; null also for a map that could not be opened at all.';
+
+COMMENT ON COLUMN report.dead_tasks.item IS 'The element itself.';
+
+COMMENT ON COLUMN report.dead_tasks.input IS 'Of the run.';
+
+COMMENT ON COLUMN report.dead_tasks.attempts IS 'Tries that were made.';
+
+COMMENT ON COLUMN report.dead_tasks.code IS 'Error code that the handler gave; the SQLSTATE for SQL.';
+
+COMMENT ON COLUMN report.dead_tasks.died_at IS 'When the last try failed.';
+
+COMMENT ON COLUMN report.dead_tasks.retried_at IS 'When it was taken up again, if it was; it goes once that has succeeded.';
+
 CREATE VIEW report.deliveries AS
  SELECT d.delivery_id,
     u.name AS subscription,
@@ -10193,7 +10815,7 @@ COMMENT ON COLUMN report.events.event_id IS 'Rises with time within a run; betwe
 
 COMMENT ON COLUMN report.events.occurred_at IS 'When it happened.';
 
-COMMENT ON COLUMN report.events.kind IS 'run.queued, run.admitted, run.started, run.paused, run.resumed, run.succeeded, run.failed, run.cancelled, step.failed, step.retried, step.dead, step.progress, or an event of a codebase.';
+COMMENT ON COLUMN report.events.kind IS 'run.queued, run.admitted, run.started, run.paused, run.resumed, run.retried, run.succeeded, run.failed, run.cancelled, step.failed, step.retried, step.dead, step.progress, or an event of a codebase.';
 
 COMMENT ON COLUMN report.events.payload IS 'The event as it is sent.';
 
@@ -10532,6 +11154,36 @@ COMMENT ON COLUMN report.queue.reason IS 'What holds it: a pause or a limit.';
 
 COMMENT ON COLUMN report.queue.due_at IS 'When the reason may be gone, where that is known.';
 
+CREATE VIEW report.retries AS
+ SELECT t.run_id,
+    f.name AS flow,
+    (t.epoch)::integer AS retry,
+    t.retried_at,
+    t.retried_by,
+    t.from_steps,
+    t.was_state,
+    t.was_error,
+    t.ended_at
+   FROM ((htdag.retries t
+     JOIN htdag.runs r ON ((r.run_id = t.run_id)))
+     JOIN htdag.flows f ON ((f.flow_id = r.flow_id)));
+
+COMMENT ON VIEW report.retries IS 'Each time an ended run was taken up again.';
+
+COMMENT ON COLUMN report.retries.retry IS 'The first of the run, the second, and so on.';
+
+COMMENT ON COLUMN report.retries.retried_at IS 'When.';
+
+COMMENT ON COLUMN report.retries.retried_by IS 'By which user.';
+
+COMMENT ON COLUMN report.retries.from_steps IS 'Steps that were named; null where it was what had failed.';
+
+COMMENT ON COLUMN report.retries.was_state IS 'How the run had ended.';
+
+COMMENT ON COLUMN report.retries.was_error IS 'Why it had been cancelled or lost as a whole.';
+
+COMMENT ON COLUMN report.retries.ended_at IS 'When it had ended.';
+
 CREATE VIEW report.runs AS
  SELECT r.run_id,
     f.name AS flow,
@@ -10545,7 +11197,7 @@ CREATE VIEW report.runs AS
             WHEN (r.state <> 'succeeded'::text) THEN COALESCE(r.error, ( SELECT format('step %s: %s'::text, s.name, a.error) AS format
                FROM (htdag.attempts a
                  JOIN htdag.steps s ON (((s.flow_version_id = r.flow_version_id) AND (s.step_no = a.step_no))))
-              WHERE ((a.run_id = r.run_id) AND (get_bit((r.failed)::"bit", (a.step_no)::integer) = 1) AND (a.outcome <> ALL (ARRAY['succeeded'::text, 'cancelled'::text])))
+              WHERE ((a.run_id = r.run_id) AND (get_bit((r.failed)::"bit", (a.step_no)::integer) = 1) AND (NOT a.superseded) AND (a.outcome <> ALL (ARRAY['succeeded'::text, 'cancelled'::text])))
               ORDER BY (get_bit((v.fatal)::"bit", (a.step_no)::integer)) DESC, a.step_no, a.finished_at DESC
              LIMIT 1))
             ELSE NULL::text
@@ -10587,20 +11239,22 @@ CREATE VIEW report.steps AS
         CASE
             WHEN (get_bit((r.succeeded)::"bit", (s.step_no)::integer) = 0) THEN a.error
             ELSE NULL::text
-        END AS error
+        END AS error,
+    t.next_try_at
    FROM ((((htdag.runs r
      JOIN htdag.steps s USING (flow_version_id))
      LEFT JOIN LATERAL ( SELECT count(*) AS attempts,
             max((a_1.claimed_at - a_1.ready_at)) AS waited,
             sum(a_1.ran) AS ran,
             (array_agg(a_1.runner_id ORDER BY a_1.finished_at DESC))[1] AS runner_id,
-            (array_agg(a_1.error ORDER BY (a_1.outcome = 'cancelled'::text), a_1.finished_at DESC) FILTER (WHERE (a_1.error IS NOT NULL)))[1] AS error
+            (array_agg(a_1.error ORDER BY (a_1.outcome = 'cancelled'::text), a_1.finished_at DESC) FILTER (WHERE ((a_1.error IS NOT NULL) AND (NOT a_1.superseded))))[1] AS error
            FROM htdag.attempts a_1
           WHERE ((a_1.run_id = r.run_id) AND (a_1.step_no = s.step_no))) a ON (true))
      LEFT JOIN LATERAL ( SELECT count(*) FILTER (WHERE ((t_1.runner_id IS NOT NULL) OR (t_1.parked = 'sub-flow'::text))) AS claimed,
             count(*) FILTER (WHERE (t_1.parked <> 'sub-flow'::text)) AS parked,
             count(*) FILTER (WHERE ((t_1.runner_id IS NULL) AND (t_1.parked IS NULL))) AS ready,
-            min(u.name) AS runner
+            min(u.name) AS runner,
+            min(t_1.due_at) FILTER (WHERE (t_1.parked = ANY (ARRAY['retry'::text, 'snooze'::text, 'delay'::text]))) AS next_try_at
            FROM (htdag.tasks t_1
              LEFT JOIN htdag.runners u USING (runner_id))
           WHERE ((t_1.run_id = r.run_id) AND (t_1.step_no = s.step_no))) t ON (true))
@@ -10621,6 +11275,8 @@ COMMENT ON COLUMN report.steps.ran IS 'Time that handlers worked, all tries and 
 
 COMMENT ON COLUMN report.steps.error IS 'Last error; null once succeeded.';
 
+COMMENT ON COLUMN report.steps.next_try_at IS 'When it, or the next of its elements, is tried again or for the first time, where it waits for a time.';
+
 CREATE VIEW report.subscriptions AS
  SELECT u.name,
     u.filter,
@@ -10634,7 +11290,7 @@ CREATE VIEW report.subscriptions AS
     (COALESCE(d.pending, (0)::bigint))::integer AS pending,
     (COALESCE(d.dead, (0)::bigint))::integer AS dead,
         CASE
-            WHEN ((u.target_kind = 'pgmq'::text) AND (to_regclass(('pgmq.'::text || quote_ident(pgmq.format_table_name(u.target, 'q'::text)))) IS NULL)) THEN 'the queue does not exist'::text
+            WHEN ((u.target_kind = 'pgmq'::text) AND (to_regclass(('pgmq.'::text || quote_ident(('q_'::text || lower(u.target))))) IS NULL)) THEN 'the queue does not exist'::text
             ELSE d.error
         END AS problem
    FROM (htdag.subscriptions u
@@ -10783,6 +11439,9 @@ ALTER TABLE ONLY htdag.attempts
 ALTER TABLE ONLY htdag.attempts_1
     ADD CONSTRAINT attempts_1_pkey PRIMARY KEY (run_id, step_no, map_index, epoch, attempt);
 
+ALTER TABLE ONLY htdag.dead_tasks
+    ADD CONSTRAINT dead_tasks_pkey PRIMARY KEY (run_id, step_no, map_index);
+
 ALTER TABLE ONLY htdag.deliveries
     ADD CONSTRAINT deliveries_pkey PRIMARY KEY (delivery_id);
 
@@ -10836,6 +11495,9 @@ ALTER TABLE ONLY htdag.rate_uses
 
 ALTER TABLE ONLY htdag.rates
     ADD CONSTRAINT rates_pkey PRIMARY KEY (bucket);
+
+ALTER TABLE ONLY htdag.retries
+    ADD CONSTRAINT retries_pkey PRIMARY KEY (run_id, epoch);
 
 ALTER TABLE ONLY htdag.run_io
     ADD CONSTRAINT run_io_pkey PRIMARY KEY (run_id);
@@ -10918,6 +11580,8 @@ CREATE INDEX symbols_export_name_idx ON code.symbols USING btree (codebase_id, e
 
 CREATE INDEX symbols_name_idx ON code.symbols USING btree (codebase_id, name);
 
+CREATE INDEX dead_tasks_flow_idx ON htdag.dead_tasks USING btree (flow_id, died_at);
+
 CREATE INDEX deliveries_due_idx ON htdag.deliveries USING btree (due_at, delivery_id) WHERE (state = 'pending'::text);
 
 CREATE INDEX deliveries_finished_idx ON htdag.deliveries USING btree (finished_at) WHERE (state = 'delivered'::text);
@@ -10947,6 +11611,10 @@ CREATE INDEX runs_1_children_idx ON htdag.runs_1 USING btree (parent_run_id) WHE
 CREATE INDEX runs_deadline_idx ON ONLY htdag.runs USING btree (deadline_at) WHERE ((finished_at IS NULL) AND (deadline_at IS NOT NULL));
 
 CREATE INDEX runs_1_deadline_idx ON htdag.runs_1 USING btree (deadline_at) WHERE ((finished_at IS NULL) AND (deadline_at IS NOT NULL));
+
+CREATE INDEX runs_failed_idx ON ONLY htdag.runs USING btree (flow_id, finished_at) WHERE ((state = 'failed'::text) AND (parent_run_id IS NULL));
+
+CREATE INDEX runs_1_failed_idx ON htdag.runs_1 USING btree (flow_id, finished_at) WHERE ((state = 'failed'::text) AND (parent_run_id IS NULL));
 
 CREATE INDEX runs_root_idx ON ONLY htdag.runs USING btree (root_run_id) WHERE (root_run_id IS NOT NULL);
 
@@ -10985,6 +11653,8 @@ ALTER INDEX htdag.run_io_pkey ATTACH PARTITION htdag.run_io_1_pkey;
 ALTER INDEX htdag.runs_children_idx ATTACH PARTITION htdag.runs_1_children_idx;
 
 ALTER INDEX htdag.runs_deadline_idx ATTACH PARTITION htdag.runs_1_deadline_idx;
+
+ALTER INDEX htdag.runs_failed_idx ATTACH PARTITION htdag.runs_1_failed_idx;
 
 ALTER INDEX htdag.runs_pkey ATTACH PARTITION htdag.runs_1_pkey;
 

@@ -11,7 +11,7 @@ returns text[]
 language sql
 immutable
 parallel safe
-return array['run.queued', 'run.admitted', 'run.started', 'run.paused', 'run.resumed', 'run.succeeded', 'run.failed', 'run.cancelled',
+return array['run.queued', 'run.admitted', 'run.started', 'run.paused', 'run.resumed', 'run.retried', 'run.succeeded', 'run.failed', 'run.cancelled',
   'step.failed', 'step.retried', 'step.dead', 'step.progress',
   'code_ingestion_complete', 'code_ingestion_failed', 'codebase_ready', 'progress_update'];
 

@@ -211,25 +211,23 @@ volatile
 set search_path = ''
 as $$
 declare
-  v_now   constant timestamptz := htdag.clock();
-  v_done  integer;
-  v_heard bigint[];
+  v_now  constant timestamptz := htdag.clock();
+  v_done integer;
 begin
   perform htdag.withdraw_tasks(p_run_ids, 'cancelled', p_reason);
   delete from htdag.run_queue where run_id = any (p_run_ids);
   with ended as (
-    update htdag.runs r
+    update htdag.runs
        set state = 'cancelled', finished_at = v_now, error = p_reason, skipped = ~(succeeded | failed)
-      from htdag.flow_versions v
-     where r.run_id = any (p_run_ids) and v.flow_version_id = r.flow_version_id
-    returning r.run_id, r.parent_task_id, case when v.heard is not null then r.run_id end as heard
+     where run_id = any (p_run_ids)
+    returning run_id, parent_task_id
   ), told as (
     insert into htdag.inbox (kind, run_id, task_id)
     select 'child_ended', run_id, parent_task_id from ended where parent_task_id is not null
   )
-  select count(*)::integer, array_agg(heard order by heard) filter (where heard is not null) into v_done, v_heard from ended;
-  if v_heard is not null then
-    perform htdag.emit('{run.cancelled}', v_heard);
+  select count(*)::integer into v_done from ended;
+  if htdag.is_heard(p_run_ids) then
+    perform htdag.emit('{run.cancelled}', p_run_ids);
   end if;
   return v_done;
 end;

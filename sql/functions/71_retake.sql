@@ -197,6 +197,9 @@ begin
     insert into htdag.run_queue (run_id, flow_id, priority, limit_key)
     values (p_run.run_id, p_run.flow_id, p_run.priority, coalesce(p_run.limit_key, ''));
   end if;
+  if htdag.is_heard(array[p_run.run_id]) then
+    perform htdag.emit(array['run.retried', case when v_limited then 'run.queued' else 'run.started' end], array[p_run.run_id, p_run.run_id]);
+  end if;
   return not v_limited;
 end;
 $$;
