@@ -22,7 +22,7 @@ declare
     'grant execute on function htdag.start_flow, htdag.start_flows, htdag.cancel_run, htdag.define_flow, htdag.create_flow, htdag.add_step, htdag.set_limits, htdag.admit, htdag.upkeep, htdag.pump, htdag.send_signal, htdag.broadcast_signal, htdag.run_output to htdag_client',
 
     'grant execute on function htdag.retire_flow to htdag_client',
-    'grant execute on function htdag.retry_run, htdag.retry_runs, htdag.discard_dead to htdag_client',
+    'grant execute on function htdag.retry_run, htdag.retry_runs, htdag.discard_dead, htdag.move_runs to htdag_client',
     'grant execute on function htdag.preview_retry to htdag_client, htdag_reader',
     'grant execute on function htdag.set_limit, htdag.set_queue_limit, htdag.pause_run, htdag.resume_run, htdag.pause_flow, htdag.resume_flow, htdag.pause_queue, htdag.resume_queue, htdag.purge_memos to htdag_client',
     'grant execute on function htdag.diff_flow, htdag.diff_versions, htdag.flow_graph to htdag_client, htdag_reader',

@@ -3354,6 +3354,30 @@ $$;
 
 COMMENT ON FUNCTION htdag.answer_step(p_task_id bigint, p_token bigint, p_outcome text, p_output jsonb, p_error text, p_code text, p_delay interval) IS 'complete_steps for one step, with errors instead of verdicts.';
 
+CREATE FUNCTION htdag.apply_moves(p_run_ids bigint[], p_from integer, p_to integer) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  perform htdag.move_tasks(p_run_ids, p_to), htdag.renumber(p_run_ids, p_from, p_to);
+  update htdag.runs r
+     set flow_version_id = p_to, scheduled = m.scheduled, succeeded = m.succeeded, failed = m.failed,
+         skipped = (htdag.moved_skips(p_to, m.failed, m.skipped) & ~(m.scheduled & ~m.skipped) & ~(m.succeeded | m.failed))::bit varying
+    from (select k.*, htdag.remapped(k.was_scheduled, p_from, p_to) as scheduled, htdag.remapped(k.was_succeeded, p_from, p_to) as succeeded,
+                 htdag.remapped(k.was_failed, p_from, p_to) as failed, htdag.remapped(k.was_skipped, p_from, p_to) as skipped
+            from (select distinct o.scheduled as was_scheduled, o.succeeded as was_succeeded, o.failed as was_failed, o.skipped as was_skipped
+                    from htdag.runs o where o.run_id = any (p_run_ids)) k
+          offset 0) m
+   where r.run_id = any (p_run_ids)
+     and (r.scheduled, r.succeeded, r.failed, r.skipped) = (m.was_scheduled, m.was_succeeded, m.was_failed, m.was_skipped);
+  -- What is due now may start; queued runs wait for their admission.
+  perform htdag.schedule(array(select run_id from htdag.runs where run_id = any (p_run_ids) and state <> 'queued' order by run_id));
+  return cardinality(p_run_ids);
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.apply_moves(p_run_ids bigint[], p_from integer, p_to integer) IS 'Move runs, whose rows and tasks the caller has locked, from one version to another; returns how many.';
+
 CREATE FUNCTION htdag.attach_partition(p_partition_no integer) RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -5748,6 +5772,28 @@ $$;
 
 COMMENT ON FUNCTION htdag.hold_keys(p_flow_id integer, p_keys text[], OUT fresh bigint[], OUT held htdag.run_keys[]) IS 'Lock the rows of keys, made where there are none: held are all of them, fresh the ids of runs that are yet to be inserted.';
 
+CREATE FUNCTION htdag.hold_tasks(p_run_ids bigint[]) RETURNS bigint[]
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    SET lock_timeout TO '10 ms'
+    AS $$
+declare
+  v_held bigint[];
+begin
+  loop
+    begin
+      v_held := array(select t.task_id from htdag.tasks t where t.run_id = any (p_run_ids) order by t.task_id for update skip locked);
+      exit;
+    exception when lock_not_available then
+      null; -- see withdraw_tasks
+    end;
+  end loop;
+  return array(select distinct t.run_id from htdag.tasks t where t.run_id = any (p_run_ids) and t.task_id <> all (v_held));
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.hold_tasks(p_run_ids bigint[]) IS 'Lock the tasks of runs that the caller has locked; returns the runs of which somebody else holds one.';
+
 CREATE FUNCTION htdag.holders(p_run_ids bigint[]) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE WHEN (cardinality(p_run_ids) > 0) THEN ((('; held by '::text || CASE WHEN (cardinality(p_run_ids) = 1) THEN 'run '::text ELSE 'runs '::text END) || array_to_string((p_run_ids)[:5], ', '::text)) || CASE WHEN (cardinality(p_run_ids) > 5) THEN format(' and %s more'::text, (cardinality(p_run_ids) - 5)) ELSE ''::text END) ELSE NULL::text END;
@@ -5964,6 +6010,54 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.is_superseded(p_key htdag.run_keys, p_on_duplicate text, p_input jsonb, p_start_at timestamp with time zone) IS 'Whether a new run is to take the place of the one that the key has: cancels it, or puts it off with the new input, as the policy says. Raises HT003 for policy reject.';
+
+CREATE VIEW htdag.moves AS
+ SELECT r.run_id,
+    v.version AS from_version,
+    v.version AS to_version,
+    r.state AS verdict,
+    r.error AS reason
+   FROM (htdag.runs r
+     JOIN htdag.flow_versions v USING (flow_version_id));
+
+COMMENT ON VIEW htdag.moves IS 'What becomes of a run that shall move to another version: can move, moved, or cannot move, with the reason.';
+
+CREATE FUNCTION htdag.judged_moves(p_run_ids bigint[], p_to htdag.flow_versions, p_busy bigint[]) RETURNS SETOF htdag.moves
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  return query
+  with asked as materialized (
+    select r.*, v.version
+      from htdag.runs r
+      join htdag.flow_versions v on v.flow_version_id = r.flow_version_id
+     where r.run_id = any (p_run_ids)
+  ), kinds as materialized (
+    select k.*, htdag.move_obstacle(k.flow_version_id, p_to.flow_version_id, k.scheduled, k.succeeded, k.failed, k.skipped) as obstacle
+      from (select distinct a.flow_version_id, a.scheduled, a.succeeded, a.failed, a.skipped
+              from asked a
+             where a.finished_at is null and a.flow_id = p_to.flow_id and a.flow_version_id <> p_to.flow_version_id) k
+  )
+  select i.run_id, a.version, p_to.version, case when o.obstacle is null then 'can move' else 'cannot move' end, o.obstacle
+    from (select distinct unnest(p_run_ids) as run_id) i
+    left join asked a on a.run_id = i.run_id
+    left join kinds k on (k.flow_version_id, k.scheduled, k.succeeded, k.failed, k.skipped)
+                       = (a.flow_version_id, a.scheduled, a.succeeded, a.failed, a.skipped)
+    left join htdag.runs r on r.run_id = i.run_id
+   cross join lateral (select case
+           when a.run_id is null then 'there is no such run'
+           when a.finished_at is not null then format('it has ended: it is %s', a.state)
+           when a.flow_id <> p_to.flow_id then 'it is a run of another flow'
+           when a.flow_version_id = p_to.flow_version_id then 'it is of that version already'
+           when i.run_id = any (p_busy) then 'a step of it is just being completed'
+           when k.obstacle is not null then k.obstacle
+           else htdag.task_obstacle(r, p_to.flow_version_id) end as obstacle) o
+   order by i.run_id;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.judged_moves(p_run_ids bigint[], p_to htdag.flow_versions, p_busy bigint[]) IS 'Whether each of the runs can move to a version.';
 
 CREATE FUNCTION htdag.keep_partitions(p_run_ids bigint[]) RETURNS integer
     LANGUAGE plpgsql
@@ -6463,6 +6557,143 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.merge_changes(p_changes htdag.run_change[]) IS 'One change per run, in ascending order.';
+
+CREATE FUNCTION htdag.move_obstacle(p_from integer, p_to integer, p_scheduled bit varying, p_succeeded bit varying, p_failed bit varying, p_skipped bit varying) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_ended constant bit varying := (p_succeeded | p_failed | p_skipped)::bit varying;
+  v_there bit varying;
+begin
+  if bit_count(p_failed & (select fatal from htdag.flow_versions where flow_version_id = p_from)) > 0 then
+    return 'it has failed already, and only what runs on failure or always is left';
+  end if;
+  v_there := htdag.remapped(v_ended, p_from, p_to);
+  return (select o.obstacle
+            from htdag.steps f
+            left join htdag.steps t on t.flow_version_id = p_to and t.name = f.name
+           cross join lateral (select get_bit(v_ended, f.step_no) = 1 as ended) e
+           cross join lateral (select n.name from htdag.steps n
+                                where n.flow_version_id = p_to and get_bit(v_there, n.step_no) = 0
+                                  and get_bit(case when e.ended then htdag.behind(t) else t.gate end, n.step_no) = 1
+                                union all select null
+                                limit 1) n
+           cross join lateral (select case
+                   when t.name is null then format('step %s has begun, but is not there any more', f.name)
+                   when t.kind <> f.kind then format('step %s has begun as kind %s, but is of kind %s there', f.name, f.kind, t.kind)
+                   when t.is_map <> f.is_map then format('step %s has begun, but is %s there', f.name, case when t.is_map then 'a map' else 'no map' end)
+                   when n.name is not null then format('step %s has begun, but needs step %s there, which has not ended', f.name, n.name)
+                   when f.is_map and not e.ended
+                        and (f.map_key is distinct from t.map_key
+                             or (select s.name from htdag.steps s where s.flow_version_id = p_from and s.step_no = f.map_source_no)
+                                is distinct from (select s.name from htdag.steps s where s.flow_version_id = p_to and s.step_no = t.map_source_no))
+                     then format('map step %s is under way, but has another source there', f.name)
+                 end as obstacle) o
+           where f.flow_version_id = p_from and get_bit(p_scheduled | v_ended, f.step_no) = 1 and o.obstacle is not null
+           order by f.step_no
+           limit 1);
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.move_obstacle(p_from integer, p_to integer, p_scheduled bit varying, p_succeeded bit varying, p_failed bit varying, p_skipped bit varying) IS 'Why runs with these masks cannot move from one version to the other, or null.';
+
+CREATE FUNCTION htdag.move_runs(p_flow text, p_to_version integer DEFAULT NULL::integer, p_run_ids bigint[] DEFAULT NULL::bigint[], p_dry_run boolean DEFAULT true) RETURNS SETOF htdag.moves
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_to    htdag.flow_versions;
+  v_runs  bigint[] := p_run_ids;
+  v_busy  bigint[] := array[]::bigint[];
+  v_moves htdag.moves[];
+begin
+  select v.* into v_to from htdag.flows f join htdag.flow_versions v using (flow_id)
+   where f.name = p_flow and (p_to_version is null or v.version = p_to_version) order by v.version desc limit 1;
+  if not found then
+    raise exception using errcode = 'HT001', message = format('flow "%s"%s does not exist', coalesce(p_flow, 'null'), ' version ' || p_to_version),
+      hint = 'select flow, version from report.versions lists those there are.';
+  end if;
+  if v_runs is null then
+    v_runs := array(select t.run_id from htdag.tasks t join htdag.flow_versions v using (flow_version_id)
+                     where v.flow_id = v_to.flow_id and t.flow_version_id <> v_to.flow_version_id
+                    union
+                    select q.run_id from htdag.run_queue q join htdag.runs r using (run_id)
+                     where q.flow_id = v_to.flow_id and r.flow_version_id <> v_to.flow_version_id);
+  end if;
+  if not coalesce(p_dry_run, true) then
+    perform from htdag.runs where run_id = any (v_runs) and finished_at is null order by run_id for no key update;
+    v_busy := htdag.hold_tasks(v_runs);
+  end if;
+  v_moves := array(select m from htdag.judged_moves(v_runs, v_to, v_busy) m);
+  if p_dry_run is distinct from false then
+    return query select * from unnest(v_moves);
+    return;
+  end if;
+
+  update htdag.flow_versions set published_at = htdag.clock() where flow_version_id = v_to.flow_version_id and published_at is null;
+  perform htdag.apply_moves(array_agg(m.run_id order by m.run_id), v.flow_version_id, v_to.flow_version_id)
+     from unnest(v_moves) m
+     join htdag.flow_versions v on v.flow_id = v_to.flow_id and v.version = m.from_version
+    where m.verdict = 'can move'
+    group by v.flow_version_id;
+  return query select m.run_id, m.from_version, m.to_version, replace(m.verdict, 'can move', 'moved'), m.reason from unnest(v_moves) m;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.move_runs(p_flow text, p_to_version integer, p_run_ids bigint[], p_dry_run boolean) IS 'Have live runs of a flow go on under another version, by default all of them under the newest; by default only says which could. A run moves where every step that has begun is there too, of the same kind, and needs nothing that has not ended; steps are known by their names. Raises HT001.';
+
+CREATE FUNCTION htdag.move_tasks(p_run_ids bigint[], p_to integer) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_done integer;
+begin
+  update htdag.tasks t
+     set flow_version_id = p_to, step_no = n.step_no, last_step_no = n.last_step_no, lane_id = n.lane_id, priority = n.priority,
+         time_limit = n.time_limit, limit_key = n.limit_key, parked = n.parked,
+         due_at = case when n.parked is null then null when n.parked is distinct from t.parked then 'infinity' else t.due_at end
+    from (select k.task_id, s.step_no, e.step_no as last_step_no, w.lane_id, w.limit_key,
+                 (r.priority + s.priority) * 1000 - least(s.step_no, 999) as priority,
+                 (select sum(b.timeout) from htdag.steps b where b.flow_version_id = p_to and b.step_no between s.step_no and e.step_no) as time_limit,
+                 case when k.runner_id is null and (k.parked is null or k.parked = 'limit')
+                        then case when w.limit_key is not null or (select l.is_limited from htdag.lanes l where l.lane_id = w.lane_id) then 'limit' end
+                      else k.parked end as parked
+            from htdag.tasks k
+            join htdag.runs r on r.run_id = k.run_id
+            join htdag.steps f on f.flow_version_id = k.flow_version_id and f.step_no = k.step_no
+            join htdag.steps g on g.flow_version_id = k.flow_version_id and g.step_no = k.last_step_no
+            join htdag.steps s on s.flow_version_id = p_to and s.name = f.name
+            join htdag.steps e on e.flow_version_id = p_to and e.name = g.name
+           cross join lateral (select case when k.runner_id is not null then k.lane_id
+                                           else coalesce(s.lane_id, htdag.lane(htdag.templated(s.queue, k.run_id), s.kind)) end as lane_id,
+                                      case when k.runner_id is not null or k.parked = 'sub-flow' then k.limit_key
+                                           when s.limit_key like '%{%}%' then htdag.templated(s.limit_key, k.run_id) else s.limit_key end as limit_key) w
+           where k.run_id = any (p_run_ids)
+          offset 0) n
+   where t.task_id = n.task_id;
+  get diagnostics v_done = row_count;
+  return v_done;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.move_tasks(p_run_ids bigint[], p_to integer) IS 'Make the tasks of runs those of another version; returns how many.';
+
+CREATE FUNCTION htdag.moved_skips(p_to integer, p_failed bit varying, p_skipped bit varying) RETURNS bit varying
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return (select (p_skipped | coalesce(bit_or(t.dooms), p_skipped))::bit varying
+            from htdag.steps t
+           where t.flow_version_id = p_to
+             and (get_bit(p_skipped, t.step_no) = 1 and (t.on_skip = 'cascade' or t.run_if is null and t.skip_if is null)
+                  or get_bit(p_failed, t.step_no) = 1 and t.on_failure = 'skip'));
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.moved_skips(p_to integer, p_failed bit varying, p_skipped bit varying) IS 'The steps that are skipped in a run that has moved to a version.';
 
 CREATE FUNCTION htdag.named_spec(p_flow text, p_spec jsonb) RETURNS jsonb
     LANGUAGE plpgsql STABLE
@@ -7564,6 +7795,20 @@ $$;
 
 COMMENT ON FUNCTION htdag.register_runner(p_name text, p_queues text[], p_kinds text[], p_concurrency integer, p_lease interval) IS 'Announce a runner and get its number. It may claim steps of the given kinds from the given queues while it sends heartbeats; after p_lease of silence its tasks go to others.';
 
+CREATE FUNCTION htdag.remapped(p_mask bit varying, p_from integer, p_to integer) RETURNS bit varying
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return (select bit_or(case when get_bit(p_mask, f.step_no) = 1 then t.self else t.self & ~t.self end)::bit varying
+            from htdag.steps t
+            left join htdag.steps f on f.flow_version_id = p_from and f.name = t.name
+           where t.flow_version_id = p_to);
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.remapped(p_mask bit varying, p_from integer, p_to integer) IS 'A mask of the steps of one version as a mask of the steps of the same names in another.';
+
 CREATE FUNCTION htdag.remember(p_tasks htdag.tasks[], p_task_ids bigint[], p_outputs jsonb[]) RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -7594,6 +7839,34 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.remember(p_tasks htdag.tasks[], p_task_ids bigint[], p_outputs jsonb[]) IS 'Keep the outputs of tasks whose steps declare memo; returns how many.';
+
+CREATE FUNCTION htdag.renumber(p_run_ids bigint[], p_from integer, p_to integer) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_old  smallint[];
+  v_new  smallint[];
+begin
+  select array_agg(f.step_no), array_agg((-1 - t.step_no)::smallint) into v_old, v_new
+    from htdag.steps f join htdag.steps t on t.flow_version_id = p_to and t.name = f.name
+   where f.flow_version_id = p_from and f.step_no <> t.step_no;
+  if v_old is null then
+    return 0;
+  end if;
+  update htdag.attempts a set step_no = m.new from unnest(v_old, v_new) m(old, new) where a.run_id = any (p_run_ids) and a.step_no = m.old;
+  update htdag.attempts set step_no = -1 - step_no where run_id = any (p_run_ids) and step_no < 0;
+  update htdag.map_items i set step_no = m.new from unnest(v_old, v_new) m(old, new) where i.run_id = any (p_run_ids) and i.step_no = m.old;
+  update htdag.map_items set step_no = -1 - step_no where run_id = any (p_run_ids) and step_no < 0;
+  update htdag.map_shards s set step_no = m.new from unnest(v_old, v_new) m(old, new) where s.run_id = any (p_run_ids) and s.step_no = m.old;
+  update htdag.map_shards set step_no = -1 - step_no where run_id = any (p_run_ids) and step_no < 0;
+  update htdag.dead_tasks d set step_no = m.new from unnest(v_old, v_new) m(old, new) where d.run_id = any (p_run_ids) and d.step_no = m.old;
+  update htdag.dead_tasks set step_no = -1 - step_no where run_id = any (p_run_ids) and step_no < 0;
+  return cardinality(v_old);
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.renumber(p_run_ids bigint[], p_from integer, p_to integer) IS 'Give what is kept of runs the step numbers of another version; returns how many steps changed theirs.';
 
 CREATE FUNCTION htdag.report_progress(p_task_id bigint, p_token bigint, p_progress jsonb) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
@@ -9184,6 +9457,44 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.task_limit(p_kind text, p_key text) IS 'The limit that counts for a queue or a key: its own or, for a key, the longest that ends in * and fits.';
+
+CREATE FUNCTION htdag.task_obstacle(p_run htdag.runs, p_to integer) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return coalesce(
+    case when p_run.error is not null then 'it has been lost already: ' || p_run.error end,
+    (select case when k.runner_id is not null and (t.step_no <> k.step_no or l.step_no <> k.last_step_no)
+                   then format('step %s is being worked on and has another number there', f.name)
+                 when k.last_step_no > k.step_no
+                   then format('the bundle of step %s is under way and is another there', f.name) end
+       from htdag.tasks k
+       join htdag.steps f on f.flow_version_id = k.flow_version_id and f.step_no = k.step_no
+       join htdag.steps e on e.flow_version_id = k.flow_version_id and e.step_no = k.last_step_no
+       left join htdag.steps t on t.flow_version_id = p_to and t.name = f.name
+       left join htdag.steps l on l.flow_version_id = p_to and l.name = e.name
+      where k.run_id = p_run.run_id
+        and (k.runner_id is not null and (t.step_no <> k.step_no or l.step_no <> k.last_step_no)
+             or k.last_step_no > k.step_no
+                and (t.bundle_no is null or t.bundle_no is distinct from l.bundle_no
+                     or array(select s.name from htdag.steps s where s.flow_version_id = p_to and s.step_no between t.step_no and l.step_no order by s.step_no)
+                        <> array(select s.name from htdag.steps s where s.flow_version_id = k.flow_version_id
+                                    and s.step_no between k.step_no and k.last_step_no order by s.step_no)))
+      order by k.step_no, k.task_id
+      limit 1),
+    -- Of a run that was retried, steps that wait to begin anew have tries in the log.
+    (select format('step %s has tries in the log, but is not there any more', f.name)
+       from htdag.steps f
+      where p_run.epoch > 0 and f.flow_version_id = p_run.flow_version_id
+        and not exists (select from htdag.steps t where t.flow_version_id = p_to and t.name = f.name)
+        and exists (select from htdag.attempts a where a.run_id = p_run.run_id and a.step_no = f.step_no)
+      order by f.step_no
+      limit 1));
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.task_obstacle(p_run htdag.runs, p_to integer) IS 'Why a run cannot move for the sake of its tasks, or null.';
 
 CREATE FUNCTION htdag.task_room(p_kind text, p_key text, OUT room bigint, OUT reason text, OUT due_at timestamp with time zone) RETURNS record
     LANGUAGE plpgsql STABLE
@@ -11353,6 +11664,46 @@ COMMENT ON COLUMN report.symbols.end_line IS 'Last line of the definition.';
 COMMENT ON COLUMN report.symbols.signature IS 'The declaration on one line, without the body.';
 
 COMMENT ON COLUMN report.symbols.complexity IS 'Cyclomatic complexity: decisions + 1; 0 for what has no body.';
+
+CREATE VIEW report.versions AS
+ SELECT f.name AS flow,
+    v.version,
+    (v.published_at IS NULL) AS draft,
+    (NOT (EXISTS ( SELECT
+           FROM htdag.flow_versions n
+          WHERE ((n.flow_id = v.flow_id) AND (n.version > v.version))))) AS newest,
+    v.published_at,
+    COALESCE(q.runs, (0)::bigint) AS queued,
+    COALESCE(t.runs, (0)::bigint) AS running,
+    LEAST(q.oldest, t.oldest) AS oldest_run_id
+   FROM (((htdag.flow_versions v
+     JOIN htdag.flows f USING (flow_id))
+     LEFT JOIN ( SELECT r.flow_version_id,
+            count(*) AS runs,
+            min(r.run_id) AS oldest
+           FROM (htdag.run_queue u
+             JOIN htdag.runs r USING (run_id))
+          GROUP BY r.flow_version_id) q ON ((q.flow_version_id = v.flow_version_id)))
+     LEFT JOIN ( SELECT k.flow_version_id,
+            count(DISTINCT k.run_id) AS runs,
+            min(k.run_id) AS oldest
+           FROM (htdag.tasks k
+             JOIN htdag.runs r ON (((r.run_id = k.run_id) AND (r.finished_at IS NULL))))
+          GROUP BY k.flow_version_id) t ON ((t.flow_version_id = v.flow_version_id)));
+
+COMMENT ON VIEW report.versions IS 'Versions of flows and the runs that keep them in use; htdag.move_runs takes runs to another.';
+
+COMMENT ON COLUMN report.versions.draft IS 'Whether it has not been run and may still change in place.';
+
+COMMENT ON COLUMN report.versions.newest IS 'Whether new runs begin on it.';
+
+COMMENT ON COLUMN report.versions.published_at IS 'When its first run began, or moved to it.';
+
+COMMENT ON COLUMN report.versions.queued IS 'Runs that wait to be admitted.';
+
+COMMENT ON COLUMN report.versions.running IS 'Runs under way, paused ones included.';
+
+COMMENT ON COLUMN report.versions.oldest_run_id IS 'The oldest of those.';
 
 ALTER TABLE ONLY htdag.admission_log ATTACH PARTITION htdag.admission_log_1 FOR VALUES FROM ('0') TO ('2000000');
 

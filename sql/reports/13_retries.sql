@@ -49,3 +49,28 @@ comment on column report.retries.from_steps is 'Steps that were named; null wher
 comment on column report.retries.was_state is 'How the run had ended.';
 comment on column report.retries.was_error is 'Why it had been cancelled or lost as a whole.';
 comment on column report.retries.ended_at is 'When it had ended.';
+
+create or replace view report.versions as
+select f.name as flow,
+       v.version,
+       (v.published_at is null)::boolean as draft,
+       (not exists (select from htdag.flow_versions n where n.flow_id = v.flow_id and n.version > v.version))::boolean as newest,
+       v.published_at,
+       coalesce(q.runs, 0) as queued,
+       coalesce(t.runs, 0) as running,
+       least(q.oldest, t.oldest) as oldest_run_id
+  from htdag.flow_versions v
+  join htdag.flows f using (flow_id)
+  left join (select r.flow_version_id, count(*) as runs, min(r.run_id) as oldest
+               from htdag.run_queue u join htdag.runs r using (run_id) group by 1) q on q.flow_version_id = v.flow_version_id
+  left join (select k.flow_version_id, count(distinct k.run_id) as runs, min(k.run_id) as oldest
+               from htdag.tasks k join htdag.runs r on r.run_id = k.run_id and r.finished_at is null group by 1) t
+         on t.flow_version_id = v.flow_version_id;
+
+comment on view report.versions is 'Versions of flows and the runs that keep them in use; htdag.move_runs takes runs to another.';
+comment on column report.versions.draft is 'Whether it has not been run and may still change in place.';
+comment on column report.versions.newest is 'Whether new runs begin on it.';
+comment on column report.versions.published_at is 'When its first run began, or moved to it.';
+comment on column report.versions.queued is 'Runs that wait to be admitted.';
+comment on column report.versions.running is 'Runs under way, paused ones included.';
+comment on column report.versions.oldest_run_id is 'The oldest of those.';
