@@ -7217,7 +7217,11 @@ begin
       left join htdag.run_queue q using (run_id)
      where r.run_id = any (p_run_ids)
      order by r.run_id
-        on conflict (kind, name) do nothing
+        -- A run that ended while it was paused, and was taken up again, is not paused.
+        on conflict (kind, name) do update
+           set paused_at = excluded.paused_at, paused_by = excluded.paused_by, reason = excluded.reason, with_flow = excluded.with_flow,
+               time_left = excluded.time_left, starts_at = excluded.starts_at
+         where excluded.starts_at is distinct from 'infinity'
     returning name::bigint as run_id
   )
   select coalesce(array_agg(run_id order by run_id), '{}') into v_paused from made;
@@ -8011,7 +8015,8 @@ declare
   v_done  integer;
 begin
   v_runs := array(select r.run_id from htdag.lock_trees(p_run_ids) r
-                    join htdag.pauses p on p.kind = 'run' and p.name = r.run_id::text);
+                    join htdag.pauses p on p.kind = 'run' and p.name = r.run_id::text
+                   where r.state in ('paused', 'queued'));
   update htdag.run_queue q
      set starts_at = case when p.starts_at > v_now then p.starts_at end
     from htdag.pauses p
@@ -8663,7 +8668,7 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.set_limit(p_key text, p_max_concurrent_tasks integer, p_rate_per_minute integer, p_burst integer, p_rate_mode text) IS 'Limit the tasks of steps with a limit_key, of all flows together. A key that ends in * gives each key that begins so, and has no limit of its own, this limit for itself; the longest one counts. Without any figure the limit is lifted. False where nothing changed.';
+COMMENT ON FUNCTION htdag.set_limit(p_key text, p_max_concurrent_tasks integer, p_rate_per_minute integer, p_burst integer, p_rate_mode text) IS 'Limit the tasks of steps with a limit_key, of all flows together. A key that ends in * gives each key that begins so, and has no limit of its own, this limit for itself; the longest one counts. With a p_max_concurrent_tasks of 1 the tasks of a key go one after another, whatever run they are of. Without any figure the limit is lifted. False where nothing changed.';
 
 CREATE FUNCTION htdag.set_limits(p_flow text, p_max_concurrent_runs integer DEFAULT NULL::integer, p_rate_per_minute integer DEFAULT NULL::integer, p_cpu_threshold double precision DEFAULT NULL::double precision, p_memory_threshold double precision DEFAULT NULL::double precision, p_only_if_unset boolean DEFAULT false, p_burst integer DEFAULT NULL::integer, p_rate_mode text DEFAULT 'burst'::text, p_key text DEFAULT NULL::text, p_max_concurrent_per_key integer DEFAULT NULL::integer, p_rate_per_minute_per_key integer DEFAULT NULL::integer) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
@@ -9571,7 +9576,7 @@ begin
    where ctid = any (array(select p.ctid
                              from htdag.pauses p
                              left join htdag.runs r on r.run_id = p.name::bigint
-                            where p.kind = 'run' and (r.run_id is null or r.finished_at is not null)
+                            where p.kind = 'run' and (r.run_id is null or r.state not in ('paused', 'queued'))
                             order by p.name limit 1000 for update of p skip locked));
   v_runs := array(select r.run_id
                     from htdag.pauses p
@@ -11417,7 +11422,7 @@ CREATE VIEW report.pauses AS
     p.reason
    FROM (htdag.pauses p
      LEFT JOIN htdag.runs r ON (((p.kind = 'run'::text) AND ((r.run_id)::text = p.name))))
-  WHERE (r.finished_at IS NULL);
+  WHERE ((p.kind <> 'run'::text) OR (r.state = ANY (ARRAY['paused'::text, 'queued'::text])));
 
 COMMENT ON VIEW report.pauses IS 'Runs, flows and queues that are paused.';
 

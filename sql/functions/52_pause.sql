@@ -73,7 +73,11 @@ begin
       left join htdag.run_queue q using (run_id)
      where r.run_id = any (p_run_ids)
      order by r.run_id
-        on conflict (kind, name) do nothing
+        -- A run that ended while it was paused, and was taken up again, is not paused.
+        on conflict (kind, name) do update
+           set paused_at = excluded.paused_at, paused_by = excluded.paused_by, reason = excluded.reason, with_flow = excluded.with_flow,
+               time_left = excluded.time_left, starts_at = excluded.starts_at
+         where excluded.starts_at is distinct from 'infinity'
     returning name::bigint as run_id
   )
   select coalesce(array_agg(run_id order by run_id), '{}') into v_paused from made;
@@ -168,7 +172,8 @@ declare
   v_done  integer;
 begin
   v_runs := array(select r.run_id from htdag.lock_trees(p_run_ids) r
-                    join htdag.pauses p on p.kind = 'run' and p.name = r.run_id::text);
+                    join htdag.pauses p on p.kind = 'run' and p.name = r.run_id::text
+                   where r.state in ('paused', 'queued'));
   update htdag.run_queue q
      set starts_at = case when p.starts_at > v_now then p.starts_at end
     from htdag.pauses p
@@ -403,7 +408,7 @@ begin
    where ctid = any (array(select p.ctid
                              from htdag.pauses p
                              left join htdag.runs r on r.run_id = p.name::bigint
-                            where p.kind = 'run' and (r.run_id is null or r.finished_at is not null)
+                            where p.kind = 'run' and (r.run_id is null or r.state not in ('paused', 'queued'))
                             order by p.name limit 1000 for update of p skip locked));
   v_runs := array(select r.run_id
                     from htdag.pauses p

@@ -26,7 +26,7 @@ end;
 $$;
 
 comment on function htdag.set_limit(text, integer, integer, integer, text) is
-  'Limit the tasks of steps with a limit_key, of all flows together. A key that ends in * gives each key that begins so, and has no limit of its own, this limit for itself; the longest one counts. Without any figure the limit is lifted. False where nothing changed.';
+  'Limit the tasks of steps with a limit_key, of all flows together. A key that ends in * gives each key that begins so, and has no limit of its own, this limit for itself; the longest one counts. With a p_max_concurrent_tasks of 1 the tasks of a key go one after another, whatever run they are of. Without any figure the limit is lifted. False where nothing changed.';
 
 create or replace function htdag.set_queue_limit(
   p_queue                text,

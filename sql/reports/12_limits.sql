@@ -26,7 +26,7 @@ create or replace view report.pauses as
 select p.kind, p.name, p.paused_at, p.paused_by, p.reason
   from htdag.pauses p
   left join htdag.runs r on p.kind = 'run' and r.run_id::text = p.name
- where r.finished_at is null;
+ where p.kind <> 'run' or r.state in ('paused', 'queued');
 
 comment on view report.pauses is 'Runs, flows and queues that are paused.';
 comment on column report.pauses.kind is 'run, flow or queue.';
