@@ -55,10 +55,10 @@ func TestPartitionsKeepRuns(t *testing.T) {
 func runContents(t *testing.T, pool *pgxpool.Pool) []string {
 	t.Helper()
 	return dbtest.Column[string](t, pool, `
-		select 'run ' || to_jsonb(r)::text from htdag.runs r union all
-		select 'input ' || to_jsonb(i)::text from htdag.run_io i union all
-		select 'attempt ' || to_jsonb(a)::text from htdag.attempts a union all
-		select 'decision ' || to_jsonb(l)::text from htdag.admission_log l order by 1`)
+		select 'run ' || jsonb_strip_nulls(to_jsonb(r))::text from htdag.runs r union all
+		select 'input ' || jsonb_strip_nulls(to_jsonb(i))::text from htdag.run_io i union all
+		select 'attempt ' || jsonb_strip_nulls(to_jsonb(a))::text from htdag.attempts a union all
+		select 'decision ' || jsonb_strip_nulls(to_jsonb(l))::text from htdag.admission_log l order by 1`)
 }
 
 // migrationsSince counts the migrations from the named one on.

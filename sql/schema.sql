@@ -3526,6 +3526,17 @@ $$;
 
 COMMENT ON FUNCTION htdag.behind(p_step htdag.steps) IS 'The steps that one rests on: its needs, and what the rest of its bundle needs from outside.';
 
+CREATE FUNCTION htdag.blob(p_hash bytea) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return (select b.value from htdag.blobs b where b.hash = p_hash);
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.blob(p_hash bytea) IS 'A large output, by its hash.';
+
 CREATE FUNCTION htdag.broadcast_signal(p_name text, p_payload jsonb DEFAULT 'null'::jsonb, p_flow text DEFAULT NULL::text) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
@@ -3624,6 +3635,10 @@ begin
      and not exists (select from htdag.runs r where r.run_id = t.run_id);
   delete from htdag.run_keys k where k.run_id >= p_part.from_run_id and k.run_id < p_part.to_run_id
      and not exists (select from htdag.runs r where r.run_id = k.run_id);
+  delete from htdag.retries t where t.run_id >= p_part.from_run_id and t.run_id < p_part.to_run_id
+     and not exists (select from htdag.runs r where r.run_id = t.run_id);
+  delete from htdag.dead_tasks d where d.run_id >= p_part.from_run_id and d.run_id < p_part.to_run_id
+     and not exists (select from htdag.runs r where r.run_id = d.run_id);
   delete from htdag.partitions where partition_no = p_part.partition_no;
   return 1;
 exception when others then
@@ -3832,6 +3847,7 @@ CREATE TABLE htdag.runs (
     root_run_id bigint,
     depth smallint DEFAULT 0 NOT NULL,
     limit_key text,
+    parent_step_no smallint,
     CONSTRAINT runs_children_are_younger CHECK (((parent_run_id < run_id) AND (root_run_id <= parent_run_id))),
     CONSTRAINT runs_children_whole CHECK ((((parent_run_id IS NULL) = (parent_task_id IS NULL)) AND ((parent_run_id IS NULL) = (root_run_id IS NULL)) AND ((parent_run_id IS NULL) = (depth = 0)))),
     CONSTRAINT runs_finished_iff_terminal CHECK (((state = ANY (ARRAY['succeeded'::text, 'failed'::text, 'cancelled'::text])) = (finished_at IS NOT NULL))),
@@ -3857,6 +3873,8 @@ COMMENT ON COLUMN htdag.runs.root_run_id IS 'First of the chain of parents; null
 COMMENT ON COLUMN htdag.runs.depth IS 'Number of parents above.';
 
 COMMENT ON COLUMN htdag.runs.limit_key IS 'Value of the input by which the flow''s runs take turns; null where they do not.';
+
+COMMENT ON COLUMN htdag.runs.parent_step_no IS 'Step of the parent that this run is the body of.';
 
 CREATE FUNCTION htdag.check_retry(p_run_id bigint, p_run htdag.runs, p_from text[]) RETURNS boolean
     LANGUAGE plpgsql STABLE
@@ -4473,6 +4491,25 @@ $$;
 
 COMMENT ON FUNCTION htdag.clear_memos() IS 'Delete some outputs that have expired; returns how many.';
 
+CREATE FUNCTION htdag.clear_progress() RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_done integer;
+begin
+  delete from htdag.progress
+   where task_id = any (array(select p.task_id from htdag.progress p
+                               where not exists (select from htdag.tasks t where t.task_id = p.task_id)
+                               order by p.task_id limit 1000
+                                 for update skip locked));
+  get diagnostics v_done = row_count;
+  return v_done;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.clear_progress() IS 'Delete the progress of tasks that are gone, a thousand at most; returns how many.';
+
 CREATE FUNCTION htdag.clear_rates() RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -4519,6 +4556,33 @@ CREATE FUNCTION htdag.clock() RETURNS timestamp with time zone
 
 COMMENT ON FUNCTION htdag.clock() IS 'The engine''s clock. All times that the engine stores come from it, never from a runner.';
 
+CREATE FUNCTION htdag.collect_blobs() RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_now    constant timestamptz := htdag.clock();
+  v_hashes bytea[];
+  v_used   bytea[];
+begin
+  -- What is to be archived may still refer to any.
+  if exists (select from htdag.partitions where detached_at is not null) then
+    return 0;
+  end if;
+  v_hashes := array(select hash from htdag.blobs where used_at < v_now - interval '1 day'
+                     order by used_at limit 100 for update skip locked);
+  if cardinality(v_hashes) = 0 then
+    return 0;
+  end if;
+  v_used := array(select h from unnest(v_hashes) h where exists (select from htdag.attempts a where a.output_hash = h));
+  update htdag.blobs set used_at = v_now where hash = any (v_used);
+  delete from htdag.blobs where hash = any (v_hashes) and hash <> all (v_used);
+  return cardinality(v_hashes) - cardinality(v_used);
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.collect_blobs() IS 'Delete blobs that nothing refers to, of the hundred that were not looked at for longest; returns how many.';
+
 CREATE FUNCTION htdag.complete_step(p_task_id bigint, p_token bigint, p_output jsonb DEFAULT NULL::jsonb) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
@@ -4551,6 +4615,8 @@ declare
   v_changes htdag.run_change[];
   v_settled record;
   v_taken   bigint[] := array[]::bigint[];
+  v_small   jsonb[];
+  v_hashes  bytea[];
 begin
   perform htdag.check_want(p_want);
   if htdag.check_answers(p_task_ids, p_tokens, p_step_nos, p_outcomes, p_delays) then
@@ -4563,6 +4629,11 @@ begin
                    a(task_id, token, step_no, outcome, output, error, ran, code, delay, i)
              where task_id is not null
              order by task_id, token, step_no, i) a;
+  end if;
+
+  if pg_column_size(p_outputs) > 2000 then
+    select * into p_task_ids, p_tokens, p_step_nos, p_outcomes, p_outputs, p_errors, p_ran, p_codes, p_delays
+      from htdag.refuse_outputs(p_task_ids, p_tokens, p_step_nos, p_outcomes, p_outputs, p_errors, p_ran, p_codes, p_delays);
   end if;
 
   -- The fence: a task whose every step succeeded is deleted by its token, here.
@@ -4598,13 +4669,18 @@ begin
       from htdag.decompose(v_kept, p_task_ids, p_step_nos, p_outcomes, p_outputs, p_errors, p_codes);
   end if;
 
-  insert into htdag.attempts (run_id, step_no, map_index, epoch, attempt, outcome, ready_at, claimed_at, finished_at, ran, runner_id, output, error, code)
+  v_small := p_outputs;
+  if pg_column_size(p_outputs) > 2000 then
+    select * into v_small, v_hashes from htdag.place_outputs(p_outcomes, p_outputs);
+  end if;
+  insert into htdag.attempts (run_id, step_no, map_index, epoch, attempt, outcome, ready_at, claimed_at, finished_at, ran, runner_id,
+         output, output_hash, error, code)
   select t.run_id, a.step_no, coalesce(t.map_index, 0), t.epoch, case when a.step_no = t.step_no then t.attempt else 1 end,
-         a.outcome, t.ready_at, t.claimed_at, v_now, a.ran, p_runner, a.output,
+         a.outcome, t.ready_at, t.claimed_at, v_now, a.ran, p_runner, a.output, a.hash,
          case when a.outcome <> 'succeeded' then coalesce(nullif(a.error, ''), 'no reason given') end,
          case when a.outcome <> 'succeeded' then a.code end
-    from unnest(p_task_ids, p_tokens, p_step_nos, p_outcomes, p_outputs, p_errors, p_ran, p_codes)
-         a(task_id, token, step_no, outcome, output, error, ran, code)
+    from unnest(p_task_ids, p_tokens, p_step_nos, p_outcomes, v_small, v_hashes, p_errors, p_ran, p_codes)
+         a(task_id, token, step_no, outcome, output, hash, error, ran, code)
     join unnest(v_done || v_kept) t on t.task_id = a.task_id and t.token = a.token
    where a.outcome not in ('released', 'snoozed', 'decomposed');
   if exists (select from unnest(v_done) t where t.memo_key is not null) then
@@ -4694,6 +4770,23 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.count_down(p_done htdag.tasks[]) IS 'Count finished map elements; returns one task of each shard that is through or needs more elements opened.';
+
+CREATE FUNCTION htdag.counted_maps(p_run_id bigint) RETURNS bit varying
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  return (select coalesce(bit_or(s.self) filter (where m.remaining = 0), r.scheduled & ~r.scheduled)::bit varying
+            from htdag.runs r
+            left join (select step_no, sum(remaining) as remaining from htdag.map_shards where run_id = p_run_id group by 1) m on true
+            left join htdag.steps s on s.flow_version_id = r.flow_version_id and s.step_no = m.step_no
+                  and get_bit(r.succeeded | r.failed | r.skipped, s.step_no) = 0
+           where r.run_id = p_run_id
+           group by r.scheduled);
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.counted_maps(p_run_id bigint) IS 'Mask of map steps of a run that have no elements left but have not ended.';
 
 CREATE FUNCTION htdag.create_flow(p_flow text, p_description text DEFAULT NULL::text, p_timeout interval DEFAULT NULL::interval) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
@@ -5041,7 +5134,7 @@ $$;
 
 COMMENT ON FUNCTION htdag.done_changes(p_done htdag.tasks[]) IS 'The bits that succeeded tasks set in their runs.';
 
-CREATE FUNCTION htdag.drop_expired() RETURNS integer
+CREATE FUNCTION htdag.drop_expired(p_archive boolean DEFAULT true) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     AS $$
@@ -5053,7 +5146,7 @@ begin
   select p.* into v_part
     from htdag.partitions p
    where p.check_at <= v_now
-     and (p.detached_at is not null or v_keep is not null and p.to_run_id <= (select s.last_value from htdag.runs_run_id_seq s))
+     and (p.detached_at is not null and (p_archive or htdag.setting('archive') is null) or p.detached_at is null and v_keep is not null and p.to_run_id <= (select s.last_value from htdag.runs_run_id_seq s))
    order by p.detached_at, p.from_run_id
    limit 1
      for update skip locked;
@@ -5066,7 +5159,7 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.drop_expired() IS 'One step of retention: take a partition out of sight whose runs ended long enough ago, or archive and drop one that is. Upkeep calls it. Returns 1 when it did something.';
+COMMENT ON FUNCTION htdag.drop_expired(p_archive boolean) IS 'One step of retention: take a partition out of sight whose runs ended long enough ago, or archive and drop one that is. Upkeep calls it, but without archiving, which may take longer than a heartbeat should. Returns 1 when it did something.';
 
 CREATE FUNCTION htdag.emit(p_kinds text[], p_run_ids bigint[], p_step_nos smallint[] DEFAULT NULL::smallint[], p_details jsonb[] DEFAULT NULL::jsonb[]) RETURNS integer
     LANGUAGE plpgsql
@@ -6059,23 +6152,21 @@ $$;
 
 COMMENT ON FUNCTION htdag.judged_moves(p_run_ids bigint[], p_to htdag.flow_versions, p_busy bigint[]) IS 'Whether each of the runs can move to a version.';
 
-CREATE FUNCTION htdag.keep_partitions(p_run_ids bigint[]) RETURNS integer
+CREATE FUNCTION htdag.keep_partitions() RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
 declare
   v_kept integer;
 begin
-  perform from htdag.partitions p
-    where exists (select from unnest(p_run_ids) r where r >= p.from_run_id and r < p.to_run_id)
-    order by p.partition_no
-      for key share;
+  -- All, for the runs of a tree lie in several.
+  perform from htdag.partitions p where p.detached_at is null order by p.partition_no for key share;
   get diagnostics v_kept = row_count;
   return v_kept;
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.keep_partitions(p_run_ids bigint[]) IS 'Keep the partitions of runs from being dropped until the end of the transaction; returns how many. For verbs that make ended runs live again.';
+COMMENT ON FUNCTION htdag.keep_partitions() IS 'Keep partitions from being taken out of sight until the end of the transaction; returns how many. For verbs that make ended runs live again.';
 
 CREATE FUNCTION htdag.keeps_elements(p_run htdag.runs, p_taken bit varying, p_step htdag.steps, p_only_failed boolean) RETURNS boolean
     LANGUAGE plpgsql STABLE
@@ -6357,7 +6448,7 @@ declare
   v_seen htdag.runs;
   v_run  htdag.runs;
 begin
-  perform htdag.keep_partitions(array[p_run_id]);
+  perform htdag.keep_partitions();
   select * into v_seen from htdag.runs where run_id = p_run_id;
   if v_seen.finished_at is null then
     return v_seen;
@@ -7335,6 +7426,31 @@ CREATE FUNCTION htdag.pause_words(p_pause htdag.pauses) RETURNS text
 
 COMMENT ON FUNCTION htdag.pause_words(p_pause htdag.pauses) IS 'What is said to those who wait for the end of a pause.';
 
+CREATE FUNCTION htdag.place_outputs(p_outcomes text[], p_outputs jsonb[], OUT small jsonb[], OUT hashes bytea[]) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_now   constant timestamptz := htdag.clock();
+  v_limit constant bigint := htdag.setting('blob_bytes')::bigint;
+begin
+  select array_agg(case when l.hash is null then a.output end order by a.i), array_agg(l.hash order by a.i)
+    into small, hashes
+    from unnest(p_outcomes, p_outputs) with ordinality a(outcome, output, i)
+   cross join lateral (select case when a.outcome = 'succeeded' and pg_column_size(a.output) > v_limit
+                                   then sha256(convert_to(a.output::text, 'UTF8')) end as hash) l;
+  insert into htdag.blobs as b (hash, bytes, used_at, value)
+  select distinct on (h.hash) h.hash, octet_length(o.output::text), v_now, o.output
+    from unnest(hashes) with ordinality h(hash, i)
+    join unnest(p_outputs) with ordinality o(output, i) using (i)
+   where h.hash is not null
+   order by h.hash
+      on conflict (hash) do update set used_at = excluded.used_at;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.place_outputs(p_outcomes text[], p_outputs jsonb[], OUT small jsonb[], OUT hashes bytea[]) IS 'Store large outputs of succeeded steps as blobs; returns the small ones as they are, and the hashes of the others.';
+
 CREATE VIEW htdag.retry_plan AS
  SELECT s.name AS step,
     s.name AS state,
@@ -7475,6 +7591,8 @@ begin
   delete from htdag.dead_tasks where run_id = any (v_runs);
   delete from htdag.retries where run_id = any (v_runs);
   delete from htdag.run_keys where run_id = any (v_runs);
+  delete from htdag.retries where run_id = any (v_runs);
+  delete from htdag.dead_tasks where run_id = any (v_runs);
   delete from htdag.admission_log where run_id = any (v_runs);
   delete from htdag.attempts where run_id = any (v_runs);
   delete from htdag.run_io where run_id = any (v_runs);
@@ -7782,6 +7900,34 @@ $$;
 
 COMMENT ON FUNCTION htdag.refresh_statistics() IS 'Analyze tables that have more than doubled since they last were, so that plans fit them; returns how many.';
 
+CREATE FUNCTION htdag.refuse_outputs(INOUT p_task_ids bigint[], INOUT p_tokens bigint[], INOUT p_step_nos smallint[], INOUT p_outcomes text[], INOUT p_outputs jsonb[], INOUT p_errors text[], INOUT p_ran interval[], INOUT p_codes text[], INOUT p_delays interval[]) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_cap constant bigint := htdag.setting('max_output_bytes')::bigint;
+begin
+  if not exists (select from unnest(p_outcomes, p_outputs) a(outcome, output) where a.outcome = 'succeeded' and pg_column_size(a.output) > v_cap) then
+    return;
+  end if;
+  select array_agg(k.task_id), array_agg(k.token), array_agg(k.step_no),
+         array_agg(case when k.is_over then 'failed_permanently' else k.outcome end),
+         array_agg(case when not k.is_over then k.output end),
+         array_agg(case when k.is_over then format('the output of step %s has %s bytes; max_output_bytes is %s',
+           (select s.name from htdag.tasks t join htdag.steps s on s.flow_version_id = t.flow_version_id and s.step_no = k.step_no
+             where t.task_id = k.task_id), pg_column_size(k.output), v_cap) else k.error end),
+         array_agg(k.ran), array_agg(case when k.is_over then 'HT005' else k.code end), array_agg(k.delay)
+    into p_task_ids, p_tokens, p_step_nos, p_outcomes, p_outputs, p_errors, p_ran, p_codes, p_delays
+    from (select a.*, o.is_over, bool_or(o.is_over) over (partition by a.task_id, a.token order by a.step_no) and not o.is_over as is_after
+            from unnest(p_task_ids, p_tokens, p_step_nos, p_outcomes, p_outputs, p_errors, p_ran, p_codes, p_delays)
+                 a(task_id, token, step_no, outcome, output, error, ran, code, delay)
+           cross join lateral (select coalesce(a.outcome = 'succeeded' and pg_column_size(a.output) > v_cap, false) as is_over) o) k
+   where not k.is_after;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.refuse_outputs(INOUT p_task_ids bigint[], INOUT p_tokens bigint[], INOUT p_step_nos smallint[], INOUT p_outcomes text[], INOUT p_outputs jsonb[], INOUT p_errors text[], INOUT p_ran interval[], INOUT p_codes text[], INOUT p_delays interval[]) IS 'Answers, with those whose output is over max_output_bytes turned into failures with the code HT005.';
+
 CREATE FUNCTION htdag.register_runner(p_name text, p_queues text[] DEFAULT '{default}'::text[], p_kinds text[] DEFAULT '{}'::text[], p_concurrency integer DEFAULT 1, p_lease interval DEFAULT '00:00:30'::interval) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
@@ -7872,25 +8018,556 @@ $$;
 
 COMMENT ON FUNCTION htdag.renumber(p_run_ids bigint[], p_from integer, p_to integer) IS 'Give what is kept of runs the step numbers of another version; returns how many steps changed theirs.';
 
-CREATE FUNCTION htdag.report_progress(p_task_id bigint, p_token bigint, p_progress jsonb) RETURNS boolean
+CREATE TABLE htdag.attempts (
+    run_id bigint NOT NULL,
+    finished_at timestamp with time zone NOT NULL,
+    ready_at timestamp with time zone NOT NULL,
+    claimed_at timestamp with time zone,
+    ran interval,
+    runner_id integer,
+    map_index integer DEFAULT 0 NOT NULL,
+    step_no smallint NOT NULL,
+    attempt smallint NOT NULL,
+    outcome text NOT NULL,
+    output jsonb,
+    error text,
+    epoch smallint DEFAULT 0 NOT NULL,
+    superseded boolean DEFAULT false NOT NULL,
+    code text,
+    output_hash bytea,
+    CONSTRAINT attempts_code_only_unsuccessful CHECK (((code IS NULL) OR (outcome <> 'succeeded'::text))),
+    CONSTRAINT attempts_error_iff_unsuccessful CHECK (((outcome = 'succeeded'::text) = (error IS NULL))),
+    CONSTRAINT attempts_outcome_known CHECK ((outcome = ANY (ARRAY['succeeded'::text, 'failed'::text, 'failed_permanently'::text, 'timed_out'::text, 'lost'::text, 'cancelled'::text]))),
+    CONSTRAINT attempts_output_in_one_place CHECK (((output IS NULL) OR (output_hash IS NULL)))
+)
+PARTITION BY RANGE (run_id);
+
+COMMENT ON TABLE htdag.attempts IS 'One appended row per finished try of a step (of an element, for map steps).';
+
+COMMENT ON COLUMN htdag.attempts.ran IS 'How long the handler worked, by the runner''s monotonic clock.';
+
+COMMENT ON COLUMN htdag.attempts.attempt IS 'Number of the try; 0 for an output that was remembered.';
+
+COMMENT ON COLUMN htdag.attempts.epoch IS 'Epoch of the run in which the try was made.';
+
+COMMENT ON COLUMN htdag.attempts.superseded IS 'Whether its step was taken back later, so that the output counts no more.';
+
+COMMENT ON COLUMN htdag.attempts.code IS 'Error code that the handler gave; the SQLSTATE for SQL.';
+
+COMMENT ON COLUMN htdag.attempts.output_hash IS 'Where the output is large: its place in htdag.blobs.';
+
+CREATE TABLE htdag.inbox (
+    inbox_id bigint NOT NULL,
+    kind text NOT NULL,
+    run_id bigint NOT NULL,
+    task_id bigint,
+    reason text,
+    CONSTRAINT inbox_child_ended_has_task CHECK (((kind = 'child_ended'::text) = (task_id IS NOT NULL))),
+    CONSTRAINT inbox_kind_known CHECK ((kind = ANY (ARRAY['child_ended'::text, 'cancel'::text])))
+);
+
+COMMENT ON TABLE htdag.inbox IS 'Messages from one run to another, so that no transaction locks two levels of the hierarchy: a child run that ended tells the task of its parent, a parent that gave up tells its children.';
+
+COMMENT ON COLUMN htdag.inbox.run_id IS 'The run that ended, or that shall end.';
+
+CREATE TABLE htdag.map_shards (
+    run_id bigint NOT NULL,
+    step_no smallint NOT NULL,
+    shard smallint NOT NULL,
+    total integer NOT NULL,
+    opened integer NOT NULL,
+    remaining integer NOT NULL,
+    CONSTRAINT map_shards_counts_ordered CHECK ((((remaining >= 0) AND (remaining <= total)) AND ((opened >= 0) AND (opened <= total))))
+)
+WITH (fillfactor='50');
+
+COMMENT ON TABLE htdag.map_shards IS 'Countdown of each map step in up to 16 shards, so that completions rarely meet. Element i belongs to shard i mod 16.';
+
+CREATE TABLE htdag.run_queue (
+    run_id bigint NOT NULL,
+    flow_id integer NOT NULL,
+    priority smallint NOT NULL,
+    reason text,
+    due_at timestamp with time zone,
+    starts_at timestamp with time zone,
+    limit_key text DEFAULT ''::text NOT NULL
+);
+
+COMMENT ON TABLE htdag.run_queue IS 'Runs that wait to be admitted, with the reason once it is known.';
+
+COMMENT ON COLUMN htdag.run_queue.due_at IS 'When the reason may be gone; null where that is not known in advance.';
+
+COMMENT ON COLUMN htdag.run_queue.starts_at IS 'Not to be looked at before; infinity while it is paused; null once it stands in line.';
+
+COMMENT ON COLUMN htdag.run_queue.limit_key IS 'Value of the input by which the flow''s runs take turns; empty where they do not.';
+
+CREATE TABLE htdag.signals (
+    signal_id bigint NOT NULL,
+    run_id bigint NOT NULL,
+    name text NOT NULL,
+    payload jsonb NOT NULL,
+    sent_at timestamp with time zone NOT NULL,
+    awaited boolean NOT NULL
+);
+
+COMMENT ON TABLE htdag.signals IS 'Signals that were sent to a run and that no step has taken yet.';
+
+COMMENT ON COLUMN htdag.signals.awaited IS 'Whether a step was waiting as it came, so that pump can give it at once.';
+
+CREATE VIEW htdag.invariant_violations AS
+ SELECT 'a step is in two final masks'::text AS invariant,
+    r.run_id,
+    NULL::bigint AS task_id,
+    format('succeeded %s, failed %s, skipped %s'::text, r.succeeded, r.failed, r.skipped) AS detail
+   FROM htdag.runs r
+  WHERE (((bit_count(((r.succeeded)::"bit" & (r.failed)::"bit")) + bit_count(((r.succeeded)::"bit" & (r.skipped)::"bit"))) + bit_count(((r.failed)::"bit" & (r.skipped)::"bit"))) > 0)
+UNION ALL
+ SELECT 'a finished run has steps that did not end'::text AS invariant,
+    r.run_id,
+    NULL::bigint AS task_id,
+    format('state %s, ended %s of %s'::text, r.state, bit_count((((r.succeeded)::"bit" | (r.failed)::"bit") | (r.skipped)::"bit")), v.step_count) AS detail
+   FROM (htdag.runs r
+     JOIN htdag.flow_versions v USING (flow_version_id))
+  WHERE ((r.finished_at IS NOT NULL) AND (bit_count((((r.succeeded)::"bit" | (r.failed)::"bit") | (r.skipped)::"bit")) < v.step_count))
+UNION ALL
+ SELECT 'a task belongs to no live run'::text AS invariant,
+    t.run_id,
+    t.task_id,
+    format('step %s, run state %s'::text, t.step_no, COALESCE(r.state, 'missing'::text)) AS detail
+   FROM (htdag.tasks t
+     LEFT JOIN htdag.runs r USING (run_id))
+  WHERE ((r.run_id IS NULL) OR ((r.finished_at IS NOT NULL) AND (t.runner_id IS NULL)))
+UNION ALL
+ SELECT 'a queued run has begun'::text AS invariant,
+    r.run_id,
+    NULL::bigint AS task_id,
+    format('scheduled %s'::text, r.scheduled) AS detail
+   FROM htdag.runs r
+  WHERE ((r.state = 'queued'::text) AND (bit_count(
+        CASE
+            WHEN (r.epoch = 0) THEN ((((r.scheduled)::"bit" | (r.succeeded)::"bit") | (r.failed)::"bit") | (r.skipped)::"bit")
+            ELSE ((r.scheduled)::"bit" & (~ (((r.succeeded)::"bit" | (r.failed)::"bit") | (r.skipped)::"bit")))
+        END) > 0))
+UNION ALL
+ SELECT 'a task''s step has ended or was not scheduled'::text AS invariant,
+    t.run_id,
+    t.task_id,
+    format('step %s'::text, t.step_no) AS detail
+   FROM (htdag.tasks t
+     JOIN htdag.runs r USING (run_id))
+  WHERE ((t.runner_id IS NULL) AND ((get_bit((((r.succeeded)::"bit" | (r.failed)::"bit") | (r.skipped)::"bit"), (t.step_no)::integer) = 1) OR (get_bit((r.scheduled)::"bit", (t.step_no)::integer) = 0)))
+UNION ALL
+ SELECT 'two tasks are for one step'::text AS invariant,
+    t.run_id,
+    t.task_id,
+    format('steps %s to %s'::text, t.step_no, t.last_step_no) AS detail
+   FROM htdag.tasks t
+  WHERE ((t.map_index IS NULL) AND (EXISTS ( SELECT
+           FROM htdag.tasks o
+          WHERE ((o.run_id = t.run_id) AND (o.task_id <> t.task_id) AND (o.map_index IS NULL) AND (o.step_no <= t.last_step_no) AND (t.step_no <= o.last_step_no)))))
+UNION ALL
+ SELECT 'two tasks are for one element'::text AS invariant,
+    t.run_id,
+    min(t.task_id) AS task_id,
+    format('step %s element %s'::text, t.step_no, t.map_index) AS detail
+   FROM htdag.tasks t
+  WHERE (t.map_index IS NOT NULL)
+  GROUP BY t.run_id, t.step_no, t.map_index
+ HAVING (count(*) > 1)
+UNION ALL
+ SELECT 'a scheduled step has no task'::text AS invariant,
+    r.run_id,
+    NULL::bigint AS task_id,
+    format('step %s'::text, s.name) AS detail
+   FROM (htdag.runs r
+     JOIN htdag.steps s USING (flow_version_id))
+  WHERE ((r.finished_at IS NULL) AND (get_bit(((r.scheduled)::"bit" & (~ (((r.succeeded)::"bit" | (r.failed)::"bit") | (r.skipped)::"bit"))), (s.step_no)::integer) = 1) AND (NOT (EXISTS ( SELECT
+           FROM htdag.tasks t
+          WHERE ((t.run_id = r.run_id) AND ((s.step_no >= t.step_no) AND (s.step_no <= t.last_step_no)))))))
+UNION ALL
+ SELECT 'a running run has nothing to do'::text AS invariant,
+    r.run_id,
+    NULL::bigint AS task_id,
+    'no live task'::text AS detail
+   FROM htdag.runs r
+  WHERE ((r.state = ANY (ARRAY['running'::text, 'paused'::text])) AND (NOT (EXISTS ( SELECT
+           FROM htdag.tasks t
+          WHERE (t.run_id = r.run_id)))))
+UNION ALL
+ SELECT 'a step succeeded before what it needs had ended'::text AS invariant,
+    r.run_id,
+    NULL::bigint AS task_id,
+    format('step %s'::text, s.name) AS detail
+   FROM (htdag.runs r
+     JOIN htdag.steps s USING (flow_version_id))
+  WHERE ((get_bit((r.succeeded)::"bit", (s.step_no)::integer) = 1) AND ((((s.gate)::"bit" & (((r.succeeded)::"bit" | (r.failed)::"bit") | (r.skipped)::"bit")))::bit varying <> s.gate))
+UNION ALL
+ SELECT 'a queued run is not in the queue, or the reverse'::text AS invariant,
+    COALESCE(r.run_id, q.run_id) AS run_id,
+    NULL::bigint AS task_id,
+    format('state %s'::text, r.state) AS detail
+   FROM (( SELECT runs.run_id,
+            runs.flow_id,
+            runs.flow_version_id,
+            runs.state,
+            runs.epoch,
+            runs.priority,
+            runs.scheduled,
+            runs.succeeded,
+            runs.failed,
+            runs.skipped,
+            runs.queued_at,
+            runs.started_at,
+            runs.deadline_at,
+            runs.finished_at,
+            runs.error,
+            runs.parent_run_id,
+            runs.parent_task_id,
+            runs.root_run_id,
+            runs.depth,
+            runs.limit_key,
+            runs.parent_step_no
+           FROM htdag.runs
+          WHERE (runs.state = 'queued'::text)) r
+     FULL JOIN htdag.run_queue q USING (run_id))
+  WHERE ((r.run_id IS NULL) OR (q.run_id IS NULL))
+UNION ALL
+ SELECT 'a map shard counts wrongly'::text AS invariant,
+    m.run_id,
+    NULL::bigint AS task_id,
+    format('step %s shard %s: %s remain, %s succeeded of %s'::text, m.step_no, m.shard, m.remaining, a.done, m.total) AS detail
+   FROM ((htdag.map_shards m
+     JOIN htdag.runs r ON (((r.run_id = m.run_id) AND (r.finished_at IS NULL))))
+     CROSS JOIN LATERAL ( SELECT count(*) AS done
+           FROM htdag.attempts a_1
+          WHERE ((a_1.run_id = m.run_id) AND (a_1.step_no = m.step_no) AND ((a_1.map_index % 16) = m.shard) AND (a_1.outcome = 'succeeded'::text) AND (NOT a_1.superseded))) a)
+  WHERE (m.remaining <> (m.total - a.done))
+UNION ALL
+ SELECT 'a map step succeeded with elements left'::text AS invariant,
+    m.run_id,
+    NULL::bigint AS task_id,
+    format('step %s shard %s: %s remain'::text, m.step_no, m.shard, m.remaining) AS detail
+   FROM (htdag.map_shards m
+     JOIN htdag.runs r USING (run_id))
+  WHERE ((m.remaining > 0) AND (get_bit((r.succeeded)::"bit", (m.step_no)::integer) = 1))
+UNION ALL
+ SELECT 'elements of a map step are left but have no task'::text AS invariant,
+    m.run_id,
+    NULL::bigint AS task_id,
+    format('step %s shard %s: %s remain'::text, m.step_no, m.shard, m.remaining) AS detail
+   FROM (htdag.map_shards m
+     JOIN htdag.runs r ON (((r.run_id = m.run_id) AND (r.finished_at IS NULL))))
+  WHERE ((m.remaining > 0) AND (get_bit((((r.succeeded)::"bit" | (r.failed)::"bit") | (r.skipped)::"bit"), (m.step_no)::integer) = 0) AND (NOT (EXISTS ( SELECT
+           FROM htdag.tasks t
+          WHERE ((t.run_id = m.run_id) AND (t.step_no = m.step_no) AND ((t.map_index % 16) = m.shard))))))
+UNION ALL
+ SELECT 'a task waits for a run that it has not or that has ended unheard'::text AS invariant,
+    t.run_id,
+    t.task_id,
+    format('run %s, state %s'::text, c.run_id, c.state) AS detail
+   FROM (htdag.tasks t
+     LEFT JOIN LATERAL ( SELECT c_1.run_id,
+            c_1.state,
+            c_1.finished_at
+           FROM htdag.runs c_1
+          WHERE ((c_1.parent_run_id = t.run_id) AND (c_1.parent_task_id = t.task_id))
+          ORDER BY c_1.run_id DESC
+         LIMIT 1) c ON (true))
+  WHERE ((t.parked = 'sub-flow'::text) AND ((c.run_id IS NULL) OR ((c.finished_at IS NOT NULL) AND (NOT (EXISTS ( SELECT
+           FROM htdag.inbox i
+          WHERE ((i.kind = 'child_ended'::text) AND (i.task_id = t.task_id))))))))
+UNION ALL
+ SELECT 'a run goes on for a task that has gone'::text AS invariant,
+    c.run_id,
+    c.parent_task_id AS task_id,
+    format('parent %s'::text, c.parent_run_id) AS detail
+   FROM htdag.runs c
+  WHERE ((c.parent_run_id IS NOT NULL) AND (c.finished_at IS NULL) AND (NOT (EXISTS ( SELECT
+           FROM htdag.tasks t
+          WHERE ((t.task_id = c.parent_task_id) AND (t.parked = 'sub-flow'::text))))) AND (NOT (EXISTS ( SELECT
+           FROM htdag.inbox i
+          WHERE ((i.kind = 'cancel'::text) AND (i.run_id = c.run_id))))))
+UNION ALL
+ SELECT 'a signal is awaited but no step waits'::text AS invariant,
+    g.run_id,
+    NULL::bigint AS task_id,
+    format('signal %s'::text, g.name) AS detail
+   FROM (htdag.signals g
+     JOIN htdag.runs r ON (((r.run_id = g.run_id) AND (r.finished_at IS NULL))))
+  WHERE (g.awaited AND (NOT (EXISTS ( SELECT
+           FROM (htdag.tasks t
+             JOIN htdag.steps s USING (flow_version_id, step_no))
+          WHERE ((t.run_id = g.run_id) AND (s.kind = 'signal'::text) AND (s.target = g.name))))))
+UNION ALL
+ SELECT 'a task is parked for the pause of a run that is not paused'::text AS invariant,
+    t.run_id,
+    t.task_id,
+    r.state AS detail
+   FROM (htdag.tasks t
+     JOIN htdag.runs r USING (run_id))
+  WHERE ((t.parked = 'paused'::text) AND (r.state <> 'paused'::text));
+
+COMMENT ON VIEW htdag.invariant_violations IS 'Empty in a healthy database; each row names a broken rule and where. Reads every run: for tests and for looking into trouble.';
+
+CREATE VIEW htdag.repairs AS
+ SELECT v.invariant,
+    v.run_id,
+    v.task_id,
+    v.detail AS action
+   FROM htdag.invariant_violations v;
+
+COMMENT ON VIEW htdag.repairs IS 'What repair did: the rule that was broken, where, and how it was mended or why not.';
+
+CREATE FUNCTION htdag.repair(p_limit integer DEFAULT 1000) RETURNS SETOF htdag.repairs
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     AS $$
 declare
-  v_task htdag.tasks;
+  v_run    bigint;
+  v_reaped integer;
 begin
-  select * into v_task from htdag.tasks where task_id = p_task_id and token = p_token;
-  if not found then
-    raise exception using errcode = 'HT002', message = format('task %s is not claimed with token %s', coalesce(p_task_id::text, 'null'), coalesce(p_token::text, 'null')),
-      hint = 'Stop: the work does not count any more.';
+  v_reaped := htdag.reap();
+  if v_reaped > 0 then
+    return query select 'a lease has expired'::text, null::bigint, null::bigint, format('took back %s tasks', v_reaped);
   end if;
-  return htdag.is_heard(array[v_task.run_id])
-     and htdag.emit('{step.progress}', array[v_task.run_id], array[v_task.step_no],
-           array[jsonb_strip_nulls(jsonb_build_object('element', v_task.map_index, 'attempt', v_task.attempt, 'progress', p_progress))]) > 0;
+  for v_run in
+    select distinct v.run_id from htdag.invariant_violations v order by 1 limit p_limit
+  loop
+    if exists (select from htdag.runs r where r.run_id = v_run) then
+      -- A run that somebody holds is left for the next time.
+      perform from htdag.runs r where r.run_id = v_run order by r.run_id for update skip locked;
+      if found then
+        return query select * from htdag.repair_run(v_run);
+      end if;
+    else
+      with gone as (
+        delete from htdag.tasks t
+         where t.task_id = any (array(select w.task_id from htdag.tasks w where w.run_id = v_run order by w.task_id for update skip locked))
+        returning t.task_id
+      )
+      select count(*)::integer into v_reaped from gone;
+      delete from htdag.run_queue where run_id = v_run;
+      return query select 'something belongs to no run'::text, v_run, null::bigint, format('deleted %s tasks, and its place in the queue', v_reaped);
+    end if;
+  end loop;
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.report_progress(p_task_id bigint, p_token bigint, p_progress jsonb) IS 'Tell those who listen how far a claimed step has come (step.progress: "progress", whatever is given). True if somebody does. Raises HT002 when the token is not the present one.';
+COMMENT ON FUNCTION htdag.repair(p_limit integer) IS 'Mend up to p_limit runs that htdag.invariant_violations names, and say what was done. Runs that somebody holds are passed over. Call it until it returns nothing, or only what it cannot mend.';
+
+CREATE FUNCTION htdag.repair_map(p_run_id bigint) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_run      htdag.runs;
+  v_step_nos smallint[];
+  v_elements integer[];
+begin
+  select * into v_run from htdag.runs where run_id = p_run_id;
+  if v_run.finished_at is not null then
+    return null;
+  end if;
+  perform from htdag.map_shards m where m.run_id = p_run_id order by m.step_no, m.shard for update skip locked;
+  update htdag.map_shards m
+     set remaining = m.total - d.done, opened = m.total
+    from (select s.step_no, s.shard, count(a.run_id)::integer as done
+            from htdag.map_shards s
+            left join htdag.attempts a on a.run_id = s.run_id and a.step_no = s.step_no and a.map_index % 16 = s.shard
+                 and a.outcome = 'succeeded' and not a.superseded
+           where s.run_id = p_run_id
+           group by 1, 2) d
+   where m.run_id = p_run_id and m.step_no = d.step_no and m.shard = d.shard;
+  select array_agg(i.step_no order by i.step_no, i.map_index), array_agg(i.map_index order by i.step_no, i.map_index)
+    into v_step_nos, v_elements
+    from htdag.map_items i
+   where i.run_id = p_run_id and get_bit(v_run.succeeded | v_run.failed | v_run.skipped, i.step_no) = 0
+     and not exists (select from htdag.tasks t where t.run_id = p_run_id and t.step_no = i.step_no and t.map_index = i.map_index)
+     and not exists (select from htdag.attempts a where a.run_id = p_run_id and a.step_no = i.step_no and a.map_index = i.map_index
+                        and a.outcome = 'succeeded' and not a.superseded);
+  if v_elements is not null then
+    perform htdag.open_tasks(array[p_run_id], v_step_nos, v_elements);
+  end if;
+  return format('counted its elements anew; opened %s', coalesce(cardinality(v_elements), 0));
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.repair_map(p_run_id bigint) IS 'Set the counts of a run''s map steps right and open elements that have no task; returns what was done.';
+
+CREATE FUNCTION htdag.repair_row(p_row htdag.invariant_violations) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_now constant timestamptz := htdag.clock();
+  v_run htdag.runs;
+begin
+  select * into v_run from htdag.runs where run_id = p_row.run_id;
+  case p_row.invariant
+    when 'a step is in two final masks' then
+      update htdag.runs set failed = failed & ~succeeded, skipped = skipped & ~(succeeded | failed) where run_id = p_row.run_id;
+      return 'counted each step once: success before failure before skipping';
+    when 'a finished run has steps that did not end' then
+      update htdag.runs set skipped = ~(succeeded | failed) where run_id = p_row.run_id;
+      return 'marked them as skipped';
+    when 'a queued run has begun' then
+      delete from htdag.run_queue where run_id = p_row.run_id;
+      update htdag.runs set state = 'running', started_at = v_now where run_id = p_row.run_id;
+      return 'took it out of the queue';
+    when 'a queued run is not in the queue, or the reverse' then
+      if v_run.state = 'queued' then
+        insert into htdag.run_queue (run_id, flow_id, priority, limit_key)
+        values (v_run.run_id, v_run.flow_id, v_run.priority, coalesce(v_run.limit_key, ''));
+        return 'put it into the queue';
+      end if;
+      delete from htdag.run_queue where run_id = p_row.run_id;
+      return 'took it out of the queue';
+    when 'a scheduled step has no task' then
+      return 'scheduled it anew';
+    when 'a running run has nothing to do' then
+      return 'looked again at what is due';
+    when 'a signal is awaited but no step waits' then
+      update htdag.signals set awaited = false where run_id = p_row.run_id and awaited;
+      return 'kept the signal for a step to come';
+    else
+      return null;
+  end case;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.repair_row(p_row htdag.invariant_violations) IS 'Mend what is wrong with a run as a whole; returns what was done, null where nothing is known to do.';
+
+CREATE FUNCTION htdag.repair_run(p_run_id bigint) RETURNS SETOF htdag.repairs
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_row    htdag.invariant_violations;
+  v_action text;
+  v_run    htdag.runs;
+  v_blank  bit varying;
+  v_again  bit varying;
+begin
+  for v_row in
+    select * from htdag.invariant_violations v where v.run_id = p_run_id order by v.invariant, v.task_id
+  loop
+    v_action := case
+      when v_row.task_id is not null then htdag.repair_task(v_row)
+      when v_row.invariant like '%map%' then htdag.repair_map(p_run_id)
+      else htdag.repair_row(v_row)
+    end;
+    return query select v_row.invariant, v_row.run_id, v_row.task_id, coalesce(v_action, 'left alone: it is not clear what was meant');
+  end loop;
+
+  -- Steps that lost their tasks are scheduled anew; a run with nothing left ends.
+  select * into v_run from htdag.runs where run_id = p_run_id;
+  if v_run.finished_at is null and v_run.state <> 'queued' then
+    v_blank := v_run.scheduled & ~v_run.scheduled;
+    select coalesce(bit_or(s.self), v_blank)::bit varying into v_again
+      from htdag.steps s
+     where s.flow_version_id = v_run.flow_version_id
+       and get_bit(v_run.scheduled & ~(v_run.succeeded | v_run.failed | v_run.skipped), s.step_no) = 1
+       and not exists (select from htdag.map_shards m where m.run_id = p_run_id and m.step_no = s.step_no)
+       and not exists (select from htdag.tasks t where t.run_id = p_run_id and s.step_no between t.step_no and t.last_step_no);
+    perform htdag.settle(array[(p_run_id, htdag.counted_maps(p_run_id), v_blank, v_blank, v_again)::htdag.run_change]);
+    -- Tries that are in the log keep their numbers.
+    update htdag.tasks t
+       set attempt = a.attempt
+      from (select step_no, map_index, epoch, max(attempt) as attempt from htdag.attempts where run_id = p_run_id group by 1, 2, 3) a
+     where t.run_id = p_run_id and t.runner_id is null and t.step_no = a.step_no and coalesce(t.map_index, 0) = a.map_index
+       and t.epoch = a.epoch and t.attempt < a.attempt;
+  end if;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.repair_run(p_run_id bigint) IS 'Mend one run that the caller has locked; returns what was done.';
+
+CREATE FUNCTION htdag.repair_task(p_row htdag.invariant_violations) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_task  htdag.tasks;
+  v_child htdag.runs;
+begin
+  select * into v_task from htdag.tasks where task_id = p_row.task_id order by task_id for update skip locked;
+  if not found and p_row.invariant <> 'a run goes on for a task that has gone' then
+    return 'nothing: its task is gone or held';
+  end if;
+  case
+    when p_row.invariant in ('a task belongs to no live run', 'a task''s step has ended or was not scheduled') then
+      delete from htdag.tasks where task_id = p_row.task_id;
+      return 'deleted the task';
+    when p_row.invariant in ('two tasks are for one step', 'two tasks are for one element') then
+      -- The one that is worked on stays, or else the oldest.
+      if v_task.runner_id is null and exists (
+           select from htdag.tasks o
+            where o.run_id = v_task.run_id and o.map_index is not distinct from v_task.map_index and o.task_id <> v_task.task_id
+              and o.step_no <= v_task.last_step_no and v_task.step_no <= o.last_step_no
+              and (o.runner_id is not null or o.task_id < v_task.task_id or v_task.map_index is not null)) then
+        delete from htdag.tasks where task_id = p_row.task_id;
+        return 'deleted the task';
+      end if;
+      return 'kept the task';
+    when p_row.invariant = 'a task is parked for the pause of a run that is not paused' then
+      update htdag.tasks set parked = null, due_at = null where task_id = p_row.task_id;
+      return 'made the task claimable';
+    when p_row.invariant = 'a task waits for a run that it has not or that has ended unheard' then
+      select * into v_child from htdag.runs where parent_run_id = v_task.run_id and parent_task_id = v_task.task_id order by run_id desc limit 1;
+      if found then
+        insert into htdag.inbox (kind, run_id, task_id) values ('child_ended', v_child.run_id, v_task.task_id);
+        return format('told the task that run %s ended', v_child.run_id);
+      end if;
+      update htdag.tasks set parked = null, due_at = null where task_id = p_row.task_id;
+      return 'made the task start anew';
+    when p_row.invariant = 'a run goes on for a task that has gone' then
+      insert into htdag.inbox (kind, run_id, reason) values ('cancel', p_row.run_id, 'nothing waits for it');
+      return 'told the run to end';
+    else
+      return null;
+  end case;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.repair_task(p_row htdag.invariant_violations) IS 'Mend what is wrong with one task; returns what was done, null where nothing is known to do.';
+
+CREATE FUNCTION htdag.report_progress(p_task_id bigint, p_token bigint, p_done bigint, p_total bigint DEFAULT NULL::bigint, p_note text DEFAULT NULL::text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $$
+declare
+  v_now  constant timestamptz := htdag.clock();
+  v_task htdag.tasks;
+begin
+  if p_done is null or p_done < 0 or p_total < 0 then
+    raise exception using errcode = 'HT006',
+      message = format('task %s: %s of %s is no progress', p_task_id, coalesce(p_done::text, 'null'), coalesce(p_total::text, 'null')),
+      hint = 'Say how much is done, 0 or more, and of how much if that is known.';
+  end if;
+  select * into v_task from htdag.tasks t where t.task_id = p_task_id and t.token = p_token;
+  if not found then
+    raise exception using errcode = 'HT002',
+      message = format('task %s is not claimed with token %s', coalesce(p_task_id::text, 'null'), coalesce(p_token::text, 'null')),
+      hint = 'Stop working on it: the result will not count.';
+  end if;
+  insert into htdag.progress (task_id, done, total, note, reported_at)
+  values (p_task_id, p_done, p_total, left(p_note, 1000), v_now)
+      on conflict (task_id) do update
+         set done = excluded.done, total = excluded.total, note = excluded.note, reported_at = excluded.reported_at;
+  if htdag.is_heard(array[v_task.run_id]) then
+    perform htdag.emit('{step.progress}', array[v_task.run_id], array[v_task.step_no],
+      array[jsonb_strip_nulls(jsonb_build_object('element', v_task.map_index, 'attempt', v_task.attempt,
+        'progress', jsonb_build_object('done', p_done, 'total', p_total, 'note', p_note)))]);
+  end if;
+  return true;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.report_progress(p_task_id bigint, p_token bigint, p_done bigint, p_total bigint, p_note text) IS 'Say how far a claimed task is; report.steps shows it, and those who listen get it as an event step.progress. Raises HT002 when the token is not the present one, so that it also tells a handler to stop; HT006 for numbers below 0.';
 
 CREATE FUNCTION htdag.rest(p_runner integer) RETURNS interval
     LANGUAGE plpgsql SECURITY DEFINER
@@ -8313,7 +8990,7 @@ begin
   elsif p_limit not between 1 and 10000 then
     raise exception using errcode = 'HT006', message = format('the limit is %s', p_limit), hint = 'Give one between 1 and 10000, and call again for more.';
   end if;
-  perform from htdag.partitions order by partition_no for key share;
+  perform htdag.keep_partitions();
   -- A run that still has a task is held by somebody, or will be tidied up by upkeep.
   v_runs := array(
     select r from htdag.runs r
@@ -8469,6 +9146,35 @@ $_$;
 
 COMMENT ON FUNCTION htdag.run_function(p_task htdag.tasks, p_step htdag.steps) IS 'Call the function of a sql step; what it wrote is undone if it fails. An answer {"decompose": definition} makes the step a run of that definition.';
 
+CREATE VIEW htdag.members AS
+ SELECT r.run_id,
+    s.group_path
+   FROM (htdag.runs r
+     JOIN htdag.steps s USING (flow_version_id));
+
+COMMENT ON VIEW htdag.members IS 'A run within another one, and the group of that one''s step that it is the body of, or below the body of; null for the run itself.';
+
+CREATE FUNCTION htdag.run_members(p_run_id bigint) RETURNS SETOF htdag.members
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+  return query
+  with recursive members as (
+    select p_run_id as run_id, null::text as group_path
+    union all
+    select c.run_id, coalesce(m.group_path, s.group_path)
+      from members m
+      join htdag.runs c on c.parent_run_id = m.run_id
+      join htdag.runs p on p.run_id = m.run_id
+      join htdag.steps s on s.flow_version_id = p.flow_version_id and s.step_no = c.parent_step_no
+  )
+  select m.run_id, m.group_path from members m;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.run_members(p_run_id bigint) IS 'A run and all the runs below it, each with the group of the step of the run that it is below.';
+
 CREATE FUNCTION htdag.run_output(p_run_id bigint) RETURNS jsonb
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO ''
@@ -8507,40 +9213,6 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.run_problem(p_run_id bigint) IS 'Why a run failed, as report.runs has it.';
-
-CREATE TABLE htdag.attempts (
-    run_id bigint NOT NULL,
-    finished_at timestamp with time zone NOT NULL,
-    ready_at timestamp with time zone NOT NULL,
-    claimed_at timestamp with time zone,
-    ran interval,
-    runner_id integer,
-    map_index integer DEFAULT 0 NOT NULL,
-    step_no smallint NOT NULL,
-    attempt smallint NOT NULL,
-    outcome text NOT NULL,
-    output jsonb,
-    error text,
-    epoch smallint DEFAULT 0 NOT NULL,
-    superseded boolean DEFAULT false NOT NULL,
-    code text,
-    CONSTRAINT attempts_code_only_unsuccessful CHECK (((code IS NULL) OR (outcome <> 'succeeded'::text))),
-    CONSTRAINT attempts_error_iff_unsuccessful CHECK (((outcome = 'succeeded'::text) = (error IS NULL))),
-    CONSTRAINT attempts_outcome_known CHECK ((outcome = ANY (ARRAY['succeeded'::text, 'failed'::text, 'failed_permanently'::text, 'timed_out'::text, 'lost'::text, 'cancelled'::text])))
-)
-PARTITION BY RANGE (run_id);
-
-COMMENT ON TABLE htdag.attempts IS 'One appended row per finished try of a step (of an element, for map steps).';
-
-COMMENT ON COLUMN htdag.attempts.ran IS 'How long the handler worked, by the runner''s monotonic clock.';
-
-COMMENT ON COLUMN htdag.attempts.attempt IS 'Number of the try; 0 for an output that was remembered.';
-
-COMMENT ON COLUMN htdag.attempts.epoch IS 'Epoch of the run in which the try was made.';
-
-COMMENT ON COLUMN htdag.attempts.superseded IS 'Whether its step was taken back later, so that the output counts no more.';
-
-COMMENT ON COLUMN htdag.attempts.code IS 'Error code that the handler gave; the SQLSTATE for SQL.';
 
 CREATE FUNCTION htdag.run_untouched(p_run_id bigint) RETURNS boolean
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -8739,7 +9411,7 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.set_retention(p_keep interval, p_archive text) IS 'Keep runs for so long after they ended; null keeps them for ever. p_archive names a function (p_table text, p_rows regclass) that is called, with the rights of the owner, with each table of old rows in the transaction that drops it: "runs", "htdag.runs_2". Where it raises, nothing is dropped and htdag.partitions has the error.';
+COMMENT ON FUNCTION htdag.set_retention(p_keep interval, p_archive text) IS 'Keep runs for so long after they ended; null keeps them for ever. p_archive names a function (p_table text, p_rows regclass) that is called, with the rights of the owner, with each table of old rows in the transaction that drops it: "runs", "htdag.runs_2". Where it raises, nothing is dropped and htdag.partitions has the error. With an archive, call htdag.drop_expired() from time to time until it returns 0: upkeep leaves archiving to you.';
 
 CREATE FUNCTION htdag.set_setting(p_name text, p_value text DEFAULT NULL::text) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
@@ -8999,9 +9671,9 @@ declare
   v_child bigint;
 begin
   insert into htdag.runs (flow_id, flow_version_id, state, priority, scheduled, succeeded, failed, skipped, queued_at, started_at, deadline_at,
-         parent_run_id, parent_task_id, root_run_id, depth)
+         parent_run_id, parent_task_id, parent_step_no, root_run_id, depth)
   select v.flow_id, v.flow_version_id, 'running', r.priority, m.blank, m.blank, m.blank, m.blank, v_now, v_now, v_now + v.run_timeout,
-         r.run_id, p_task.task_id, coalesce(r.root_run_id, r.run_id), r.depth + 1
+         r.run_id, p_task.task_id, p_task.step_no, coalesce(r.root_run_id, r.run_id), r.depth + 1
     from htdag.runs r, htdag.flow_versions v, lateral (select repeat('0', v.step_count)::bit varying as blank) m
    where r.run_id = p_task.run_id and v.flow_version_id = p_flow_version_id
   returning run_id into v_child;
@@ -9221,10 +9893,10 @@ begin
     join htdag.steps s using (flow_version_id)
    where r.run_id = p_run_id and s.step_no = p_step_no and get_bit(r.succeeded, s.step_no) = 1;
   return case when v_is_map
-    then (select coalesce(jsonb_agg(a.output order by a.map_index), '[]') from htdag.attempts a
+    then (select coalesce(jsonb_agg(case when a.output_hash is null then a.output else htdag.blob(a.output_hash) end order by a.map_index), '[]') from htdag.attempts a
            where a.run_id = p_run_id and a.step_no = p_step_no and a.outcome = 'succeeded' and not a.superseded)
     when not v_is_map
-    then (select a.output from htdag.attempts a
+    then (select case when a.output_hash is null then a.output else htdag.blob(a.output_hash) end from htdag.attempts a
            where a.run_id = p_run_id and a.step_no = p_step_no and a.outcome = 'succeeded' and not a.superseded)
   end;
 end;
@@ -9723,9 +10395,12 @@ begin
                                      and not exists (select from htdag.tasks t where t.runner_id = r.runner_id)
                                    order by runner_id for update skip locked));
   end if;
+  perform htdag.clear_progress();
+  perform htdag.collect_blobs();
   perform htdag.make_partitions();
-  perform htdag.drop_expired();
   perform htdag.refresh_statistics();
+  -- Last, since it may hold up everybody until this transaction ends.
+  perform htdag.drop_expired(p_archive => false);
   return v_done;
 end;
 $$;
@@ -10462,9 +11137,11 @@ CREATE TABLE htdag.attempts_1 (
     epoch smallint DEFAULT 0 NOT NULL,
     superseded boolean DEFAULT false NOT NULL,
     code text,
+    output_hash bytea,
     CONSTRAINT attempts_code_only_unsuccessful CHECK (((code IS NULL) OR (outcome <> 'succeeded'::text))),
     CONSTRAINT attempts_error_iff_unsuccessful CHECK (((outcome = 'succeeded'::text) = (error IS NULL))),
-    CONSTRAINT attempts_outcome_known CHECK ((outcome = ANY (ARRAY['succeeded'::text, 'failed'::text, 'failed_permanently'::text, 'timed_out'::text, 'lost'::text, 'cancelled'::text])))
+    CONSTRAINT attempts_outcome_known CHECK ((outcome = ANY (ARRAY['succeeded'::text, 'failed'::text, 'failed_permanently'::text, 'timed_out'::text, 'lost'::text, 'cancelled'::text]))),
+    CONSTRAINT attempts_output_in_one_place CHECK (((output IS NULL) OR (output_hash IS NULL)))
 )
 WITH (autovacuum_vacuum_insert_scale_factor='0.2');
 
@@ -10479,6 +11156,21 @@ COMMENT ON COLUMN htdag.attempts_1.epoch IS 'Epoch of the run in which the try w
 COMMENT ON COLUMN htdag.attempts_1.superseded IS 'Whether its step was taken back later, so that the output counts no more.';
 
 COMMENT ON COLUMN htdag.attempts_1.code IS 'Error code that the handler gave; the SQLSTATE for SQL.';
+
+CREATE TABLE htdag.blobs (
+    hash bytea NOT NULL,
+    bytes integer NOT NULL,
+    used_at timestamp with time zone NOT NULL,
+    value jsonb NOT NULL,
+    CONSTRAINT blobs_hash_is_sha256 CHECK ((length(hash) = 32))
+)
+WITH (fillfactor='70');
+
+COMMENT ON TABLE htdag.blobs IS 'Large outputs of steps, each once.';
+
+COMMENT ON COLUMN htdag.blobs.bytes IS 'Length of the value as text.';
+
+COMMENT ON COLUMN htdag.blobs.used_at IS 'When it was last stored, or found to be referred to.';
 
 ALTER TABLE htdag.deliveries ALTER COLUMN delivery_id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME htdag.deliveries_delivery_id_seq
@@ -10516,20 +11208,6 @@ ALTER TABLE htdag.flows ALTER COLUMN flow_id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
-CREATE TABLE htdag.inbox (
-    inbox_id bigint NOT NULL,
-    kind text NOT NULL,
-    run_id bigint NOT NULL,
-    task_id bigint,
-    reason text,
-    CONSTRAINT inbox_child_ended_has_task CHECK (((kind = 'child_ended'::text) = (task_id IS NOT NULL))),
-    CONSTRAINT inbox_kind_known CHECK ((kind = ANY (ARRAY['child_ended'::text, 'cancel'::text])))
-);
-
-COMMENT ON TABLE htdag.inbox IS 'Messages from one run to another, so that no transaction locks two levels of the hierarchy: a child run that ended tells the task of its parent, a parent that gave up tells its children.';
-
-COMMENT ON COLUMN htdag.inbox.run_id IS 'The run that ended, or that shall end.';
-
 ALTER TABLE htdag.inbox ALTER COLUMN inbox_id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME htdag.inbox_inbox_id_seq
     START WITH 1
@@ -10547,244 +11225,6 @@ CREATE TABLE htdag.installations (
 );
 
 COMMENT ON TABLE htdag.installations IS 'Which set of functions is installed: one row, written by the installer.';
-
-CREATE TABLE htdag.map_shards (
-    run_id bigint NOT NULL,
-    step_no smallint NOT NULL,
-    shard smallint NOT NULL,
-    total integer NOT NULL,
-    opened integer NOT NULL,
-    remaining integer NOT NULL,
-    CONSTRAINT map_shards_counts_ordered CHECK ((((remaining >= 0) AND (remaining <= total)) AND ((opened >= 0) AND (opened <= total))))
-)
-WITH (fillfactor='50');
-
-COMMENT ON TABLE htdag.map_shards IS 'Countdown of each map step in up to 16 shards, so that completions rarely meet. Element i belongs to shard i mod 16.';
-
-CREATE TABLE htdag.run_queue (
-    run_id bigint NOT NULL,
-    flow_id integer NOT NULL,
-    priority smallint NOT NULL,
-    reason text,
-    due_at timestamp with time zone,
-    starts_at timestamp with time zone,
-    limit_key text DEFAULT ''::text NOT NULL
-);
-
-COMMENT ON TABLE htdag.run_queue IS 'Runs that wait to be admitted, with the reason once it is known.';
-
-COMMENT ON COLUMN htdag.run_queue.due_at IS 'When the reason may be gone; null where that is not known in advance.';
-
-COMMENT ON COLUMN htdag.run_queue.starts_at IS 'Not to be looked at before; infinity while it is paused; null once it stands in line.';
-
-COMMENT ON COLUMN htdag.run_queue.limit_key IS 'Value of the input by which the flow''s runs take turns; empty where they do not.';
-
-CREATE TABLE htdag.signals (
-    signal_id bigint NOT NULL,
-    run_id bigint NOT NULL,
-    name text NOT NULL,
-    payload jsonb NOT NULL,
-    sent_at timestamp with time zone NOT NULL,
-    awaited boolean NOT NULL
-);
-
-COMMENT ON TABLE htdag.signals IS 'Signals that were sent to a run and that no step has taken yet.';
-
-COMMENT ON COLUMN htdag.signals.awaited IS 'Whether a step was waiting as it came, so that pump can give it at once.';
-
-CREATE VIEW htdag.invariant_violations AS
- SELECT 'a step is in two final masks'::text AS invariant,
-    r.run_id,
-    NULL::bigint AS task_id,
-    format('succeeded %s, failed %s, skipped %s'::text, r.succeeded, r.failed, r.skipped) AS detail
-   FROM htdag.runs r
-  WHERE (((bit_count(((r.succeeded)::"bit" & (r.failed)::"bit")) + bit_count(((r.succeeded)::"bit" & (r.skipped)::"bit"))) + bit_count(((r.failed)::"bit" & (r.skipped)::"bit"))) > 0)
-UNION ALL
- SELECT 'a finished run has steps that did not end'::text AS invariant,
-    r.run_id,
-    NULL::bigint AS task_id,
-    format('state %s, ended %s of %s'::text, r.state, bit_count((((r.succeeded)::"bit" | (r.failed)::"bit") | (r.skipped)::"bit")), v.step_count) AS detail
-   FROM (htdag.runs r
-     JOIN htdag.flow_versions v USING (flow_version_id))
-  WHERE ((r.finished_at IS NOT NULL) AND (bit_count((((r.succeeded)::"bit" | (r.failed)::"bit") | (r.skipped)::"bit")) < v.step_count))
-UNION ALL
- SELECT 'a task belongs to no live run'::text AS invariant,
-    t.run_id,
-    t.task_id,
-    format('step %s, run state %s'::text, t.step_no, COALESCE(r.state, 'missing'::text)) AS detail
-   FROM (htdag.tasks t
-     LEFT JOIN htdag.runs r USING (run_id))
-  WHERE ((r.run_id IS NULL) OR ((r.finished_at IS NOT NULL) AND (t.runner_id IS NULL)))
-UNION ALL
- SELECT 'a queued run has begun'::text AS invariant,
-    r.run_id,
-    NULL::bigint AS task_id,
-    format('scheduled %s'::text, r.scheduled) AS detail
-   FROM htdag.runs r
-  WHERE ((r.state = 'queued'::text) AND (bit_count(
-        CASE
-            WHEN (r.epoch = 0) THEN ((((r.scheduled)::"bit" | (r.succeeded)::"bit") | (r.failed)::"bit") | (r.skipped)::"bit")
-            ELSE ((r.scheduled)::"bit" & (~ (((r.succeeded)::"bit" | (r.failed)::"bit") | (r.skipped)::"bit")))
-        END) > 0))
-UNION ALL
- SELECT 'a task''s step has ended or was not scheduled'::text AS invariant,
-    t.run_id,
-    t.task_id,
-    format('step %s'::text, t.step_no) AS detail
-   FROM (htdag.tasks t
-     JOIN htdag.runs r USING (run_id))
-  WHERE ((t.runner_id IS NULL) AND ((get_bit((((r.succeeded)::"bit" | (r.failed)::"bit") | (r.skipped)::"bit"), (t.step_no)::integer) = 1) OR (get_bit((r.scheduled)::"bit", (t.step_no)::integer) = 0)))
-UNION ALL
- SELECT 'two tasks are for one step'::text AS invariant,
-    t.run_id,
-    t.task_id,
-    format('steps %s to %s'::text, t.step_no, t.last_step_no) AS detail
-   FROM htdag.tasks t
-  WHERE ((t.map_index IS NULL) AND (EXISTS ( SELECT
-           FROM htdag.tasks o
-          WHERE ((o.run_id = t.run_id) AND (o.task_id <> t.task_id) AND (o.map_index IS NULL) AND (o.step_no <= t.last_step_no) AND (t.step_no <= o.last_step_no)))))
-UNION ALL
- SELECT 'two tasks are for one element'::text AS invariant,
-    t.run_id,
-    min(t.task_id) AS task_id,
-    format('step %s element %s'::text, t.step_no, t.map_index) AS detail
-   FROM htdag.tasks t
-  WHERE (t.map_index IS NOT NULL)
-  GROUP BY t.run_id, t.step_no, t.map_index
- HAVING (count(*) > 1)
-UNION ALL
- SELECT 'a scheduled step has no task'::text AS invariant,
-    r.run_id,
-    NULL::bigint AS task_id,
-    format('step %s'::text, s.name) AS detail
-   FROM (htdag.runs r
-     JOIN htdag.steps s USING (flow_version_id))
-  WHERE ((r.finished_at IS NULL) AND (get_bit(((r.scheduled)::"bit" & (~ (((r.succeeded)::"bit" | (r.failed)::"bit") | (r.skipped)::"bit"))), (s.step_no)::integer) = 1) AND (NOT (EXISTS ( SELECT
-           FROM htdag.tasks t
-          WHERE ((t.run_id = r.run_id) AND ((s.step_no >= t.step_no) AND (s.step_no <= t.last_step_no)))))))
-UNION ALL
- SELECT 'a running run has nothing to do'::text AS invariant,
-    r.run_id,
-    NULL::bigint AS task_id,
-    'no live task'::text AS detail
-   FROM htdag.runs r
-  WHERE ((r.state = ANY (ARRAY['running'::text, 'paused'::text])) AND (NOT (EXISTS ( SELECT
-           FROM htdag.tasks t
-          WHERE (t.run_id = r.run_id)))))
-UNION ALL
- SELECT 'a step succeeded before what it needs had ended'::text AS invariant,
-    r.run_id,
-    NULL::bigint AS task_id,
-    format('step %s'::text, s.name) AS detail
-   FROM (htdag.runs r
-     JOIN htdag.steps s USING (flow_version_id))
-  WHERE ((get_bit((r.succeeded)::"bit", (s.step_no)::integer) = 1) AND ((((s.gate)::"bit" & (((r.succeeded)::"bit" | (r.failed)::"bit") | (r.skipped)::"bit")))::bit varying <> s.gate))
-UNION ALL
- SELECT 'a queued run is not in the queue, or the reverse'::text AS invariant,
-    COALESCE(r.run_id, q.run_id) AS run_id,
-    NULL::bigint AS task_id,
-    format('state %s'::text, r.state) AS detail
-   FROM (( SELECT runs.run_id,
-            runs.flow_id,
-            runs.flow_version_id,
-            runs.state,
-            runs.epoch,
-            runs.priority,
-            runs.scheduled,
-            runs.succeeded,
-            runs.failed,
-            runs.skipped,
-            runs.queued_at,
-            runs.started_at,
-            runs.deadline_at,
-            runs.finished_at,
-            runs.error,
-            runs.parent_run_id,
-            runs.parent_task_id,
-            runs.root_run_id,
-            runs.depth,
-            runs.limit_key
-           FROM htdag.runs
-          WHERE (runs.state = 'queued'::text)) r
-     FULL JOIN htdag.run_queue q USING (run_id))
-  WHERE ((r.run_id IS NULL) OR (q.run_id IS NULL))
-UNION ALL
- SELECT 'a map shard counts wrongly'::text AS invariant,
-    m.run_id,
-    NULL::bigint AS task_id,
-    format('step %s shard %s: %s remain, %s succeeded of %s'::text, m.step_no, m.shard, m.remaining, a.done, m.total) AS detail
-   FROM ((htdag.map_shards m
-     JOIN htdag.runs r ON (((r.run_id = m.run_id) AND (r.finished_at IS NULL))))
-     CROSS JOIN LATERAL ( SELECT count(*) AS done
-           FROM htdag.attempts a_1
-          WHERE ((a_1.run_id = m.run_id) AND (a_1.step_no = m.step_no) AND ((a_1.map_index % 16) = m.shard) AND (a_1.outcome = 'succeeded'::text) AND (NOT a_1.superseded))) a)
-  WHERE (m.remaining <> (m.total - a.done))
-UNION ALL
- SELECT 'a map step succeeded with elements left'::text AS invariant,
-    m.run_id,
-    NULL::bigint AS task_id,
-    format('step %s shard %s: %s remain'::text, m.step_no, m.shard, m.remaining) AS detail
-   FROM (htdag.map_shards m
-     JOIN htdag.runs r USING (run_id))
-  WHERE ((m.remaining > 0) AND (get_bit((r.succeeded)::"bit", (m.step_no)::integer) = 1))
-UNION ALL
- SELECT 'elements of a map step are left but have no task'::text AS invariant,
-    m.run_id,
-    NULL::bigint AS task_id,
-    format('step %s shard %s: %s remain'::text, m.step_no, m.shard, m.remaining) AS detail
-   FROM (htdag.map_shards m
-     JOIN htdag.runs r ON (((r.run_id = m.run_id) AND (r.finished_at IS NULL))))
-  WHERE ((m.remaining > 0) AND (get_bit((((r.succeeded)::"bit" | (r.failed)::"bit") | (r.skipped)::"bit"), (m.step_no)::integer) = 0) AND (NOT (EXISTS ( SELECT
-           FROM htdag.tasks t
-          WHERE ((t.run_id = m.run_id) AND (t.step_no = m.step_no) AND ((t.map_index % 16) = m.shard))))))
-UNION ALL
- SELECT 'a task waits for a run that it has not or that has ended unheard'::text AS invariant,
-    t.run_id,
-    t.task_id,
-    format('run %s, state %s'::text, c.run_id, c.state) AS detail
-   FROM (htdag.tasks t
-     LEFT JOIN LATERAL ( SELECT c_1.run_id,
-            c_1.state,
-            c_1.finished_at
-           FROM htdag.runs c_1
-          WHERE ((c_1.parent_run_id = t.run_id) AND (c_1.parent_task_id = t.task_id))
-          ORDER BY c_1.run_id DESC
-         LIMIT 1) c ON (true))
-  WHERE ((t.parked = 'sub-flow'::text) AND ((c.run_id IS NULL) OR ((c.finished_at IS NOT NULL) AND (NOT (EXISTS ( SELECT
-           FROM htdag.inbox i
-          WHERE ((i.kind = 'child_ended'::text) AND (i.task_id = t.task_id))))))))
-UNION ALL
- SELECT 'a run goes on for a task that has gone'::text AS invariant,
-    c.run_id,
-    c.parent_task_id AS task_id,
-    format('parent %s'::text, c.parent_run_id) AS detail
-   FROM htdag.runs c
-  WHERE ((c.parent_run_id IS NOT NULL) AND (c.finished_at IS NULL) AND (NOT (EXISTS ( SELECT
-           FROM htdag.tasks t
-          WHERE ((t.task_id = c.parent_task_id) AND (t.parked = 'sub-flow'::text))))) AND (NOT (EXISTS ( SELECT
-           FROM htdag.inbox i
-          WHERE ((i.kind = 'cancel'::text) AND (i.run_id = c.run_id))))))
-UNION ALL
- SELECT 'a signal is awaited but no step waits'::text AS invariant,
-    g.run_id,
-    NULL::bigint AS task_id,
-    format('signal %s'::text, g.name) AS detail
-   FROM (htdag.signals g
-     JOIN htdag.runs r ON (((r.run_id = g.run_id) AND (r.finished_at IS NULL))))
-  WHERE (g.awaited AND (NOT (EXISTS ( SELECT
-           FROM (htdag.tasks t
-             JOIN htdag.steps s USING (flow_version_id, step_no))
-          WHERE ((t.run_id = g.run_id) AND (s.kind = 'signal'::text) AND (s.target = g.name))))))
-UNION ALL
- SELECT 'a task is parked for the pause of a run that is not paused'::text AS invariant,
-    t.run_id,
-    t.task_id,
-    r.state AS detail
-   FROM (htdag.tasks t
-     JOIN htdag.runs r USING (run_id))
-  WHERE ((t.parked = 'paused'::text) AND (r.state <> 'paused'::text));
-
-COMMENT ON VIEW htdag.invariant_violations IS 'Empty in a healthy database; each row names a broken rule and where. Reads every run: for tests and for looking into trouble.';
 
 ALTER TABLE htdag.lanes ALTER COLUMN lane_id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME htdag.lanes_lane_id_seq
@@ -10807,6 +11247,19 @@ CREATE TABLE htdag.memos (
 COMMENT ON TABLE htdag.memos IS 'Outputs of steps that declare memo, by the hash of what they were made of.';
 
 COMMENT ON COLUMN htdag.memos.run_id IS 'Run that made it.';
+
+CREATE TABLE htdag.progress (
+    task_id bigint NOT NULL,
+    done bigint NOT NULL,
+    total bigint,
+    reported_at timestamp with time zone NOT NULL,
+    note text,
+    CONSTRAINT progress_done_not_negative CHECK ((done >= 0)),
+    CONSTRAINT progress_total_not_negative CHECK ((total >= 0))
+)
+WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='1000');
+
+COMMENT ON TABLE htdag.progress IS 'How far tasks are that say so; only while they are worked on.';
 
 CREATE TABLE htdag.rate_uses (
     bucket text NOT NULL,
@@ -10903,6 +11356,7 @@ CREATE TABLE htdag.runs_1 (
     root_run_id bigint,
     depth smallint DEFAULT 0 NOT NULL,
     limit_key text,
+    parent_step_no smallint,
     CONSTRAINT runs_children_are_younger CHECK (((parent_run_id < run_id) AND (root_run_id <= parent_run_id))),
     CONSTRAINT runs_children_whole CHECK ((((parent_run_id IS NULL) = (parent_task_id IS NULL)) AND ((parent_run_id IS NULL) = (root_run_id IS NULL)) AND ((parent_run_id IS NULL) = (depth = 0)))),
     CONSTRAINT runs_finished_iff_terminal CHECK (((state = ANY (ARRAY['succeeded'::text, 'failed'::text, 'cancelled'::text])) = (finished_at IS NOT NULL))),
@@ -11215,6 +11669,81 @@ COMMENT ON COLUMN report.flows.running IS 'Runs under way.';
 
 COMMENT ON COLUMN report.flows.paused_at IS 'Since when new runs of it wait; null while they do not.';
 
+CREATE VIEW report.groups AS
+ SELECT r.run_id,
+    g.path AS group_path,
+        CASE
+            WHEN (g.running > 0) THEN 'running'::text
+            WHEN (g.failed > 0) THEN 'failed'::text
+            WHEN (g.ended = g.total) THEN
+            CASE
+                WHEN (g.succeeded > 0) THEN 'succeeded'::text
+                WHEN (r.state = 'cancelled'::text) THEN 'cancelled'::text
+                ELSE 'skipped'::text
+            END
+            WHEN (r.state = 'queued'::text) THEN 'queued'::text
+            WHEN (g.ready > 0) THEN 'ready'::text
+            ELSE 'waiting'::text
+        END AS state,
+    g.total AS steps_total,
+    g.ended AS steps_done,
+    g.failed AS steps_failed,
+    g.skipped AS steps_skipped,
+    g.started_at,
+        CASE
+            WHEN (g.ended = g.total) THEN g.finished_at
+            ELSE NULL::timestamp with time zone
+        END AS finished_at,
+    g.ran
+   FROM (htdag.runs r
+     CROSS JOIN LATERAL ( SELECT array_to_string(b.path[:n.n], '.'::text) AS path,
+            (count(*))::integer AS total,
+            (sum(b.succeeded))::integer AS succeeded,
+            (sum(b.failed))::integer AS failed,
+            (sum(b.skipped))::integer AS skipped,
+            (sum(((b.succeeded + b.failed) + b.skipped)))::integer AS ended,
+            (count(*) FILTER (WHERE t.running))::integer AS running,
+            (count(*) FILTER (WHERE t.ready))::integer AS ready,
+            LEAST(min(a.claimed_at), min(t.claimed_at)) AS started_at,
+            max(a.finished_at) AS finished_at,
+            sum(a.ran) AS ran
+           FROM (((( SELECT u.run_id,
+                    s.step_no,
+                    string_to_array(COALESCE(m.group_path, s.group_path), '.'::text) AS path,
+                    get_bit((u.succeeded)::"bit", (s.step_no)::integer) AS succeeded,
+                    get_bit((u.failed)::"bit", (s.step_no)::integer) AS failed,
+                    get_bit((u.skipped)::"bit", (s.step_no)::integer) AS skipped
+                   FROM ((htdag.run_members(r.run_id) m(run_id, group_path)
+                     JOIN htdag.runs u ON ((u.run_id = m.run_id)))
+                     JOIN htdag.steps s ON ((s.flow_version_id = u.flow_version_id)))) b
+             CROSS JOIN LATERAL generate_series(0, cardinality(b.path)) n(n))
+             LEFT JOIN LATERAL ( SELECT min(a_1.claimed_at) AS claimed_at,
+                    max(a_1.finished_at) AS finished_at,
+                    sum(a_1.ran) AS ran
+                   FROM htdag.attempts a_1
+                  WHERE ((a_1.run_id = b.run_id) AND (a_1.step_no = b.step_no))) a ON (true))
+             LEFT JOIN LATERAL ( SELECT bool_or(((t_1.runner_id IS NOT NULL) OR (t_1.parked = 'sub-flow'::text))) AS running,
+                    bool_or((t_1.parked IS NULL)) AS ready,
+                    min(t_1.claimed_at) AS claimed_at
+                   FROM htdag.tasks t_1
+                  WHERE ((t_1.run_id = b.run_id) AND ((b.step_no >= t_1.step_no) AND (b.step_no <= t_1.last_step_no)) AND (((b.succeeded + b.failed) + b.skipped) = 0))) t ON (true))
+          GROUP BY (array_to_string(b.path[:n.n], '.'::text))) g)
+  ORDER BY r.run_id, g.path;
+
+COMMENT ON VIEW report.groups IS 'Groups of steps of runs, rolled up: a row for each group path, each path above it, and '''' for the whole run. Steps of runs that are the body of a step count under that step''s group. Read it with a run_id.';
+
+COMMENT ON COLUMN report.groups.group_path IS 'Dotted; '''' is the whole run.';
+
+COMMENT ON COLUMN report.groups.state IS 'running if any step is; else failed if any has; succeeded, skipped or cancelled once all have ended; else queued, ready or waiting.';
+
+COMMENT ON COLUMN report.groups.steps_done IS 'Steps that have ended in whatever way.';
+
+COMMENT ON COLUMN report.groups.steps_failed IS 'Those of them that failed for good.';
+
+COMMENT ON COLUMN report.groups.steps_skipped IS 'Those of them that were skipped or cancelled.';
+
+COMMENT ON COLUMN report.groups.ran IS 'Time that handlers worked, all tries together.';
+
 CREATE VIEW report.history AS
  SELECT c.name AS codebase,
     f.path,
@@ -11500,6 +12029,34 @@ COMMENT ON COLUMN report.retries.was_error IS 'Why it had been cancelled or lost
 
 COMMENT ON COLUMN report.retries.ended_at IS 'When it had ended.';
 
+CREATE VIEW report.run_tree AS
+ SELECT COALESCE(r.root_run_id, r.run_id) AS root_run_id,
+    r.run_id,
+    r.parent_run_id,
+    s.name AS parent_step,
+    (r.depth)::integer AS depth,
+    f.name AS flow,
+    r.state,
+    r.started_at,
+    r.finished_at
+   FROM (((htdag.runs r
+     JOIN htdag.flows f ON ((f.flow_id = r.flow_id)))
+     LEFT JOIN htdag.runs p ON ((p.run_id = r.parent_run_id)))
+     LEFT JOIN htdag.steps s ON (((s.flow_version_id = p.flow_version_id) AND (s.step_no = r.parent_step_no))))
+  ORDER BY COALESCE(r.root_run_id, r.run_id), r.run_id;
+
+COMMENT ON VIEW report.run_tree IS 'Runs and the runs that are bodies of their steps. Read it with a root_run_id.';
+
+COMMENT ON COLUMN report.run_tree.root_run_id IS 'The run above all; its own number for a run that nothing is above.';
+
+COMMENT ON COLUMN report.run_tree.parent_run_id IS 'The run of whose step it is the body.';
+
+COMMENT ON COLUMN report.run_tree.parent_step IS 'That step.';
+
+COMMENT ON COLUMN report.run_tree.depth IS 'Number of runs above.';
+
+COMMENT ON COLUMN report.run_tree.state IS 'As in report.runs.';
+
 CREATE VIEW report.runs AS
  SELECT r.run_id,
     f.name AS flow,
@@ -11556,7 +12113,10 @@ CREATE VIEW report.steps AS
             WHEN (get_bit((r.succeeded)::"bit", (s.step_no)::integer) = 0) THEN a.error
             ELSE NULL::text
         END AS error,
-    t.next_try_at
+    t.next_try_at,
+    t.done AS progress_done,
+    t.total AS progress_total,
+    t.note AS progress_note
    FROM ((((htdag.runs r
      JOIN htdag.steps s USING (flow_version_id))
      LEFT JOIN LATERAL ( SELECT count(*) AS attempts,
@@ -11570,9 +12130,13 @@ CREATE VIEW report.steps AS
             count(*) FILTER (WHERE (t_1.parked <> 'sub-flow'::text)) AS parked,
             count(*) FILTER (WHERE ((t_1.runner_id IS NULL) AND (t_1.parked IS NULL))) AS ready,
             min(u.name) AS runner,
-            min(t_1.due_at) FILTER (WHERE (t_1.parked = ANY (ARRAY['retry'::text, 'snooze'::text, 'delay'::text]))) AS next_try_at
-           FROM (htdag.tasks t_1
+            min(t_1.due_at) FILTER (WHERE (t_1.parked = ANY (ARRAY['retry'::text, 'snooze'::text, 'delay'::text]))) AS next_try_at,
+            sum(p.done) AS done,
+            sum(p.total) AS total,
+            (array_agg(p.note ORDER BY p.reported_at DESC) FILTER (WHERE (p.note IS NOT NULL)))[1] AS note
+           FROM ((htdag.tasks t_1
              LEFT JOIN htdag.runners u USING (runner_id))
+             LEFT JOIN htdag.progress p ON (((p.task_id = t_1.task_id) AND (p.reported_at >= t_1.claimed_at))))
           WHERE ((t_1.run_id = r.run_id) AND (t_1.step_no = s.step_no))) t ON (true))
      LEFT JOIN htdag.runners n ON ((n.runner_id = a.runner_id)))
   ORDER BY r.run_id, s.step_no;
@@ -11592,6 +12156,12 @@ COMMENT ON COLUMN report.steps.ran IS 'Time that handlers worked, all tries and 
 COMMENT ON COLUMN report.steps.error IS 'Last error; null once succeeded.';
 
 COMMENT ON COLUMN report.steps.next_try_at IS 'When it, or the next of its elements, is tried again or for the first time, where it waits for a time.';
+
+COMMENT ON COLUMN report.steps.progress_done IS 'How much is done, as the handlers at work say; of all elements for a map step.';
+
+COMMENT ON COLUMN report.steps.progress_total IS 'Of how much.';
+
+COMMENT ON COLUMN report.steps.progress_note IS 'What they said last.';
 
 CREATE VIEW report.subscriptions AS
  SELECT u.name,
@@ -11795,6 +12365,9 @@ ALTER TABLE ONLY htdag.attempts
 ALTER TABLE ONLY htdag.attempts_1
     ADD CONSTRAINT attempts_1_pkey PRIMARY KEY (run_id, step_no, map_index, epoch, attempt);
 
+ALTER TABLE ONLY htdag.blobs
+    ADD CONSTRAINT blobs_pkey PRIMARY KEY (hash);
+
 ALTER TABLE ONLY htdag.dead_tasks
     ADD CONSTRAINT dead_tasks_pkey PRIMARY KEY (run_id, step_no, map_index);
 
@@ -11845,6 +12418,9 @@ ALTER TABLE ONLY htdag.partitions
 
 ALTER TABLE ONLY htdag.pauses
     ADD CONSTRAINT pauses_pkey PRIMARY KEY (kind, name);
+
+ALTER TABLE ONLY htdag.progress
+    ADD CONSTRAINT progress_pkey PRIMARY KEY (task_id);
 
 ALTER TABLE ONLY htdag.rate_uses
     ADD CONSTRAINT rate_uses_pkey PRIMARY KEY (bucket, used_at);
@@ -11936,6 +12512,12 @@ CREATE INDEX symbols_export_name_idx ON code.symbols USING btree (codebase_id, e
 
 CREATE INDEX symbols_name_idx ON code.symbols USING btree (codebase_id, name);
 
+CREATE INDEX attempts_output_idx ON ONLY htdag.attempts USING btree (output_hash) WHERE (output_hash IS NOT NULL);
+
+CREATE INDEX attempts_1_output_hash_idx ON htdag.attempts_1 USING btree (output_hash) WHERE (output_hash IS NOT NULL);
+
+CREATE INDEX blobs_used_idx ON htdag.blobs USING btree (used_at);
+
 CREATE INDEX dead_tasks_flow_idx ON htdag.dead_tasks USING btree (flow_id, died_at);
 
 CREATE INDEX deliveries_due_idx ON htdag.deliveries USING btree (due_at, delivery_id) WHERE (state = 'pending'::text);
@@ -12001,6 +12583,8 @@ CREATE INDEX tasks_run_idx ON htdag.tasks USING btree (run_id);
 CREATE INDEX tasks_turn_idx ON htdag.tasks USING btree (lane_id, COALESCE(limit_key, ''::text), priority, task_id) WHERE (parked = 'limit'::text);
 
 ALTER INDEX htdag.admission_log_pkey ATTACH PARTITION htdag.admission_log_1_pkey;
+
+ALTER INDEX htdag.attempts_output_idx ATTACH PARTITION htdag.attempts_1_output_hash_idx;
 
 ALTER INDEX htdag.attempts_pkey ATTACH PARTITION htdag.attempts_1_pkey;
 

@@ -51,6 +51,14 @@ select s.flow_version_id,
 comment on view htdag.step_definitions is
   'What a runner needs to know of the steps of a flow version; immutable once the version is published.';
 
+create or replace view htdag.members as
+select r.run_id, s.group_path
+  from htdag.runs r
+  join htdag.steps s using (flow_version_id);
+
+comment on view htdag.members is
+  'A run within another one, and the group of that one''s step that it is the body of, or below the body of; null for the run itself.';
+
 create or replace view htdag.stale_tasks as
 select t.task_id, t.token
   from htdag.tasks t;

@@ -1,5 +1,18 @@
 -- Outputs: what steps and runs have produced, and what steps are given.
 
+create or replace function htdag.blob(p_hash bytea)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return (select b.value from htdag.blobs b where b.hash = p_hash);
+end;
+$$;
+
+comment on function htdag.blob(bytea) is 'A large output, by its hash.';
+
 create or replace function htdag.step_output(p_run_id bigint, p_step_no integer)
 returns jsonb
 language plpgsql
@@ -14,10 +27,10 @@ begin
     join htdag.steps s using (flow_version_id)
    where r.run_id = p_run_id and s.step_no = p_step_no and get_bit(r.succeeded, s.step_no) = 1;
   return case when v_is_map
-    then (select coalesce(jsonb_agg(a.output order by a.map_index), '[]') from htdag.attempts a
+    then (select coalesce(jsonb_agg(case when a.output_hash is null then a.output else htdag.blob(a.output_hash) end order by a.map_index), '[]') from htdag.attempts a
            where a.run_id = p_run_id and a.step_no = p_step_no and a.outcome = 'succeeded' and not a.superseded)
     when not v_is_map
-    then (select a.output from htdag.attempts a
+    then (select case when a.output_hash is null then a.output else htdag.blob(a.output_hash) end from htdag.attempts a
            where a.run_id = p_run_id and a.step_no = p_step_no and a.outcome = 'succeeded' and not a.superseded)
   end;
 end;

@@ -229,30 +229,6 @@ $$;
 comment on function htdag.emit_dead(bigint, smallint) is
   'Tell that a step has failed for good (step.dead: "attempt", "error", "code" of its last try); returns how many events that were.';
 
-create or replace function htdag.report_progress(p_task_id bigint, p_token bigint, p_progress jsonb)
-returns boolean
-language plpgsql
-volatile
-security definer
-set search_path = ''
-as $$
-declare
-  v_task htdag.tasks;
-begin
-  select * into v_task from htdag.tasks where task_id = p_task_id and token = p_token;
-  if not found then
-    raise exception using errcode = 'HT002', message = format('task %s is not claimed with token %s', coalesce(p_task_id::text, 'null'), coalesce(p_token::text, 'null')),
-      hint = 'Stop: the work does not count any more.';
-  end if;
-  return htdag.is_heard(array[v_task.run_id])
-     and htdag.emit('{step.progress}', array[v_task.run_id], array[v_task.step_no],
-           array[jsonb_strip_nulls(jsonb_build_object('element', v_task.map_index, 'attempt', v_task.attempt, 'progress', p_progress))]) > 0;
-end;
-$$;
-
-comment on function htdag.report_progress(bigint, bigint, jsonb) is
-  'Tell those who listen how far a claimed step has come (step.progress: "progress", whatever is given). True if somebody does. Raises HT002 when the token is not the present one.';
-
 -- Numbers of events are given before transactions end, so whoever only remembers the last
 -- number misses what was slower. A cursor is a transaction and an event; only events
 -- of transactions older than all that still write are given, which none can join later.

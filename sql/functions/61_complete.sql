@@ -34,6 +34,8 @@ declare
   v_changes htdag.run_change[];
   v_settled record;
   v_taken   bigint[] := array[]::bigint[];
+  v_small   jsonb[];
+  v_hashes  bytea[];
 begin
   perform htdag.check_want(p_want);
   if htdag.check_answers(p_task_ids, p_tokens, p_step_nos, p_outcomes, p_delays) then
@@ -46,6 +48,11 @@ begin
                    a(task_id, token, step_no, outcome, output, error, ran, code, delay, i)
              where task_id is not null
              order by task_id, token, step_no, i) a;
+  end if;
+
+  if pg_column_size(p_outputs) > 2000 then
+    select * into p_task_ids, p_tokens, p_step_nos, p_outcomes, p_outputs, p_errors, p_ran, p_codes, p_delays
+      from htdag.refuse_outputs(p_task_ids, p_tokens, p_step_nos, p_outcomes, p_outputs, p_errors, p_ran, p_codes, p_delays);
   end if;
 
   -- The fence: a task whose every step succeeded is deleted by its token, here.
@@ -81,13 +88,18 @@ begin
       from htdag.decompose(v_kept, p_task_ids, p_step_nos, p_outcomes, p_outputs, p_errors, p_codes);
   end if;
 
-  insert into htdag.attempts (run_id, step_no, map_index, epoch, attempt, outcome, ready_at, claimed_at, finished_at, ran, runner_id, output, error, code)
+  v_small := p_outputs;
+  if pg_column_size(p_outputs) > 2000 then
+    select * into v_small, v_hashes from htdag.place_outputs(p_outcomes, p_outputs);
+  end if;
+  insert into htdag.attempts (run_id, step_no, map_index, epoch, attempt, outcome, ready_at, claimed_at, finished_at, ran, runner_id,
+         output, output_hash, error, code)
   select t.run_id, a.step_no, coalesce(t.map_index, 0), t.epoch, case when a.step_no = t.step_no then t.attempt else 1 end,
-         a.outcome, t.ready_at, t.claimed_at, v_now, a.ran, p_runner, a.output,
+         a.outcome, t.ready_at, t.claimed_at, v_now, a.ran, p_runner, a.output, a.hash,
          case when a.outcome <> 'succeeded' then coalesce(nullif(a.error, ''), 'no reason given') end,
          case when a.outcome <> 'succeeded' then a.code end
-    from unnest(p_task_ids, p_tokens, p_step_nos, p_outcomes, p_outputs, p_errors, p_ran, p_codes)
-         a(task_id, token, step_no, outcome, output, error, ran, code)
+    from unnest(p_task_ids, p_tokens, p_step_nos, p_outcomes, v_small, v_hashes, p_errors, p_ran, p_codes)
+         a(task_id, token, step_no, outcome, output, hash, error, ran, code)
     join unnest(v_done || v_kept) t on t.task_id = a.task_id and t.token = a.token
    where a.outcome not in ('released', 'snoozed', 'decomposed');
   if exists (select from unnest(v_done) t where t.memo_key is not null) then

@@ -16,9 +16,9 @@ declare
   v_child bigint;
 begin
   insert into htdag.runs (flow_id, flow_version_id, state, priority, scheduled, succeeded, failed, skipped, queued_at, started_at, deadline_at,
-         parent_run_id, parent_task_id, root_run_id, depth)
+         parent_run_id, parent_task_id, parent_step_no, root_run_id, depth)
   select v.flow_id, v.flow_version_id, 'running', r.priority, m.blank, m.blank, m.blank, m.blank, v_now, v_now, v_now + v.run_timeout,
-         r.run_id, p_task.task_id, coalesce(r.root_run_id, r.run_id), r.depth + 1
+         r.run_id, p_task.task_id, p_task.step_no, coalesce(r.root_run_id, r.run_id), r.depth + 1
     from htdag.runs r, htdag.flow_versions v, lateral (select repeat('0', v.step_count)::bit varying as blank) m
    where r.run_id = p_task.run_id and v.flow_version_id = p_flow_version_id
   returning run_id into v_child;
@@ -264,3 +264,27 @@ $$;
 
 comment on function htdag.deliver_cancels(integer) is
   'Cancel the runs whose parents gave them up, as far as nobody else holds them; returns how many.';
+
+create or replace function htdag.run_members(p_run_id bigint)
+returns setof htdag.members
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+begin
+  return query
+  with recursive members as (
+    select p_run_id as run_id, null::text as group_path
+    union all
+    select c.run_id, coalesce(m.group_path, s.group_path)
+      from members m
+      join htdag.runs c on c.parent_run_id = m.run_id
+      join htdag.runs p on p.run_id = m.run_id
+      join htdag.steps s on s.flow_version_id = p.flow_version_id and s.step_no = c.parent_step_no
+  )
+  select m.run_id, m.group_path from members m;
+end;
+$$;
+
+comment on function htdag.run_members(bigint) is 'A run and all the runs below it, each with the group of the step of the run that it is below.';

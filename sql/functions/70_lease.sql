@@ -433,9 +433,12 @@ begin
                                      and not exists (select from htdag.tasks t where t.runner_id = r.runner_id)
                                    order by runner_id for update skip locked));
   end if;
+  perform htdag.clear_progress();
+  perform htdag.collect_blobs();
   perform htdag.make_partitions();
-  perform htdag.drop_expired();
   perform htdag.refresh_statistics();
+  -- Last, since it may hold up everybody until this transaction ends.
+  perform htdag.drop_expired(p_archive => false);
   return v_done;
 end;
 $$;

@@ -10,7 +10,7 @@ declare
   v_seen htdag.runs;
   v_run  htdag.runs;
 begin
-  perform htdag.keep_partitions(array[p_run_id]);
+  perform htdag.keep_partitions();
   select * into v_seen from htdag.runs where run_id = p_run_id;
   if v_seen.finished_at is null then
     return v_seen;
@@ -124,7 +124,7 @@ begin
   elsif p_limit not between 1 and 10000 then
     raise exception using errcode = 'HT006', message = format('the limit is %s', p_limit), hint = 'Give one between 1 and 10000, and call again for more.';
   end if;
-  perform from htdag.partitions order by partition_no for key share;
+  perform htdag.keep_partitions();
   -- A run that still has a task is held by somebody, or will be tidied up by upkeep.
   v_runs := array(
     select r from htdag.runs r

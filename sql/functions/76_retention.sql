@@ -27,9 +27,9 @@ end;
 $$;
 
 comment on function htdag.set_retention(interval, text) is
-  'Keep runs for so long after they ended; null keeps them for ever. p_archive names a function (p_table text, p_rows regclass) that is called, with the rights of the owner, with each table of old rows in the transaction that drops it: "runs", "htdag.runs_2". Where it raises, nothing is dropped and htdag.partitions has the error.';
+  'Keep runs for so long after they ended; null keeps them for ever. p_archive names a function (p_table text, p_rows regclass) that is called, with the rights of the owner, with each table of old rows in the transaction that drops it: "runs", "htdag.runs_2". Where it raises, nothing is dropped and htdag.partitions has the error. With an archive, call htdag.drop_expired() from time to time until it returns 0: upkeep leaves archiving to you.';
 
-create or replace function htdag.keep_partitions(p_run_ids bigint[])
+create or replace function htdag.keep_partitions()
 returns integer
 language plpgsql
 volatile
@@ -38,17 +38,15 @@ as $$
 declare
   v_kept integer;
 begin
-  perform from htdag.partitions p
-    where exists (select from unnest(p_run_ids) r where r >= p.from_run_id and r < p.to_run_id)
-    order by p.partition_no
-      for key share;
+  -- All, for the runs of a tree lie in several.
+  perform from htdag.partitions p where p.detached_at is null order by p.partition_no for key share;
   get diagnostics v_kept = row_count;
   return v_kept;
 end;
 $$;
 
-comment on function htdag.keep_partitions(bigint[]) is
-  'Keep the partitions of runs from being dropped until the end of the transaction; returns how many. For verbs that make ended runs live again.';
+comment on function htdag.keep_partitions() is
+  'Keep partitions from being taken out of sight until the end of the transaction; returns how many. For verbs that make ended runs live again.';
 
 -- Members outside a partition of trees that it has members of.
 create or replace function htdag.stray_runs(p_part htdag.partitions)
@@ -74,7 +72,7 @@ $$;
 comment on function htdag.stray_runs(htdag.partitions) is
   'Runs outside a partition that belong to trees with members in it, 10,001 at most.';
 
-create or replace function htdag.drop_expired()
+create or replace function htdag.drop_expired(p_archive boolean default true)
 returns integer
 language plpgsql
 volatile
@@ -89,7 +87,7 @@ begin
   select p.* into v_part
     from htdag.partitions p
    where p.check_at <= v_now
-     and (p.detached_at is not null or v_keep is not null and p.to_run_id <= (select s.last_value from htdag.runs_run_id_seq s))
+     and (p.detached_at is not null and (p_archive or htdag.setting('archive') is null) or p.detached_at is null and v_keep is not null and p.to_run_id <= (select s.last_value from htdag.runs_run_id_seq s))
    order by p.detached_at, p.from_run_id
    limit 1
      for update skip locked;
@@ -102,8 +100,8 @@ begin
 end;
 $$;
 
-comment on function htdag.drop_expired() is
-  'One step of retention: take a partition out of sight whose runs ended long enough ago, or archive and drop one that is. Upkeep calls it. Returns 1 when it did something.';
+comment on function htdag.drop_expired(boolean) is
+  'One step of retention: take a partition out of sight whose runs ended long enough ago, or archive and drop one that is. Upkeep calls it, but without archiving, which may take longer than a heartbeat should. Returns 1 when it did something.';
 
 -- The trees that must stay decide whether the partition can go.
 create or replace function htdag.expire_partition(p_part htdag.partitions, p_keep interval)
@@ -240,6 +238,10 @@ begin
      and not exists (select from htdag.runs r where r.run_id = t.run_id);
   delete from htdag.run_keys k where k.run_id >= p_part.from_run_id and k.run_id < p_part.to_run_id
      and not exists (select from htdag.runs r where r.run_id = k.run_id);
+  delete from htdag.retries t where t.run_id >= p_part.from_run_id and t.run_id < p_part.to_run_id
+     and not exists (select from htdag.runs r where r.run_id = t.run_id);
+  delete from htdag.dead_tasks d where d.run_id >= p_part.from_run_id and d.run_id < p_part.to_run_id
+     and not exists (select from htdag.runs r where r.run_id = d.run_id);
   delete from htdag.partitions where partition_no = p_part.partition_no;
   return 1;
 exception when others then
@@ -287,6 +289,8 @@ begin
   delete from htdag.dead_tasks where run_id = any (v_runs);
   delete from htdag.retries where run_id = any (v_runs);
   delete from htdag.run_keys where run_id = any (v_runs);
+  delete from htdag.retries where run_id = any (v_runs);
+  delete from htdag.dead_tasks where run_id = any (v_runs);
   delete from htdag.admission_log where run_id = any (v_runs);
   delete from htdag.attempts where run_id = any (v_runs);
   delete from htdag.run_io where run_id = any (v_runs);

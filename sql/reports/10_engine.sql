@@ -43,7 +43,10 @@ select r.run_id,
        a.ran,
        coalesce(n.name, t.runner) as runner,
        case when get_bit(r.succeeded, s.step_no) = 0 then a.error end as error,
-       t.next_try_at
+       t.next_try_at,
+       t.done as progress_done,
+       t.total as progress_total,
+       t.note as progress_note
   from htdag.runs r
   join htdag.steps s using (flow_version_id)
   left join lateral (select count(*) as attempts, max(claimed_at - ready_at) as waited, sum(ran) as ran,
@@ -55,8 +58,12 @@ select r.run_id,
                             count(*) filter (where t.parked <> 'sub-flow') as parked,
                             count(*) filter (where t.runner_id is null and t.parked is null) as ready,
                             min(u.name) as runner,
-                            min(t.due_at) filter (where t.parked in ('retry', 'snooze', 'delay')) as next_try_at
+                            min(t.due_at) filter (where t.parked in ('retry', 'snooze', 'delay')) as next_try_at,
+                            sum(p.done) as done,
+                            sum(p.total) as total,
+                            (array_agg(p.note order by p.reported_at desc) filter (where p.note is not null))[1] as note
                        from htdag.tasks t left join htdag.runners u using (runner_id)
+                       left join htdag.progress p on p.task_id = t.task_id and p.reported_at >= t.claimed_at
                       where t.run_id = r.run_id and t.step_no = s.step_no) t on true
   left join htdag.runners n on n.runner_id = a.runner_id
  order by r.run_id, s.step_no;
@@ -69,3 +76,6 @@ comment on column report.steps.waited is 'Longest time from ready to claimed.';
 comment on column report.steps.ran is 'Time that handlers worked, all tries and elements together.';
 comment on column report.steps.error is 'Last error; null once succeeded.';
 comment on column report.steps.next_try_at is 'When it, or the next of its elements, is tried again or for the first time, where it waits for a time.';
+comment on column report.steps.progress_done is 'How much is done, as the handlers at work say; of all elements for a map step.';
+comment on column report.steps.progress_total is 'Of how much.';
+comment on column report.steps.progress_note is 'What they said last.';
