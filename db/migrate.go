@@ -38,7 +38,7 @@ type Status struct {
 // Up migrates the database and installs this binary's functions. It does nothing
 // when both are current. Processes that call it at once wait for one another.
 func Up(ctx context.Context, pool *pgxpool.Pool) error {
-	return locked(ctx, pool, func(conn *pgx.Conn) error {
+	return Locked(ctx, pool, func(conn *pgx.Conn) error {
 		if _, err := understood(ctx, conn); err != nil {
 			return err
 		}
@@ -68,7 +68,7 @@ func Down(ctx context.Context, pool *pgxpool.Pool, n int) error {
 	if n < 0 {
 		return fmt.Errorf("migrate down by %d: the number must not be negative", n)
 	}
-	return locked(ctx, pool, func(conn *pgx.Conn) error {
+	return Locked(ctx, pool, func(conn *pgx.Conn) error {
 		status, err := understood(ctx, conn)
 		if err != nil {
 			return err
@@ -132,9 +132,9 @@ func latestMigration() int {
 	return latest
 }
 
-// locked holds a session advisory lock on one connection while f runs. The lock
-// dies with the connection, so a killed process leaves nothing behind.
-func locked(ctx context.Context, pool *pgxpool.Pool, f func(*pgx.Conn) error) error {
+// Locked holds the advisory lock of migrations on one connection while f runs. The
+// lock dies with the connection, so a killed process leaves nothing behind.
+func Locked(ctx context.Context, pool *pgxpool.Pool, f func(*pgx.Conn) error) error {
 	conn, err := pool.Acquire(ctx)
 	if err != nil {
 		return err

@@ -129,6 +129,18 @@ type HtdagFollowedEvent struct {
 	Cursor     interface{}
 }
 
+// What is needed to tell when a schedule is due, and the time now. Where next_due_at is null, nobody has worked it out since since.
+type HtdagScheduleState struct {
+	Name      string
+	Revision  int32
+	Cron      string
+	TimeZone  string
+	CatchUp   string
+	Since     time.Time
+	NextDueAt *time.Time
+	Now       time.Time
+}
+
 // Tasks in a runner's hands that are no longer its own: cancelled, timed out or given to another.
 type HtdagStaleTask struct {
 	TaskID int64

@@ -46,6 +46,26 @@ func stepAnswerOf(s dbsqlc.StepReportsRow) stepAnswer {
 	return stepAnswer{s.Step, s.GroupPath, s.State, s.Attempts, s.Ran.Seconds(), s.Error}
 }
 
+type scheduleAnswer struct {
+	Schedule  string          `json:"schedule"`
+	Cron      string          `json:"cron"`
+	TimeZone  string          `json:"time_zone"`
+	Flow      string          `json:"flow"`
+	Input     json.RawMessage `json:"input"`
+	CatchUp   string          `json:"catch_up"`
+	NextDueAt *time.Time      `json:"next_due_at"`
+	LastDueAt *time.Time      `json:"last_due_at"`
+	LastRunID *int64          `json:"last_run_id"`
+	LastError string          `json:"last_error"`
+	PausedAt  *time.Time      `json:"paused_at"`
+	Trouble   string          `json:"trouble"`
+}
+
+func scheduleAnswerOf(s dbsqlc.SchedulesRow) scheduleAnswer {
+	return scheduleAnswer{s.Schedule, s.Cron, s.TimeZone, s.Flow, s.Input, s.CatchUp, known(s.NextDueAt), known(s.LastDueAt), s.LastRunID,
+		s.LastError, s.PausedAt, s.Trouble}
+}
+
 // answers turns rows into answers; none are an empty list and not null.
 func answers[Row, Answer any](rows []Row, of func(Row) Answer) []Answer {
 	all := make([]Answer, 0, len(rows))

@@ -15,6 +15,7 @@ import (
 
 	"github.com/htdag/htdag/db"
 	"github.com/htdag/htdag/db/localpg"
+	"github.com/htdag/htdag/runner/maintenance"
 )
 
 // localDatabase is the name of our database on the local server.
@@ -114,6 +115,10 @@ func (a *app) migrate() *cobra.Command {
 				return err
 			}
 			defer pool.Close()
+			// Made here, where the rights are: runners may lack them.
+			if err := maintenance.Migrate(cmd.Context(), pool); err != nil {
+				return err
+			}
 			return a.printMigration(cmd.Context(), pool)
 		}}
 	var steps int
@@ -133,6 +138,13 @@ func (a *app) migrate() *cobra.Command {
 			defer pool.Close()
 			if err := db.Down(cmd.Context(), pool, steps); err != nil {
 				return err
+			}
+			if s, err := db.GetStatus(cmd.Context(), pool); err != nil {
+				return err
+			} else if s.Migration == 0 {
+				if err := maintenance.Remove(cmd.Context(), pool); err != nil {
+					return err
+				}
 			}
 			return a.printMigration(cmd.Context(), pool)
 		}}

@@ -37,6 +37,13 @@ func (a *app) runCommand() *cobra.Command {
 				return err
 			}
 			defer pool.Close()
+			if s.maintenance {
+				stop, err := a.maintain(ctx, pool)
+				if err != nil {
+					return err
+				}
+				defer stop()
+			}
 			a.log.InfoContext(ctx, "running", "queues", s.queues, "concurrency", s.concurrency)
 			return a.runner(pool, s, s.queues, nil).Run(ctx)
 		},

@@ -22,6 +22,7 @@ type settings struct {
 	queues      []string
 	name        string
 	giveUp      time.Duration
+	maintenance bool
 
 	enabled            bool
 	debounceMs         int
@@ -36,6 +37,7 @@ type settings struct {
 func (s *settings) runnerFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.IntVar(&s.concurrency, "concurrency", runtime.GOMAXPROCS(0), "steps to work on at once")
+	f.BoolVar(&s.maintenance, "maintenance", true, "take part in firing schedules and in upkeep; runners do what is needed of the latter without it")
 	f.StringVar(&s.name, "runner-name", "", "name in reports (default host:process)")
 }
 

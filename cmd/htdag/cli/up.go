@@ -150,6 +150,13 @@ func (a *app) serve(ctx context.Context, pool *pgxpool.Pool, s settings, roots [
 		})
 	}
 	together(func() error { return a.runner(pool, s, queues, d).Run(ctx) })
+	if watching && s.maintenance {
+		stop, err := a.maintain(ctx, pool)
+		if err != nil {
+			return err
+		}
+		defer stop()
+	}
 
 	scans := make(chan int64, 16*len(roots))
 	rec := &recorder{pool: pool, burst: 50, log: a.log, scans: func(_ watcher.Root, run int64) {

@@ -1,0 +1,3 @@
+begin;
+drop table htdag.schedule_ticks, htdag.schedules;
+commit;
