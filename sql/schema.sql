@@ -3318,6 +3318,37 @@ $$;
 
 COMMENT ON FUNCTION htdag.admit_runs(p_run_ids bigint[]) IS 'Start queued runs without asking the limits; returns those that were still queued, in the order given.';
 
+CREATE FUNCTION htdag.alter_schedule(p_name text, p_cron text DEFAULT NULL::text, p_flow text DEFAULT NULL::text, p_input jsonb DEFAULT NULL::jsonb, p_time_zone text DEFAULT NULL::text, p_catch_up text DEFAULT NULL::text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_old constant htdag.schedules := htdag.lock_schedule(p_name);
+  v_new htdag.schedules := v_old;
+begin
+  perform htdag.check_schedule(p_name, p_cron, coalesce(p_time_zone, v_old.time_zone), p_catch_up, p_input);
+  v_new.cron := coalesce(btrim(p_cron), v_old.cron);
+  v_new.time_zone := coalesce(p_time_zone, v_old.time_zone);
+  v_new.flow_id := case when p_flow is null then v_old.flow_id else htdag.flow_in_use(p_flow) end;
+  v_new.input := coalesce(p_input, v_old.input);
+  v_new.catch_up := coalesce(p_catch_up, v_old.catch_up);
+  if v_new is not distinct from v_old then
+    return false;
+  elsif (v_new.cron, v_new.time_zone) is distinct from (v_old.cron, v_old.time_zone) then
+    v_new.next_due_at := null;
+    v_new.since := htdag.clock();
+    v_new.error := null;
+  end if;
+  update htdag.schedules
+     set cron = v_new.cron, time_zone = v_new.time_zone, flow_id = v_new.flow_id, input = v_new.input, catch_up = v_new.catch_up,
+         next_due_at = v_new.next_due_at, since = v_new.since, error = v_new.error, revision = revision + 1
+   where schedule_id = v_old.schedule_id;
+  return true;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.alter_schedule(p_name text, p_cron text, p_flow text, p_input jsonb, p_time_zone text, p_catch_up text) IS 'Change what is given of a schedule; false if that changes nothing. New times count from now on. Raises HT001, HT003, HT006.';
+
 CREATE FUNCTION htdag.answer_step(p_task_id bigint, p_token bigint, p_outcome text, p_output jsonb, p_error text, p_code text DEFAULT NULL::text, p_delay interval DEFAULT NULL::interval) RETURNS boolean
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -3924,6 +3955,38 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.check_run(p_run_id bigint) IS 'True; raises HT001 for a run that does not exist.';
+
+CREATE FUNCTION htdag.check_schedule(p_name text, p_cron text, p_time_zone text, p_catch_up text, p_input jsonb) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_wrong constant text := htdag.cron_trouble(p_cron);
+begin
+  if length(p_name) not between 1 and 200 then
+    raise exception using errcode = 'HT006',
+      message = format('the name of a schedule has %s characters', length(p_name)), hint = 'Give one of 1 to 200.';
+  elsif v_wrong is not null then
+    raise exception using errcode = 'HT006',
+      message = format('schedule "%s": cron "%s": %s', p_name, p_cron, v_wrong),
+      hint = 'Give minute, hour, day, month and weekday (sun or 0 to sat or 6), with the second before them if it matters, or @yearly, @monthly, @weekly, @daily or @hourly.';
+  elsif not exists (select from pg_catalog.pg_timezone_names where name = p_time_zone) then
+    raise exception using errcode = 'HT006',
+      message = format('schedule "%s": time zone "%s" is not known', p_name, p_time_zone),
+      hint = 'select name from pg_timezone_names lists the time zones there are, such as UTC or Europe/Berlin.';
+  elsif p_catch_up <> all (array['skip', 'latest', 'all']) then
+    raise exception using errcode = 'HT006',
+      message = format('schedule "%s": unknown way to catch up "%s"', p_name, p_catch_up), hint = 'Give skip, latest or all.';
+  elsif jsonb_typeof(p_input) <> 'object' then
+    raise exception using errcode = 'HT006',
+      message = format('schedule "%s": the input is %s %s', p_name, case jsonb_typeof(p_input) when 'array' then 'an' else 'a' end, jsonb_typeof(p_input)),
+      hint = 'Give an object.';
+  end if;
+  return true;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.check_schedule(p_name text, p_cron text, p_time_zone text, p_catch_up text, p_input jsonb) IS 'Raises HT006 for whatever is wrong with a schedule; what is null is not looked at, but for the time zone.';
 
 CREATE FUNCTION htdag.check_steps(p_flow text, p_steps jsonb) RETURNS integer
     LANGUAGE plpgsql STABLE
@@ -4804,6 +4867,93 @@ $$;
 
 COMMENT ON FUNCTION htdag.create_flow(p_flow text, p_description text, p_timeout interval) IS 'Begin a flow without steps; add them with add_step. p_timeout bounds each run from its start. Raises HT003 when the flow exists.';
 
+CREATE FUNCTION htdag.create_schedule(p_name text, p_cron text, p_flow text, p_input jsonb DEFAULT '{}'::jsonb, p_time_zone text DEFAULT 'UTC'::text, p_catch_up text DEFAULT 'skip'::text) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_id integer;
+begin
+  if num_nulls(p_name, p_cron, p_flow, p_input, p_time_zone, p_catch_up) > 0 then
+    raise exception using errcode = 'HT006', message = 'an argument of create_schedule is null', hint = 'Leave out what is to have its default.';
+  end if;
+  perform htdag.check_schedule(p_name, p_cron, p_time_zone, p_catch_up, p_input);
+  insert into htdag.schedules (name, cron, time_zone, flow_id, input, catch_up, since)
+  values (p_name, btrim(p_cron), p_time_zone, htdag.flow_in_use(p_flow), p_input, p_catch_up, htdag.clock())
+      on conflict (name) do nothing
+  returning schedule_id into v_id;
+  if v_id is null then
+    raise exception using errcode = 'HT003', message = format('schedule "%s" exists already', p_name),
+      hint = 'htdag.alter_schedule changes it, htdag.drop_schedule removes it.';
+  end if;
+  return v_id;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.create_schedule(p_name text, p_cron text, p_flow text, p_input jsonb, p_time_zone text, p_catch_up text) IS 'Start a flow by the clock, at the times that a cron expression names in a time zone; returns the schedule''s id. Times more than a minute past when somebody looks are missed: skip starts nothing for them, latest one run for the last one, all one for each of the last hundred. Values "{due_at}" and "{schedule}" at the top of the input are replaced. Raises HT001, HT003, HT006.';
+
+CREATE FUNCTION htdag.cron_field_trouble(p_field text, p_what text, p_least integer, p_most integer, p_names text[] DEFAULT '{}'::text[]) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $_$
+declare
+  v_item  text;
+  v_parts text[];
+  v_from  integer;
+  v_to    integer;
+begin
+  foreach v_item in array string_to_array(lower(p_field), ',') loop
+    v_parts := regexp_match(v_item, '^(?:([*?])|([a-z]+|\d{1,4})(?:-([a-z]+|\d{1,4}))?)(?:/(\d{1,4}))?$');
+    if v_parts is null then
+      return format('%s "%s" cannot be read', p_what, v_item);
+    elsif v_parts[4]::integer = 0 then
+      return format('%s "%s" has a step of 0', p_what, v_item);
+    end if;
+    continue when v_parts[1] is not null;
+    v_from := case when v_parts[2] ~ '^\d' then v_parts[2]::integer else array_position(p_names, v_parts[2]) + p_least - 1 end;
+    v_to := case when v_parts[3] is null then v_from
+                 when v_parts[3] ~ '^\d' then v_parts[3]::integer else array_position(p_names, v_parts[3]) + p_least - 1 end;
+    if v_from is null or v_to is null then
+      return format('%s "%s" is not known', p_what, v_item);
+    elsif v_from < p_least or v_to > p_most or v_from > v_to then
+      return format('%s %s is not %s', p_what, v_item,
+                    case when v_from > v_to then 'in order' else format('from %s to %s', p_least, p_most) end);
+    end if;
+  end loop;
+  return null;
+end;
+$_$;
+
+COMMENT ON FUNCTION htdag.cron_field_trouble(p_field text, p_what text, p_least integer, p_most integer, p_names text[]) IS 'What is wrong with a field of a cron expression; null when nothing is.';
+
+CREATE FUNCTION htdag.cron_trouble(p_cron text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE STRICT
+    SET search_path TO ''
+    AS $$
+declare
+  v_fields text[] := regexp_split_to_array(btrim(p_cron, E' \t'), '[ \t]+');
+begin
+  if v_fields[1] like '@%' then
+    return case when cardinality(v_fields) = 1
+                 and v_fields[1] in ('@yearly', '@annually', '@monthly', '@weekly', '@daily', '@midnight', '@hourly') then null
+                else format('%s is not known', btrim(p_cron)) end;
+  elsif cardinality(v_fields) = 5 then
+    v_fields := array['0'] || v_fields;
+  elsif cardinality(v_fields) <> 6 then
+    return format('%s fields', case when btrim(p_cron) = '' then 0 else cardinality(v_fields) end);
+  end if;
+  return coalesce(
+    htdag.cron_field_trouble(v_fields[1], 'second', 0, 59),
+    htdag.cron_field_trouble(v_fields[2], 'minute', 0, 59),
+    htdag.cron_field_trouble(v_fields[3], 'hour', 0, 23),
+    htdag.cron_field_trouble(v_fields[4], 'day', 1, 31),
+    htdag.cron_field_trouble(v_fields[5], 'month', 1, 12, '{jan,feb,mar,apr,may,jun,jul,aug,sep,oct,nov,dec}'),
+    htdag.cron_field_trouble(v_fields[6], 'weekday', 0, 6, '{sun,mon,tue,wed,thu,fri,sat}'));
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.cron_trouble(p_cron text) IS 'What is wrong with a cron expression; null when nothing is.';
+
 CREATE FUNCTION htdag.current_version(p_flow text) RETURNS htdag.flow_versions
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -5160,6 +5310,87 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.drop_expired(p_archive boolean) IS 'One step of retention: take a partition out of sight whose runs ended long enough ago, or archive and drop one that is. Upkeep calls it, but without archiving, which may take longer than a heartbeat should. Returns 1 when it did something.';
+
+CREATE FUNCTION htdag.drop_schedule(p_name text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_old constant htdag.schedules := htdag.lock_schedule(p_name);
+begin
+  delete from htdag.schedules where schedule_id = v_old.schedule_id;
+  return found;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.drop_schedule(p_name text) IS 'Remove a schedule and the record of its times; runs that it started go on. Raises HT001.';
+
+CREATE TABLE htdag.schedules (
+    schedule_id integer NOT NULL,
+    name text NOT NULL,
+    cron text NOT NULL,
+    time_zone text NOT NULL,
+    flow_id integer NOT NULL,
+    input jsonb NOT NULL,
+    catch_up text NOT NULL,
+    revision integer DEFAULT 1 NOT NULL,
+    since timestamp with time zone NOT NULL,
+    next_due_at timestamp with time zone,
+    skipped_at timestamp with time zone,
+    error text,
+    paused_at timestamp with time zone,
+    paused_by text,
+    pause_reason text,
+    CONSTRAINT schedules_catch_up_known CHECK ((catch_up = ANY (ARRAY['skip'::text, 'latest'::text, 'all'::text]))),
+    CONSTRAINT schedules_name_length CHECK (((length(name) >= 1) AND (length(name) <= 200))),
+    CONSTRAINT schedules_paused_by_somebody CHECK (((paused_at IS NULL) = (paused_by IS NULL)))
+);
+
+COMMENT ON TABLE htdag.schedules IS 'Flows that start by the clock.';
+
+COMMENT ON COLUMN htdag.schedules.cron IS 'Five fields, or six with seconds first, or @daily and the like.';
+
+COMMENT ON COLUMN htdag.schedules.revision IS 'Counts changes, those of next_due_at too: who fires says which one it has read.';
+
+COMMENT ON COLUMN htdag.schedules.since IS 'Where next_due_at is null, the time after which the schedule is due.';
+
+COMMENT ON COLUMN htdag.schedules.next_due_at IS 'Null until somebody who can read cron has worked it out; infinity when it is due no more.';
+
+COMMENT ON COLUMN htdag.schedules.skipped_at IS 'The first of the times that were passed over last, in keeping with catch_up.';
+
+COMMENT ON COLUMN htdag.schedules.error IS 'Why it cannot be worked out when it is due.';
+
+CREATE VIEW htdag.schedule_states AS
+ SELECT s.name,
+    s.revision,
+    s.cron,
+    s.time_zone,
+    s.catch_up,
+    s.since,
+    s.next_due_at,
+    s.since AS now
+   FROM htdag.schedules s;
+
+COMMENT ON VIEW htdag.schedule_states IS 'What is needed to tell when a schedule is due, and the time now. Where next_due_at is null, nobody has worked it out since since.';
+
+CREATE FUNCTION htdag.due_schedules(p_ahead interval DEFAULT '00:00:00'::interval) RETURNS SETOF htdag.schedule_states
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_now constant timestamptz := htdag.clock();
+begin
+  return query
+  select s.name, s.revision, s.cron, s.time_zone, s.catch_up, s.since, s.next_due_at, v_now
+    from htdag.schedules s
+   where s.paused_at is null
+     and (s.next_due_at is null or s.next_due_at <= v_now + p_ahead)
+   order by s.next_due_at nulls first, s.schedule_id
+   limit 1000;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.due_schedules(p_ahead interval) IS 'Schedules that are due, or will be in p_ahead, or whose next time is not worked out. A negative p_ahead leaves out those that are only just due.';
 
 CREATE FUNCTION htdag.emit(p_kinds text[], p_run_ids bigint[], p_step_nos smallint[] DEFAULT NULL::smallint[], p_details jsonb[] DEFAULT NULL::jsonb[]) RETURNS integer
     LANGUAGE plpgsql
@@ -5618,6 +5849,74 @@ $$;
 
 COMMENT ON FUNCTION htdag.finish_delivery(p_delivery_id bigint, p_token bigint, p_status integer, p_error text) IS 'Say what came of sending an event: without an error it was delivered, with one it is tried again after 5 s, 10 s, 20 s and so on up to an hour, or dead when no try is left. Returns delivered, pending, dead, or stale where others have it.';
 
+CREATE FUNCTION htdag.fire_due(p_name text, p_revision integer, p_due_at timestamp with time zone[], p_next_at timestamp with time zone, p_skipped_at timestamp with time zone DEFAULT NULL::timestamp with time zone, p_error text DEFAULT NULL::text) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_now      constant timestamptz := htdag.clock();
+  v_schedule htdag.schedules;
+  v_due_at   timestamptz;
+  v_run      bigint;
+  v_error    text;
+  v_started  integer := 0;
+begin
+  if exists (select from unnest(p_due_at) d where d > v_now) or p_next_at <= any (p_due_at) then
+    raise exception using errcode = 'HT006',
+      message = format('schedule "%s": it is %s, and of the times %s the next is said to be %s', p_name, v_now, p_due_at, coalesce(p_next_at, 'infinity')),
+      hint = 'Give times that have come, and after them one that comes later.';
+  end if;
+  select * into v_schedule from htdag.schedules
+   where name = p_name and revision = p_revision and paused_at is null
+   order by schedule_id for update skip locked;
+  if not found then
+    return 0;
+  end if;
+  for v_due_at in select d from unnest(p_due_at) d order by d loop
+    continue when exists (select from htdag.schedule_ticks where schedule_id = v_schedule.schedule_id and due_at = v_due_at);
+    begin
+      v_error := null;
+      v_run := htdag.start_tick(v_schedule, v_due_at);
+      v_started := v_started + 1;
+    exception when others then
+      if sqlstate like '40%' then
+        raise; -- a conflict: to be tried again as a whole
+      end if;
+      v_run := null;
+      v_error := sqlerrm;
+    end;
+    insert into htdag.schedule_ticks (schedule_id, due_at, fired_at, by_hand, run_id, error)
+    values (v_schedule.schedule_id, v_due_at, v_now, false, v_run, v_error);
+  end loop;
+  update htdag.schedules
+     set next_due_at = coalesce(p_next_at, 'infinity'), skipped_at = coalesce(p_skipped_at, skipped_at), error = p_error, revision = revision + 1
+   where schedule_id = v_schedule.schedule_id;
+  delete from htdag.schedule_ticks
+   where schedule_id = v_schedule.schedule_id and due_at < v_now - interval '30 days' and fired_at < v_now - interval '30 days';
+  return v_started;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.fire_due(p_name text, p_revision integer, p_due_at timestamp with time zone[], p_next_at timestamp with time zone, p_skipped_at timestamp with time zone, p_error text) IS 'Fire a schedule for times that have come and say when it is due next (null: never again). Does nothing if the schedule has changed since it was read at p_revision, is paused, or somebody else is firing it. A run that cannot be started is noted and not tried again. Returns how many runs were started.';
+
+CREATE FUNCTION htdag.fire_schedule(p_name text) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_schedule constant htdag.schedules := htdag.lock_schedule(p_name);
+  v_now      constant timestamptz := htdag.clock();
+  v_run      bigint;
+begin
+  v_run := htdag.start_tick(v_schedule, v_now);
+  insert into htdag.schedule_ticks (schedule_id, due_at, fired_at, by_hand, run_id)
+  values (v_schedule.schedule_id, v_now, v_now, true, v_run);
+  return v_run;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.fire_schedule(p_name text) IS 'Start the run of a schedule now, whether it is due, paused or neither; when it is due next stays as it is. Returns the run. Raises HT001, and HT003 when the flow is retired.';
+
 CREATE VIEW htdag.flow_edges AS
  SELECT s.step_no,
     s.name AS step,
@@ -5663,6 +5962,27 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.flow_graph(p_flow text, p_version integer) IS 'The DAG of a version of a flow, by default the newest, as rows to draw: one per step and need, in topological order. Raises HT001.';
+
+CREATE FUNCTION htdag.flow_in_use(p_flow text) RETURNS integer
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_flow htdag.flows;
+begin
+  select * into v_flow from htdag.flows where name = p_flow;
+  if not found then
+    raise exception using errcode = 'HT001', message = format('flow "%s" does not exist', p_flow),
+      hint = 'select flow from report.flows lists the flows there are; define_flow makes one.';
+  elsif v_flow.retired_at is not null then
+    raise exception using errcode = 'HT003', message = format('flow "%s" is retired', p_flow),
+      hint = format('Bring it back first: select htdag.retire_flow(%L, p_retired => false);', p_flow);
+  end if;
+  return v_flow.flow_id;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.flow_in_use(p_flow text) IS 'The id of a flow. Raises HT001, and HT003 when it is retired.';
 
 CREATE FUNCTION htdag.flow_number(p_flow text) RETURNS integer
     LANGUAGE plpgsql STABLE
@@ -6483,6 +6803,24 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.lock_runs(p_movers htdag.tasks[], p_reached htdag.tasks[]) IS 'Lock, in ascending order, the runs that tasks move; map elements only where their shard is through or runs short.';
+
+CREATE FUNCTION htdag.lock_schedule(p_name text) RETURNS htdag.schedules
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_schedule htdag.schedules;
+begin
+  select * into v_schedule from htdag.schedules where name = p_name order by schedule_id for update;
+  if not found then
+    raise exception using errcode = 'HT001', message = format('schedule "%s" does not exist', p_name),
+      hint = 'select schedule from report.schedules lists the schedules there are.';
+  end if;
+  return v_schedule;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.lock_schedule(p_name text) IS 'A schedule, locked. Raises HT001.';
 
 CREATE FUNCTION htdag.lock_shards(p_tasks htdag.tasks[]) RETURNS integer
     LANGUAGE plpgsql
@@ -7382,6 +7720,22 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.pause_runs(p_run_ids bigint[], p_reason text, p_with_flow boolean) IS 'Pause runs and the runs below them; returns how many were not paused before.';
+
+CREATE FUNCTION htdag.pause_schedule(p_name text, p_reason text DEFAULT NULL::text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_old constant htdag.schedules := htdag.lock_schedule(p_name);
+begin
+  update htdag.schedules
+     set paused_at = htdag.clock(), paused_by = session_user, pause_reason = p_reason, revision = revision + 1
+   where schedule_id = v_old.schedule_id and paused_at is null;
+  return found;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.pause_schedule(p_name text, p_reason text) IS 'Let a schedule start nothing until resume_schedule; false if it is paused already. fire_schedule still works. Raises HT001.';
 
 CREATE FUNCTION htdag.pause_subscription(p_name text) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
@@ -8733,6 +9087,22 @@ $$;
 
 COMMENT ON FUNCTION htdag.resume_runs(p_run_ids bigint[]) IS 'Let paused runs and the runs below them go on; returns how many were paused.';
 
+CREATE FUNCTION htdag.resume_schedule(p_name text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_old constant htdag.schedules := htdag.lock_schedule(p_name);
+begin
+  update htdag.schedules
+     set paused_at = null, paused_by = null, pause_reason = null, next_due_at = null, since = htdag.clock(), revision = revision + 1
+   where schedule_id = v_old.schedule_id and paused_at is not null;
+  return found;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.resume_schedule(p_name text) IS 'Let a paused schedule go on from now; times in the pause are not caught up. False if it is not paused. Raises HT001.';
+
 CREATE FUNCTION htdag.resume_subscription(p_name text) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
@@ -9807,6 +10177,24 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.start_parts(p_kept htdag.tasks[], p_task_ids bigint[], p_outcomes text[], p_outputs jsonb[]) IS 'Start the runs into which steps decomposed themselves; returns how many.';
+
+CREATE FUNCTION htdag.start_tick(p_schedule htdag.schedules, p_due_at timestamp with time zone) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_time  constant text := rtrim(rtrim(to_char(p_due_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US'), '0'), '.') || 'Z';
+  v_input jsonb;
+begin
+  select coalesce(jsonb_object_agg(key, case value when '"{due_at}"' then to_jsonb(v_time) when '"{schedule}"' then to_jsonb(p_schedule.name) else value end), '{}')
+    into v_input
+    from jsonb_each(p_schedule.input);
+  return htdag.start_flow((select name from htdag.flows where flow_id = p_schedule.flow_id), v_input,
+                          p_key => format('schedule:%s/%s', p_schedule.name, v_time));
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.start_tick(p_schedule htdag.schedules, p_due_at timestamp with time zone) IS 'Start the run of a schedule for a time, unless there is one; returns its id.';
 
 CREATE FUNCTION htdag.step_document(p_run_id bigint, p_step_no integer, p_item jsonb DEFAULT NULL::jsonb) RETURNS jsonb
     LANGUAGE plpgsql STABLE
@@ -11392,6 +11780,31 @@ CREATE SEQUENCE htdag.runs_run_id_seq
 
 ALTER SEQUENCE htdag.runs_run_id_seq OWNED BY htdag.runs.run_id;
 
+CREATE TABLE htdag.schedule_ticks (
+    schedule_id integer NOT NULL,
+    due_at timestamp with time zone NOT NULL,
+    fired_at timestamp with time zone NOT NULL,
+    by_hand boolean NOT NULL,
+    run_id bigint,
+    error text,
+    CONSTRAINT schedule_ticks_started_or_failed CHECK (((run_id IS NULL) <> (error IS NULL)))
+);
+
+COMMENT ON TABLE htdag.schedule_ticks IS 'Times at which schedules were fired, in the last thirty days: each at most once.';
+
+COMMENT ON COLUMN htdag.schedule_ticks.run_id IS 'The run that was started; null where that failed.';
+
+COMMENT ON COLUMN htdag.schedule_ticks.error IS 'Why no run could be started.';
+
+ALTER TABLE htdag.schedules ALTER COLUMN schedule_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME htdag.schedules_schedule_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE htdag.settings (
     name text NOT NULL,
     value text,
@@ -12087,6 +12500,86 @@ COMMENT ON COLUMN report.runs.steps_done IS 'Steps that have ended in whatever w
 
 COMMENT ON COLUMN report.runs.error IS 'Why the run was cancelled or lost, or the last error of the first step that failed for good, those that fail the run before others; null once succeeded.';
 
+CREATE VIEW report.schedule_ticks AS
+ SELECT s.name AS schedule,
+    t.due_at,
+    t.fired_at,
+    t.by_hand,
+    t.run_id,
+    t.error
+   FROM (htdag.schedule_ticks t
+     JOIN htdag.schedules s USING (schedule_id));
+
+COMMENT ON VIEW report.schedule_ticks IS 'Times at which schedules were fired, in the last thirty days.';
+
+COMMENT ON COLUMN report.schedule_ticks.schedule IS 'Its name.';
+
+COMMENT ON COLUMN report.schedule_ticks.due_at IS 'The time that it was fired for.';
+
+COMMENT ON COLUMN report.schedule_ticks.fired_at IS 'When that was done.';
+
+COMMENT ON COLUMN report.schedule_ticks.by_hand IS 'Whether by fire_schedule.';
+
+CREATE VIEW report.schedules AS
+ SELECT s.name AS schedule,
+    s.cron,
+    s.time_zone,
+    f.name AS flow,
+    s.input,
+    s.catch_up,
+        CASE
+            WHEN ((s.next_due_at < 'infinity'::timestamp with time zone) AND (s.paused_at IS NULL)) THEN s.next_due_at
+            ELSE NULL::timestamp with time zone
+        END AS next_due_at,
+    l.due_at AS last_due_at,
+    l.run_id AS last_run_id,
+    l.error AS last_error,
+    s.skipped_at,
+    s.paused_at,
+        CASE
+            WHEN (s.paused_at IS NOT NULL) THEN format('paused since %s by %s%s'::text, s.paused_at, s.paused_by, (': '::text || s.pause_reason))
+            WHEN (s.error IS NOT NULL) THEN s.error
+            WHEN (f.retired_at IS NOT NULL) THEN 'its flow is retired'::text
+            WHEN (s.next_due_at IS NULL) THEN 'no process with maintenance has seen it yet: htdag up and htdag run are such, htdag schedule tick is one turn of it'::text
+            WHEN (s.next_due_at < (htdag.clock() - '00:00:30'::interval)) THEN 'it is due, but no process with maintenance runs: htdag up and htdag run are such, htdag schedule tick is one turn of it'::text
+            ELSE NULL::text
+        END AS trouble
+   FROM ((htdag.schedules s
+     JOIN htdag.flows f USING (flow_id))
+     LEFT JOIN LATERAL ( SELECT t.due_at,
+            t.run_id,
+            t.error
+           FROM htdag.schedule_ticks t
+          WHERE (t.schedule_id = s.schedule_id)
+          ORDER BY t.due_at DESC
+         LIMIT 1) l ON (true));
+
+COMMENT ON VIEW report.schedules IS 'Flows that start by the clock.';
+
+COMMENT ON COLUMN report.schedules.schedule IS 'Its name.';
+
+COMMENT ON COLUMN report.schedules.cron IS 'When it is due.';
+
+COMMENT ON COLUMN report.schedules.time_zone IS 'Whose clock is meant.';
+
+COMMENT ON COLUMN report.schedules.input IS 'What its runs are given.';
+
+COMMENT ON COLUMN report.schedules.catch_up IS 'What becomes of times that were missed: skip, latest or all.';
+
+COMMENT ON COLUMN report.schedules.next_due_at IS 'Null while nobody has worked it out, and when it is due no more.';
+
+COMMENT ON COLUMN report.schedules.last_due_at IS 'The last time that it was fired for, by hand too.';
+
+COMMENT ON COLUMN report.schedules.last_run_id IS 'The run that was started then.';
+
+COMMENT ON COLUMN report.schedules.last_error IS 'Why none could be started then.';
+
+COMMENT ON COLUMN report.schedules.skipped_at IS 'The first of the times that were passed over last.';
+
+COMMENT ON COLUMN report.schedules.paused_at IS 'Since when it is paused.';
+
+COMMENT ON COLUMN report.schedules.trouble IS 'Why it starts nothing; null when all is well.';
+
 CREATE VIEW report.steps AS
  SELECT r.run_id,
     s.group_path,
@@ -12452,6 +12945,15 @@ ALTER TABLE ONLY htdag.runs
 ALTER TABLE ONLY htdag.runs_1
     ADD CONSTRAINT runs_1_pkey PRIMARY KEY (run_id);
 
+ALTER TABLE ONLY htdag.schedule_ticks
+    ADD CONSTRAINT schedule_ticks_pkey PRIMARY KEY (schedule_id, due_at);
+
+ALTER TABLE ONLY htdag.schedules
+    ADD CONSTRAINT schedules_name_key UNIQUE (name);
+
+ALTER TABLE ONLY htdag.schedules
+    ADD CONSTRAINT schedules_pkey PRIMARY KEY (schedule_id);
+
 ALTER TABLE ONLY htdag.settings
     ADD CONSTRAINT settings_pkey PRIMARY KEY (name);
 
@@ -12562,6 +13064,8 @@ CREATE INDEX runs_running_idx ON ONLY htdag.runs USING btree (flow_id, limit_key
 
 CREATE INDEX runs_1_running_idx ON htdag.runs_1 USING btree (flow_id, limit_key) WHERE ((state = ANY (ARRAY['running'::text, 'paused'::text])) AND (parent_run_id IS NULL));
 
+CREATE INDEX schedules_flow_idx ON htdag.schedules USING btree (flow_id);
+
 CREATE INDEX signals_awaited_idx ON htdag.signals USING btree (run_id) WHERE awaited;
 
 CREATE INDEX signals_run_idx ON htdag.signals USING btree (run_id, name, signal_id);
@@ -12657,6 +13161,12 @@ ALTER TABLE ONLY htdag.limits
 
 ALTER TABLE ONLY htdag.run_keys
     ADD CONSTRAINT run_keys_flow_fkey FOREIGN KEY (flow_id) REFERENCES htdag.flows(flow_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY htdag.schedule_ticks
+    ADD CONSTRAINT schedule_ticks_schedule_fkey FOREIGN KEY (schedule_id) REFERENCES htdag.schedules(schedule_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY htdag.schedules
+    ADD CONSTRAINT schedules_flow_fkey FOREIGN KEY (flow_id) REFERENCES htdag.flows(flow_id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY htdag.steps
     ADD CONSTRAINT steps_flow_version_fkey FOREIGN KEY (flow_version_id) REFERENCES htdag.flow_versions(flow_version_id) ON DELETE CASCADE;
