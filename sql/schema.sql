@@ -6249,9 +6249,9 @@ begin
   v_held := found or v_start is not null;
 
   with numbered as materialized (
-    select i, coalesce(p_run_ids[i], nextval('htdag.runs_run_id_seq'::regclass)) as run_id, p_inputs[i] as input,
-           case when v_limits.key is not null then htdag.limit_key(p_inputs[i], v_limits.key) end as limit_key
-      from generate_series(1, cardinality(p_inputs)) i
+    select i, coalesce(given_id, nextval('htdag.runs_run_id_seq'::regclass)) as run_id, input,
+           case when v_limits.key is not null then htdag.limit_key(input, v_limits.key) end as limit_key
+      from unnest(p_inputs, p_run_ids) with ordinality u(input, given_id, i)
   ), started as (
     insert into htdag.runs (run_id, flow_id, flow_version_id, state, priority, scheduled, succeeded, failed, skipped, queued_at,
            started_at, deadline_at, limit_key)
@@ -9620,11 +9620,16 @@ CREATE FUNCTION htdag.schedule(p_run_ids bigint[]) RETURNS integer
     AS $$
 declare
   v_settled record;
+  v_lanes   integer[] := array[]::integer[];
 begin
-  select * into v_settled from htdag.settle(array(
-    select (r.run_id, r.succeeded, r.failed, r.skipped, r.succeeded)::htdag.run_change
-      from htdag.runs r where r.run_id = any (p_run_ids) order by r.run_id));
-  return htdag.wake_idle(v_settled.waiting);
+  -- By the hundred, since settle compares its runs with each other.
+  for i in 0 .. (cardinality(p_run_ids) - 1) / 100 loop
+    select * into v_settled from htdag.settle(array(
+      select (r.run_id, r.succeeded, r.failed, r.skipped, r.succeeded)::htdag.run_change
+        from htdag.runs r where r.run_id = any (p_run_ids[i * 100 + 1 : i * 100 + 100]) order by r.run_id));
+    v_lanes := array(select unnest(v_lanes) union select unnest(v_settled.waiting));
+  end loop;
+  return htdag.wake_idle(v_lanes);
 end;
 $$;
 

@@ -67,9 +67,9 @@ begin
   v_held := found or v_start is not null;
 
   with numbered as materialized (
-    select i, coalesce(p_run_ids[i], nextval('htdag.runs_run_id_seq'::regclass)) as run_id, p_inputs[i] as input,
-           case when v_limits.key is not null then htdag.limit_key(p_inputs[i], v_limits.key) end as limit_key
-      from generate_series(1, cardinality(p_inputs)) i
+    select i, coalesce(given_id, nextval('htdag.runs_run_id_seq'::regclass)) as run_id, input,
+           case when v_limits.key is not null then htdag.limit_key(input, v_limits.key) end as limit_key
+      from unnest(p_inputs, p_run_ids) with ordinality u(input, given_id, i)
   ), started as (
     insert into htdag.runs (run_id, flow_id, flow_version_id, state, priority, scheduled, succeeded, failed, skipped, queued_at,
            started_at, deadline_at, limit_key)

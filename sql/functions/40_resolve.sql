@@ -249,11 +249,16 @@ set search_path = ''
 as $$
 declare
   v_settled record;
+  v_lanes   integer[] := array[]::integer[];
 begin
-  select * into v_settled from htdag.settle(array(
-    select (r.run_id, r.succeeded, r.failed, r.skipped, r.succeeded)::htdag.run_change
-      from htdag.runs r where r.run_id = any (p_run_ids) order by r.run_id));
-  return htdag.wake_idle(v_settled.waiting);
+  -- By the hundred, since settle compares its runs with each other.
+  for i in 0 .. (cardinality(p_run_ids) - 1) / 100 loop
+    select * into v_settled from htdag.settle(array(
+      select (r.run_id, r.succeeded, r.failed, r.skipped, r.succeeded)::htdag.run_change
+        from htdag.runs r where r.run_id = any (p_run_ids[i * 100 + 1 : i * 100 + 100]) order by r.run_id));
+    v_lanes := array(select unnest(v_lanes) union select unnest(v_settled.waiting));
+  end loop;
+  return htdag.wake_idle(v_lanes);
 end;
 $$;
 
