@@ -160,13 +160,13 @@ func (s *stress) answer(rnd *rand.Rand, r *testRunner, c dbsqlc.HtdagClaim) {
 	}
 }
 
-// client starts, cancels, limits and redefines.
+// client starts, cancels, retries, moves, limits and redefines.
 func (s *stress) client(rnd *rand.Rand, long int64) {
 	ctx := s.t.Context()
 	names := []string{"chain", "chain", "diamond", "diamond", "each", "limited", "limited"}
 	for i := 0; !s.calm.Load() && !s.over.Load(); i++ {
 		var err error
-		switch n := rnd.IntN(12); {
+		switch n := rnd.IntN(16); {
 		case n < 6:
 			inputs := make([]map[string]any, 1+rnd.IntN(8))
 			for j := range inputs {
@@ -183,6 +183,17 @@ func (s *stress) client(rnd *rand.Rand, long int64) {
 			_, err = s.pool.Exec(ctx, "select htdag.define_flow($1)", strings.ReplaceAll(spec, `{"name"`, `{"kind": "k", "initial_delay": "20 ms", "max_delay": "100 ms", "name"`))
 		case n < 11:
 			_, err = s.pool.Exec(ctx, "select htdag.upkeep()")
+		case n < 13:
+			_, err = s.pool.Exec(ctx, `select htdag.retry_run(run_id, p_from => case when state = 'succeeded' then array[step] end, p_only_failed => $2)
+				from (select r.run_id, r.state, (select name from htdag.steps s where s.flow_version_id = r.flow_version_id order by random() limit 1) as step
+				        from htdag.runs r where r.finished_at is not null and r.run_id <> $1 order by random() limit 1) r`, long, rnd.IntN(2) == 0)
+			if errors.Is(db.Error(err), db.ErrState) {
+				err = nil // somebody else was faster
+			}
+		case n < 14:
+			_, err = s.pool.Exec(ctx, "select htdag.retry_runs($1, p_limit => 5)", names[rnd.IntN(len(names))])
+		case n < 15:
+			_, err = s.pool.Exec(ctx, "select * from htdag.move_runs($1, p_dry_run => false)", names[rnd.IntN(len(names))])
 		default:
 			time.Sleep(time.Duration(rnd.IntN(40)) * time.Millisecond)
 		}
@@ -205,17 +216,17 @@ func (s *stress) check(long int64) {
 			select format('run %s step %s: %s', r.run_id, s.step_no, count(a.*))
 			  from htdag.runs r
 			  join htdag.steps s using (flow_version_id)
-			  left join htdag.attempts a on a.run_id = r.run_id and a.step_no = s.step_no and a.outcome = 'succeeded'
+			  left join htdag.attempts a on a.run_id = r.run_id and a.step_no = s.step_no and a.outcome = 'succeeded' and not a.superseded
 			 where get_bit(r.succeeded, s.step_no) = 1 and not s.is_map
 			 group by r.run_id, s.step_no having count(a.*) <> 1`},
 		{"an element succeeded twice", `
-			select format('run %s step %s element %s', run_id, step_no, map_index) from htdag.attempts where outcome = 'succeeded'
+			select format('run %s step %s element %s', run_id, step_no, map_index) from htdag.attempts where outcome = 'succeeded' and not superseded
 			 group by run_id, step_no, map_index having count(*) > 1`},
 		{"a step was tried too often", `
 			select format('run %s step %s: %s tries', a.run_id, s.name, count(*))
 			  from htdag.attempts a join htdag.runs r using (run_id) join htdag.steps s on s.flow_version_id = r.flow_version_id and s.step_no = a.step_no
 			 where a.outcome <> 'cancelled'
-			 group by a.run_id, s.name, a.map_index, s.max_retries having count(*) > s.max_retries + 1`},
+			 group by a.run_id, s.name, a.map_index, a.epoch, s.max_retries having count(*) > s.max_retries + 1`},
 		{"the server met deadlocks", "select deadlocks::text from pg_stat_database where datname = current_database() and deadlocks > 0"},
 	} {
 		for _, row := range dbtest.Column[string](t, pool, c.query+" limit 10") {
@@ -229,7 +240,8 @@ func (s *stress) check(long int64) {
 	} else {
 		t.Errorf("the run with the long map %s", state)
 	}
-	t.Logf("%d exchanges, %d runs, %d attempts; outcomes: %s", s.exchanges.Load(), dbtest.Value[int](t, pool, "select count(*) from htdag.runs"),
+	t.Logf("%d exchanges, %d runs, %d retries, %d attempts; outcomes: %s", s.exchanges.Load(), dbtest.Value[int](t, pool, "select count(*) from htdag.runs"),
+		dbtest.Value[int](t, pool, "select count(*) from htdag.retries"),
 		dbtest.Value[int](t, pool, "select count(*) from htdag.attempts"),
 		strings.Join(dbtest.Column[string](t, pool, "select outcome || ' ' || count(*) from htdag.attempts group by outcome order by 1"), ", "))
 }

@@ -116,10 +116,12 @@ begin
        cross join lateral (select case when h.state = 'paused' then 'paused' when h.delay > interval '0' then 'delay'
                                        when h.use_limit is not null or h.use_lane = any (v_limited)
                                             or h.lane_id is null and htdag.is_limited(h.use_lane, v_limited, true) then 'limit' end as parked) p
-       -- Where a run has another turn coming, that may take back what became due in this
-       -- one: nothing of it is handed out.
+       -- Where a run has special steps to open, in this turn or in another that is coming,
+       -- they may take back what became due in this one: nothing of it is handed out.
        cross join lateral (select h.place <= p_want and p.parked is null and h.use_lane = any (p_lanes)
-                                  and h.run_id <> all (array(select d.run_id from due d where d.fate <> 'task')) as taken) t
+                                  and h.run_id <> all (array(select d.run_id from due d
+                                        where d.fate = 'special'
+                                           or d.fate = 'skip' and exists (select from htdag.steps s where s.flow_version_id = d.flow_version_id and s.special))) as taken) t
        order by h.run_id, h.step_no
       returning task_id, runner_id, lane_id, parked
     )
