@@ -3660,10 +3660,6 @@ begin
      and not exists (select from htdag.runs r where r.run_id = m.run_id);
   delete from htdag.signals g where g.run_id >= p_part.from_run_id and g.run_id < p_part.to_run_id
      and not exists (select from htdag.runs r where r.run_id = g.run_id);
-  delete from htdag.dead_tasks d where d.run_id >= p_part.from_run_id and d.run_id < p_part.to_run_id
-     and not exists (select from htdag.runs r where r.run_id = d.run_id);
-  delete from htdag.retries t where t.run_id >= p_part.from_run_id and t.run_id < p_part.to_run_id
-     and not exists (select from htdag.runs r where r.run_id = t.run_id);
   delete from htdag.run_keys k where k.run_id >= p_part.from_run_id and k.run_id < p_part.to_run_id
      and not exists (select from htdag.runs r where r.run_id = k.run_id);
   delete from htdag.retries t where t.run_id >= p_part.from_run_id and t.run_id < p_part.to_run_id
@@ -7942,8 +7938,6 @@ begin
   delete from htdag.map_items where run_id = any (v_runs);
   delete from htdag.map_shards where run_id = any (v_runs);
   delete from htdag.signals where run_id = any (v_runs);
-  delete from htdag.dead_tasks where run_id = any (v_runs);
-  delete from htdag.retries where run_id = any (v_runs);
   delete from htdag.run_keys where run_id = any (v_runs);
   delete from htdag.retries where run_id = any (v_runs);
   delete from htdag.dead_tasks where run_id = any (v_runs);
@@ -9968,10 +9962,12 @@ begin
        cross join lateral (select case when h.state = 'paused' then 'paused' when h.delay > interval '0' then 'delay'
                                        when h.use_limit is not null or h.use_lane = any (v_limited)
                                             or h.lane_id is null and htdag.is_limited(h.use_lane, v_limited, true) then 'limit' end as parked) p
-       -- Where a run has another turn coming, that may take back what became due in this
-       -- one: nothing of it is handed out.
+       -- Where a run has special steps to open, in this turn or in another that is coming,
+       -- they may take back what became due in this one: nothing of it is handed out.
        cross join lateral (select h.place <= p_want and p.parked is null and h.use_lane = any (p_lanes)
-                                  and h.run_id <> all (array(select d.run_id from due d where d.fate <> 'task')) as taken) t
+                                  and h.run_id <> all (array(select d.run_id from due d
+                                        where d.fate = 'special'
+                                           or d.fate = 'skip' and exists (select from htdag.steps s where s.flow_version_id = d.flow_version_id and s.special))) as taken) t
        order by h.run_id, h.step_no
       returning task_id, runner_id, lane_id, parked
     )

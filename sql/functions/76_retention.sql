@@ -232,10 +232,6 @@ begin
      and not exists (select from htdag.runs r where r.run_id = m.run_id);
   delete from htdag.signals g where g.run_id >= p_part.from_run_id and g.run_id < p_part.to_run_id
      and not exists (select from htdag.runs r where r.run_id = g.run_id);
-  delete from htdag.dead_tasks d where d.run_id >= p_part.from_run_id and d.run_id < p_part.to_run_id
-     and not exists (select from htdag.runs r where r.run_id = d.run_id);
-  delete from htdag.retries t where t.run_id >= p_part.from_run_id and t.run_id < p_part.to_run_id
-     and not exists (select from htdag.runs r where r.run_id = t.run_id);
   delete from htdag.run_keys k where k.run_id >= p_part.from_run_id and k.run_id < p_part.to_run_id
      and not exists (select from htdag.runs r where r.run_id = k.run_id);
   delete from htdag.retries t where t.run_id >= p_part.from_run_id and t.run_id < p_part.to_run_id
@@ -286,8 +282,6 @@ begin
   delete from htdag.map_items where run_id = any (v_runs);
   delete from htdag.map_shards where run_id = any (v_runs);
   delete from htdag.signals where run_id = any (v_runs);
-  delete from htdag.dead_tasks where run_id = any (v_runs);
-  delete from htdag.retries where run_id = any (v_runs);
   delete from htdag.run_keys where run_id = any (v_runs);
   delete from htdag.retries where run_id = any (v_runs);
   delete from htdag.dead_tasks where run_id = any (v_runs);
