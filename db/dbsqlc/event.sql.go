@@ -56,10 +56,10 @@ func (q *Queries) EventCursor(ctx context.Context) (string, error) {
 
 const events = `-- name: Events :many
 
-select event_id, occurred_at, kind, coalesce(flow, '')::text as flow, run_id, coalesce(step, '')::text as step, payload, ''::text as cursor
+select event_id, occurred_at, kind, coalesce(flow, '')::text as flow, run_id, coalesce(step, '')::text as step, payload
   from report.events
  where ($1::text is null or flow = $1)
-   and ($2::text = '' or kind = $2 or (kind like replace(replace($2, '_', '\_'), '*', '%') and $2 like '%*'))
+   and ($2::text is null or kind = $2 or $2 like '%.*' and starts_with(kind, rtrim($2, '*')))
  order by event_id desc
  limit $3
 `
@@ -72,11 +72,10 @@ type EventsRow struct {
 	RunID      int64
 	Step       string
 	Payload    json.RawMessage
-	Cursor     string
 }
 
 // Events: what the command line shows, and deliveries that runners send.
-func (q *Queries) Events(ctx context.Context, flow *string, kind string, atMost int32) ([]EventsRow, error) {
+func (q *Queries) Events(ctx context.Context, flow *string, kind *string, atMost int32) ([]EventsRow, error) {
 	rows, err := q.db.Query(ctx, events, flow, kind, atMost)
 	if err != nil {
 		return nil, err
@@ -93,7 +92,6 @@ func (q *Queries) Events(ctx context.Context, flow *string, kind string, atMost 
 			&i.RunID,
 			&i.Step,
 			&i.Payload,
-			&i.Cursor,
 		); err != nil {
 			return nil, err
 		}

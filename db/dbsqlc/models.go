@@ -126,7 +126,7 @@ type HtdagFollowedEvent struct {
 	RunID      int64
 	Step       string
 	Payload    json.RawMessage
-	Cursor     interface{}
+	Cursor     string
 }
 
 // What is needed to tell when a schedule is due, and the time now. Where next_due_at is null, nobody has worked it out since since.

@@ -1,10 +1,10 @@
 -- Events: what the command line shows, and deliveries that runners send.
 
 -- name: Events :many
-select event_id, occurred_at, kind, coalesce(flow, '')::text as flow, run_id, coalesce(step, '')::text as step, payload, ''::text as cursor
+select event_id, occurred_at, kind, coalesce(flow, '')::text as flow, run_id, coalesce(step, '')::text as step, payload
   from report.events
  where (sqlc.narg(flow)::text is null or flow = sqlc.narg(flow))
-   and (@kind::text = '' or kind = @kind or (kind like replace(replace(@kind, '_', '\_'), '*', '%') and @kind like '%*'))
+   and (sqlc.narg(kind)::text is null or kind = sqlc.narg(kind) or sqlc.narg(kind) like '%.*' and starts_with(kind, rtrim(sqlc.narg(kind), '*')))
  order by event_id desc
  limit @at_most;
 

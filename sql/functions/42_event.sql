@@ -233,7 +233,7 @@ comment on function htdag.emit_dead(bigint, smallint) is
 -- number misses what was slower. A cursor is a transaction and an event; only events
 -- of transactions older than all that still write are given, which none can join later.
 create or replace view htdag.followed_events as
-select e.event_id, e.occurred_at, e.kind, f.name as flow, e.run_id, coalesce(e.step, '') as step, e.payload, e.xid || ':' || e.event_id as cursor
+select e.event_id, e.occurred_at, e.kind, f.name as flow, e.run_id, coalesce(e.step, '') as step, e.payload, (e.xid || ':' || e.event_id)::text as cursor
   from htdag.events e
   join htdag.flows f using (flow_id);
 
@@ -247,7 +247,7 @@ security definer
 set search_path = ''
 return pg_snapshot_xmin(pg_current_snapshot()) || ':0';
 
-comment on function htdag.event_cursor() is 'The cursor of now: what is committed from now on comes after it.';
+comment on function htdag.event_cursor() is 'The cursor of now: what is committed from now on comes after it, with perhaps a little of what came just before.';
 
 create or replace function htdag.events_after(p_cursor text, p_limit integer default 1000)
 returns setof htdag.followed_events

@@ -12,7 +12,8 @@ comment on column report.events.kind is 'run.queued, run.admitted, run.started, 
 comment on column report.events.payload is 'The event as it is sent.';
 
 create or replace view report.subscriptions as
-select u.name, u.filter, case when u.target_kind in ('pgmq', 'notify') then u.target_kind || ':' || u.target else u.target end as target,
+select u.name, u.filter, case u.target_kind when 'events' then 'events' when 'webhook' then regexp_replace(u.target, '^(https?://[^/?#]+)[/?#].+$', '\1/...')
+            else u.target_kind || ':' || u.target end as target,
        u.created_at, u.created_by, u.paused_at,
        coalesce(d.pending, 0)::integer as pending, coalesce(d.dead, 0)::integer as dead,
        case when u.target_kind = 'pgmq' and to_regclass('pgmq.' || quote_ident('q_' || lower(u.target))) is null
@@ -25,7 +26,7 @@ select u.name, u.filter, case when u.target_kind in ('pgmq', 'notify') then u.ta
 comment on view report.subscriptions is 'Who hears of which events.';
 comment on column report.subscriptions.name is 'As given to htdag.subscribe.';
 comment on column report.subscriptions.filter is 'Likewise.';
-comment on column report.subscriptions.target is 'Where events are sent.';
+comment on column report.subscriptions.target is 'Where events are sent; of an address only the host, since the rest may be a secret.';
 comment on column report.subscriptions.created_at is 'Since when.';
 comment on column report.subscriptions.created_by is 'Role that subscribed.';
 comment on column report.subscriptions.paused_at is 'Since when nothing is sent; null when it is.';

@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"context"
 	"slices"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -9,6 +11,7 @@ import (
 	"github.com/htdag/htdag/runner"
 	"github.com/htdag/htdag/runner/ingest"
 	"github.com/htdag/htdag/runner/steps"
+	"github.com/htdag/htdag/runner/webhook"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 )
@@ -45,12 +48,23 @@ func (a *app) runCommand() *cobra.Command {
 				defer stop()
 			}
 			a.log.InfoContext(ctx, "running", "queues", s.queues, "concurrency", s.concurrency)
+			sending := a.sendEvents(ctx, pool, s)
+			defer sending()
 			return a.runner(pool, s, s.queues, nil).Run(ctx)
 		},
 	}
 	s.runnerFlags(cmd)
 	cmd.Flags().StringSliceVar(&s.queues, "queues", []string{"default"}, "queues to read")
 	return cmd
+}
+
+// sendEvents sends events to webhooks beside the runner, until ctx or, at the latest, the
+// function it returns ends it.
+func (a *app) sendEvents(ctx context.Context, pool *pgxpool.Pool, s settings) (end func()) {
+	ctx, stop := context.WithCancel(ctx)
+	var sending sync.WaitGroup
+	sending.Go(func() { webhook.New(pool, webhook.Options{AllowPrivate: s.private, Log: a.log}).Run(ctx) })
+	return func() { stop(); sending.Wait() }
 }
 
 // runner makes a runner for the built-in flows. Without a disk it leaves the steps

@@ -23,6 +23,7 @@ type settings struct {
 	name        string
 	giveUp      time.Duration
 	maintenance bool
+	private     bool
 
 	enabled            bool
 	debounceMs         int
@@ -39,6 +40,7 @@ func (s *settings) runnerFlags(cmd *cobra.Command) {
 	f.IntVar(&s.concurrency, "concurrency", runtime.GOMAXPROCS(0), "steps to work on at once")
 	f.BoolVar(&s.maintenance, "maintenance", true, "take part in firing schedules and in upkeep; runners do what is needed of the latter without it")
 	f.StringVar(&s.name, "runner-name", "", "name in reports (default host:process)")
+	f.BoolVar(&s.private, "allow-private-webhooks", false, "send events to private and loopback addresses too, and without TLS")
 }
 
 func (s *settings) watchFlags(cmd *cobra.Command) {

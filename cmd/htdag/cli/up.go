@@ -150,6 +150,7 @@ func (a *app) serve(ctx context.Context, pool *pgxpool.Pool, s settings, roots [
 		})
 	}
 	together(func() error { return a.runner(pool, s, queues, d).Run(ctx) })
+	defer a.sendEvents(ctx, pool, s)()
 	if watching && s.maintenance {
 		stop, err := a.maintain(ctx, pool)
 		if err != nil {
