@@ -3,6 +3,8 @@ package runner
 import (
 	"context"
 	"fmt"
+	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -16,6 +18,9 @@ type bundle struct {
 	tx     pgx.Tx // nil until a step asks
 	first  int16  // the step that asked first; the next one while none has
 	save   pgx.Tx // of the present step
+
+	mu       sync.Mutex // a handler may tell its progress from several goroutines
+	reported time.Time  // when progress was last stored
 }
 
 // step returns the savepoint of the present step, opening it on first use.

@@ -45,7 +45,8 @@ type Task struct {
 	Needs    json.RawMessage // {"step": output, ...} of the steps it needs, where the definition asks for them
 	Timeout  time.Duration   // of this step; 0 means none
 
-	argued bool // whether the step has an argument
+	token  int64 // of the claim
+	argued bool  // whether the step has an argument
 	bundle *bundle
 }
 

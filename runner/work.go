@@ -99,7 +99,7 @@ func (s *session) step(ctx context.Context, claim dbsqlc.HtdagClaim, def dbsqlc.
 	}
 	task := &Task{
 		ID: claim.TaskID, RunID: claim.RunID, Flow: claim.Flow, Step: def.Name, Kind: def.Kind, Attempt: 1,
-		Input: claim.Input, Item: claim.Item, Needs: claim.Needs, Timeout: def.Timeout, argued: def.HasArgument, bundle: b,
+		Input: claim.Input, Item: claim.Item, Needs: claim.Needs, Timeout: def.Timeout, token: *claim.Token, argued: def.HasArgument, bundle: b,
 	}
 	if def.StepNo == claim.StepNo {
 		task.Attempt = int(claim.Attempt)

@@ -555,18 +555,22 @@ func (q *Queries) StartFlow(ctx context.Context, arg StartFlowParams) (int64, er
 }
 
 const stepReports = `-- name: StepReports :many
-select step, group_path, state::text as state, attempts, coalesce(ran, '0')::interval as ran, coalesce(error, '')::text as error
+select step, group_path, state::text as state, attempts, coalesce(ran, '0')::interval as ran, coalesce(error, '')::text as error,
+       coalesce(progress_done, -1)::bigint as progress_done, coalesce(progress_total, 0)::bigint as progress_total, coalesce(progress_note, '')::text as progress_note
   from report.steps
  where run_id = $1
 `
 
 type StepReportsRow struct {
-	Step      string
-	GroupPath string
-	State     string
-	Attempts  int32
-	Ran       time.Duration
-	Error     string
+	Step          string
+	GroupPath     string
+	State         string
+	Attempts      int32
+	Ran           time.Duration
+	Error         string
+	ProgressDone  int64
+	ProgressTotal int64
+	ProgressNote  string
 }
 
 func (q *Queries) StepReports(ctx context.Context, runID int64) ([]StepReportsRow, error) {
@@ -585,6 +589,9 @@ func (q *Queries) StepReports(ctx context.Context, runID int64) ([]StepReportsRo
 			&i.Attempts,
 			&i.Ran,
 			&i.Error,
+			&i.ProgressDone,
+			&i.ProgressTotal,
+			&i.ProgressNote,
 		); err != nil {
 			return nil, err
 		}

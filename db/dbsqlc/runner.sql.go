@@ -76,6 +76,31 @@ func (q *Queries) RegisterRunner(ctx context.Context, arg RegisterRunnerParams) 
 	return runner_id, err
 }
 
+const reportProgress = `-- name: ReportProgress :one
+select htdag.report_progress(p_task_id => $1, p_token => $2, p_done => $3, p_total => $4, p_note => $5)::boolean as told
+`
+
+type ReportProgressParams struct {
+	TaskID int64
+	Token  int64
+	Done   int64
+	Total  *int64
+	Note   *string
+}
+
+func (q *Queries) ReportProgress(ctx context.Context, arg ReportProgressParams) (bool, error) {
+	row := q.db.QueryRow(ctx, reportProgress,
+		arg.TaskID,
+		arg.Token,
+		arg.Done,
+		arg.Total,
+		arg.Note,
+	)
+	var told bool
+	err := row.Scan(&told)
+	return told, err
+}
+
 const rest = `-- name: Rest :one
 select coalesce(extract(epoch from htdag.rest(p_runner => $1)), -1)::double precision as seconds
 `

@@ -43,7 +43,8 @@ select run_id, flow, version, state, started_at, finished_at, steps_total, steps
 select version, draft, (retired_at is not null)::boolean as retired from report.flows where flow = @flow;
 
 -- name: StepReports :many
-select step, group_path, state::text as state, attempts, coalesce(ran, '0')::interval as ran, coalesce(error, '')::text as error
+select step, group_path, state::text as state, attempts, coalesce(ran, '0')::interval as ran, coalesce(error, '')::text as error,
+       coalesce(progress_done, -1)::bigint as progress_done, coalesce(progress_total, 0)::bigint as progress_total, coalesce(progress_note, '')::text as progress_note
   from report.steps
  where run_id = @run_id;
 

@@ -12,3 +12,6 @@ select htdag.stop_runner(p_runner => @runner)::integer as tasks;
 
 -- name: Wake :one
 select htdag.wake(p_queues => @queues::text[])::integer as queues;
+
+-- name: ReportProgress :one
+select htdag.report_progress(p_task_id => @task_id, p_token => @token, p_done => @done, p_total => sqlc.narg(total), p_note => sqlc.narg(note))::boolean as told;

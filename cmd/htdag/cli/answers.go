@@ -39,11 +39,21 @@ type stepAnswer struct {
 	State    string  `json:"state"`
 	Attempts int32   `json:"attempts"`
 	Seconds  float64 `json:"ran_seconds"`
+	Done     *int64  `json:"progress_done"`
+	Total    *int64  `json:"progress_total"`
+	Note     string  `json:"progress_note"`
 	Error    string  `json:"error"`
 }
 
 func stepAnswerOf(s dbsqlc.StepReportsRow) stepAnswer {
-	return stepAnswer{s.Step, s.GroupPath, s.State, s.Attempts, s.Ran.Seconds(), s.Error}
+	answer := stepAnswer{s.Step, s.GroupPath, s.State, s.Attempts, s.Ran.Seconds(), nil, nil, s.ProgressNote, s.Error}
+	if s.ProgressDone >= 0 {
+		answer.Done = &s.ProgressDone
+	}
+	if s.ProgressTotal > 0 {
+		answer.Total = &s.ProgressTotal
+	}
+	return answer
 }
 
 type scheduleAnswer struct {

@@ -158,6 +158,18 @@ func ran(s dbsqlc.StepReportsRow) string {
 	return short(s.Ran)
 }
 
+// progressOf is how far the handlers at work on a step say they are.
+func progressOf(s dbsqlc.StepReportsRow) string {
+	if s.ProgressDone < 0 {
+		return ""
+	}
+	text := fmt.Sprint(s.ProgressDone)
+	if s.ProgressTotal > 0 {
+		text += fmt.Sprintf("/%d", s.ProgressTotal)
+	}
+	return strings.TrimSpace(text + " " + s.ProgressNote)
+}
+
 func firstLine(text string) string {
 	line, _, _ := strings.Cut(text, "\n")
 	return line
@@ -228,9 +240,9 @@ func (a *app) steps(ctx context.Context, queries *dbsqlc.Queries, run int64, asJ
 	if asJSON {
 		return a.printJSON(answers(steps, stepAnswerOf))
 	}
-	t := a.columns("step", "group", "state", "tries", "ran", "error")
+	t := a.columns("step", "group", "state", "tries", "ran", "progress", "error")
 	for _, s := range steps {
-		t.AppendRow([]any{s.Step, s.GroupPath, s.State, s.Attempts, ran(s), firstLine(s.Error)})
+		t.AppendRow([]any{s.Step, s.GroupPath, s.State, s.Attempts, ran(s), progressOf(s), firstLine(s.Error)})
 	}
 	return a.printColumns(t, len(steps), "the flow has no steps")
 }
