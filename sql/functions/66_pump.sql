@@ -145,6 +145,8 @@ as $$
 declare
   v_now     constant timestamptz := htdag.clock();
   v_tasks   constant htdag.tasks[] := htdag.engine_tasks(p_limit, p_wait);
+  v_heard   constant bigint[] := array(select i.inbox_id from htdag.inbox i
+                                        where i.kind = 'child_ended' and i.task_id = any (array(select t.task_id from unnest(v_tasks) t)));
   v_task    htdag.tasks;
   v_step    htdag.steps;
   v_result  htdag.step_results;
@@ -167,10 +169,12 @@ begin
     end if;
     exit when v_result.outcome = 'timed_out' and v_step.kind = 'sql';
   end loop;
-  -- Messages to tasks that have gone or gone on.
+  -- Messages to tasks that have heard, have gone or have gone on. One that came since has
+  -- not been heard: of a child that ended just now, or that began here and had nothing to do.
   delete from htdag.inbox i
    where i.kind = 'child_ended'
-     and (i.task_id = any (v_seen) or not exists (select from htdag.tasks t where t.task_id = i.task_id));
+     and (i.inbox_id = any (v_heard) and i.task_id = any (v_seen)
+          or not exists (select from htdag.tasks t where t.task_id = i.task_id and t.parked = 'sub-flow'));
 
   if cardinality(v_results) > 0 then
     update htdag.tasks t

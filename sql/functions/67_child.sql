@@ -169,8 +169,8 @@ begin
     continue when not found;
     begin
       perform htdag.check_depth(v_task.run_id);
-      p_outputs[i] := jsonb_build_object('flow_version_id', htdag.part_version(v_task.flow_version_id, p_step_nos[i], p_outputs[i]),
-        'input', p_outputs[i] -> 'input');
+      p_outputs[i] := jsonb_build_object('flow_version_id', htdag.part_version(v_task.flow_version_id, p_step_nos[i], p_outputs[i]))
+        || case when p_outputs[i] ? 'input' then jsonb_build_object('input', p_outputs[i] -> 'input') else '{}' end;
     exception when sqlstate 'HT004' or sqlstate 'HT005' then
       p_outcomes[i] := 'failed_permanently';
       p_errors[i] := sqlerrm;
@@ -184,6 +184,7 @@ $$;
 comment on function htdag.decompose(htdag.tasks[], bigint[], smallint[], text[], jsonb[], text[], text[]) is
   'Turn the definitions among the answers into versions, and those that are invalid into failures.';
 
+-- Not for a task that another answer of the batch has taken along.
 create or replace function htdag.start_parts(p_kept htdag.tasks[], p_task_ids bigint[], p_outcomes text[], p_outputs jsonb[])
 returns integer
 language plpgsql
@@ -197,6 +198,7 @@ begin
                      (select io.input from htdag.run_io io where io.run_id = t.run_id))))
             from unnest(p_task_ids, p_outcomes, p_outputs) a(task_id, outcome, output)
             join unnest(p_kept) t on t.task_id = a.task_id
+            join htdag.tasks l on l.task_id = t.task_id and l.parked = 'sub-flow'
            where a.outcome = 'decomposed')::integer;
 end;
 $$;
