@@ -5021,8 +5021,8 @@ begin
     continue when not found;
     begin
       perform htdag.check_depth(v_task.run_id);
-      p_outputs[i] := jsonb_build_object('flow_version_id', htdag.part_version(v_task.flow_version_id, p_step_nos[i], p_outputs[i]),
-        'input', p_outputs[i] -> 'input');
+      p_outputs[i] := jsonb_build_object('flow_version_id', htdag.part_version(v_task.flow_version_id, p_step_nos[i], p_outputs[i]))
+        || case when p_outputs[i] ? 'input' then jsonb_build_object('input', p_outputs[i] -> 'input') else '{}' end;
     exception when sqlstate 'HT004' or sqlstate 'HT005' then
       p_outcomes[i] := 'failed_permanently';
       p_errors[i] := sqlerrm;
@@ -5559,7 +5559,7 @@ CREATE FUNCTION htdag.event_cursor() RETURNS text
     SET search_path TO ''
     RETURN (pg_snapshot_xmin(pg_current_snapshot()) || ':0'::text);
 
-COMMENT ON FUNCTION htdag.event_cursor() IS 'The cursor of now: what is committed from now on comes after it.';
+COMMENT ON FUNCTION htdag.event_cursor() IS 'The cursor of now: what is committed from now on comes after it, with perhaps a little of what came just before.';
 
 CREATE FUNCTION htdag.event_kinds() RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -9395,6 +9395,8 @@ CREATE FUNCTION htdag.run_engine_tasks(p_limit integer, p_wait boolean) RETURNS 
 declare
   v_now     constant timestamptz := htdag.clock();
   v_tasks   constant htdag.tasks[] := htdag.engine_tasks(p_limit, p_wait);
+  v_heard   constant bigint[] := array(select i.inbox_id from htdag.inbox i
+                                        where i.kind = 'child_ended' and i.task_id = any (array(select t.task_id from unnest(v_tasks) t)));
   v_task    htdag.tasks;
   v_step    htdag.steps;
   v_result  htdag.step_results;
@@ -9417,10 +9419,12 @@ begin
     end if;
     exit when v_result.outcome = 'timed_out' and v_step.kind = 'sql';
   end loop;
-  -- Messages to tasks that have gone or gone on.
+  -- Messages to tasks that have heard, have gone or have gone on. One that came since has
+  -- not been heard: of a child that ended just now, or that began here and had nothing to do.
   delete from htdag.inbox i
    where i.kind = 'child_ended'
-     and (i.task_id = any (v_seen) or not exists (select from htdag.tasks t where t.task_id = i.task_id));
+     and (i.inbox_id = any (v_heard) and i.task_id = any (v_seen)
+          or not exists (select from htdag.tasks t where t.task_id = i.task_id and t.parked = 'sub-flow'));
 
   if cardinality(v_results) > 0 then
     update htdag.tasks t
@@ -10173,6 +10177,7 @@ begin
                      (select io.input from htdag.run_io io where io.run_id = t.run_id))))
             from unnest(p_task_ids, p_outcomes, p_outputs) a(task_id, outcome, output)
             join unnest(p_kept) t on t.task_id = a.task_id
+            join htdag.tasks l on l.task_id = t.task_id and l.parked = 'sub-flow'
            where a.outcome = 'decomposed')::integer;
 end;
 $$;
@@ -12660,9 +12665,10 @@ COMMENT ON COLUMN report.steps.progress_note IS 'What they said last.';
 CREATE VIEW report.subscriptions AS
  SELECT u.name,
     u.filter,
-        CASE
-            WHEN (u.target_kind = ANY (ARRAY['pgmq'::text, 'notify'::text])) THEN ((u.target_kind || ':'::text) || u.target)
-            ELSE u.target
+        CASE u.target_kind
+            WHEN 'events'::text THEN 'events'::text
+            WHEN 'webhook'::text THEN regexp_replace(u.target, '^(https?://[^/?#]+)[/?#].+$'::text, '\1/...'::text)
+            ELSE ((u.target_kind || ':'::text) || u.target)
         END AS target,
     u.created_at,
     u.created_by,
@@ -12686,7 +12692,7 @@ COMMENT ON COLUMN report.subscriptions.name IS 'As given to htdag.subscribe.';
 
 COMMENT ON COLUMN report.subscriptions.filter IS 'Likewise.';
 
-COMMENT ON COLUMN report.subscriptions.target IS 'Where events are sent.';
+COMMENT ON COLUMN report.subscriptions.target IS 'Where events are sent; of an address only the host, since the rest may be a secret.';
 
 COMMENT ON COLUMN report.subscriptions.created_at IS 'Since when.';
 
