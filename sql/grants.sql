@@ -26,7 +26,7 @@ declare
     'grant execute on function htdag.preview_retry to htdag_client, htdag_reader',
     'grant execute on function htdag.set_limit, htdag.set_queue_limit, htdag.pause_run, htdag.resume_run, htdag.pause_flow, htdag.resume_flow, htdag.pause_queue, htdag.resume_queue, htdag.purge_memos to htdag_client',
     'grant execute on function htdag.create_schedule, htdag.alter_schedule, htdag.pause_schedule, htdag.resume_schedule, htdag.drop_schedule, htdag.fire_schedule, htdag.due_schedules, htdag.fire_due to htdag_client',
-    'grant execute on function htdag.due_schedules, htdag.fire_due, htdag.upkeep to htdag_runner',
+    'grant execute on function htdag.due_schedules, htdag.fire_due, htdag.upkeep, htdag.drop_expired to htdag_runner',
     'grant execute on function htdag.diff_flow, htdag.diff_versions, htdag.flow_graph to htdag_client, htdag_reader',
 
     'grant execute on function htdag.subscribe, htdag.unsubscribe, htdag.pause_subscription, htdag.resume_subscription, htdag.redeliver, htdag.redeliver_dead to htdag_client',

@@ -9784,7 +9784,7 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.set_retention(p_keep interval, p_archive text) IS 'Keep runs for so long after they ended; null keeps them for ever. p_archive names a function (p_table text, p_rows regclass) that is called, with the rights of the owner, with each table of old rows in the transaction that drops it: "runs", "htdag.runs_2". Where it raises, nothing is dropped and htdag.partitions has the error. With an archive, call htdag.drop_expired() from time to time until it returns 0: upkeep leaves archiving to you.';
+COMMENT ON FUNCTION htdag.set_retention(p_keep interval, p_archive text) IS 'Keep runs for so long after they ended; null keeps them for ever. p_archive names a function (p_table text, p_rows regclass) that is called, with the rights of the owner, with each table of old rows in the transaction that drops it: "runs", "htdag.runs_2". Where it raises, nothing is dropped and htdag.partitions has the error. With an archive, htdag.drop_expired() has to be called from time to time until it returns 0, as processes with maintenance do: upkeep leaves archiving out.';
 
 CREATE FUNCTION htdag.set_setting(p_name text, p_value text DEFAULT NULL::text) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER

@@ -50,7 +50,7 @@ func TestStartFromSQL(t *testing.T) {
 	write(t, filepath.Dir(root), map[string]string{"secret.go": "package secret\n"})
 	for _, outside := range []string{"../secret.go", "/etc/passwd", "go/../../secret.go"} {
 		run = dbtest.Value[int64](t, pool, startFile, "shop", outside)
-		holds(t, pool, "select exists (select from report.steps where run_id = $1 and step = 'file_detection' and error like '%does not name something inside the root')", run)
+		holds(t, pool, "select exists (select from report.steps where run_id = $1 and step = 'file_detection' and error like '%is not below the codebase''s root%')", run)
 	}
 	if n := dbtest.Value[int](t, pool, "select count(*) from code.files where path ~ 'secret|passwd'"); n != 0 {
 		t.Errorf("%d files outside the root were recorded", n)

@@ -78,6 +78,17 @@ func (q *Queries) CreateSchedule(ctx context.Context, arg CreateScheduleParams) 
 	return schedule_id, err
 }
 
+const dropExpired = `-- name: DropExpired :one
+select htdag.drop_expired()::integer as done
+`
+
+func (q *Queries) DropExpired(ctx context.Context) (int32, error) {
+	row := q.db.QueryRow(ctx, dropExpired)
+	var done int32
+	err := row.Scan(&done)
+	return done, err
+}
+
 const dropSchedule = `-- name: DropSchedule :one
 select htdag.drop_schedule(p_name => $1)::boolean as changed
 `

@@ -38,5 +38,8 @@ select schedule, cron, time_zone, flow, input, catch_up, coalesce(next_due_at, '
 -- name: Upkeep :one
 select htdag.upkeep()::integer as done;
 
+-- name: DropExpired :one
+select htdag.drop_expired()::integer as done;
+
 -- name: CodeUpkeep :one
 select code.upkeep()::bigint as done;

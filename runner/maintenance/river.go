@@ -19,6 +19,9 @@ const queue = "htdag"
 // shift is how long a process fires schedules on time before the duty goes round.
 const shift = time.Minute
 
+// longest is how long a chore may take.
+const longest = 30 * time.Minute
+
 // A chore is a job that is done now and then.
 type chore struct {
 	every time.Duration
@@ -30,8 +33,8 @@ var chores = map[string]chore{
 		k.takeDuty(shift + late)
 		return nil
 	}},
-	// Leases, deadlines, limits, cleaning, statistics. Runners do it too, with their
-	// heartbeats; this is for when none is left.
+	// Leases, deadlines, limits, partitions, retention, statistics. Runners do it too,
+	// with their heartbeats; this is for when none is left.
 	"upkeep": {time.Minute, func(ctx context.Context, k *keeper) error {
 		_, err := dbsqlc.New(k.pool).Upkeep(ctx)
 		return err
@@ -39,6 +42,16 @@ var chores = map[string]chore{
 	"pump": {time.Minute, func(ctx context.Context, k *keeper) error {
 		_, err := dbsqlc.New(k.pool).Pump(ctx, 1000)
 		return err
+	}},
+	// With archiving, which upkeep leaves out.
+	"retention": {10 * time.Minute, func(ctx context.Context, k *keeper) error {
+		for n := int32(1); n > 0; {
+			var err error
+			if n, err = dbsqlc.New(k.pool).DropExpired(ctx); err != nil {
+				return err
+			}
+		}
+		return nil
 	}},
 	"corpus": {10 * time.Minute, func(ctx context.Context, k *keeper) error {
 		_, err := dbsqlc.New(k.pool).CodeUpkeep(ctx)
@@ -57,6 +70,9 @@ type choreWorker struct {
 	river.WorkerDefaults[choreArgs]
 	keeper *keeper
 }
+
+// Timeout is longer than any chore should take; archiving may take its time.
+func (w *choreWorker) Timeout(*river.Job[choreArgs]) time.Duration { return longest }
 
 func (w *choreWorker) Work(ctx context.Context, job *river.Job[choreArgs]) error {
 	c, ok := chores[job.Args.Name]
@@ -97,7 +113,8 @@ func (k *keeper) elect() error {
 		CompletedJobRetentionPeriod: 10 * time.Minute,
 		CancelledJobRetentionPeriod: 24 * time.Hour,
 		DiscardedJobRetentionPeriod: 24 * time.Hour,
-		RescueStuckJobsAfter:        10 * time.Minute,
+		JobTimeout:                  longest,
+		RescueStuckJobsAfter:        longest + 10*time.Minute,
 		ReindexerIndexNames:         []string{}, // the tables are small, and not always ours to reindex
 	})
 	if err != nil {

@@ -27,7 +27,7 @@ end;
 $$;
 
 comment on function htdag.set_retention(interval, text) is
-  'Keep runs for so long after they ended; null keeps them for ever. p_archive names a function (p_table text, p_rows regclass) that is called, with the rights of the owner, with each table of old rows in the transaction that drops it: "runs", "htdag.runs_2". Where it raises, nothing is dropped and htdag.partitions has the error. With an archive, call htdag.drop_expired() from time to time until it returns 0: upkeep leaves archiving to you.';
+  'Keep runs for so long after they ended; null keeps them for ever. p_archive names a function (p_table text, p_rows regclass) that is called, with the rights of the owner, with each table of old rows in the transaction that drops it: "runs", "htdag.runs_2". Where it raises, nothing is dropped and htdag.partitions has the error. With an archive, htdag.drop_expired() has to be called from time to time until it returns 0, as processes with maintenance do: upkeep leaves archiving out.';
 
 create or replace function htdag.keep_partitions()
 returns integer
