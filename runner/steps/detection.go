@@ -31,7 +31,7 @@ func (s *steps) fileDetection(ctx context.Context, w *work) (any, error) {
 		return nil, runner.Permanent(errors.New(`input has no "path": ingest_file needs one, ingest_codebase takes a whole codebase`))
 	}
 	if !filepath.IsLocal(filepath.FromSlash(w.input.Path)) {
-		return nil, runner.Permanent(fmt.Errorf("path %q is not below the codebase's root: give it relative to that, without ..", w.input.Path))
+		return nil, runner.Permanent(fmt.Errorf("path %q is not below the codebase's root: give it relative to that, without any \"..\" in it", w.input.Path))
 	}
 	q, err := w.queries(ctx)
 	if err != nil {
