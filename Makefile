@@ -26,7 +26,7 @@ psql: build ## open psql on the database that "make up" uses
 	@bin/htdag db psql
 
 .PHONY: test
-test: check unit race e2e ## everything CI runs, cheap checks first
+test: check unit cases race e2e ## everything CI runs, cheap checks first
 
 .PHONY: check
 check: ## formatting, vet, static analysis, generated code
@@ -45,6 +45,11 @@ unit: ## tests, on PostgreSQL servers that they start themselves
 	@go test $$(go list ./... | grep -v -e /cmd/htdag$$ -e /watcher$$)
 	@echo '== tests of the watcher, which has the machine to itself: it is about time'
 	@go test ./watcher
+
+.PHONY: cases
+cases: ## ten thousand random worlds against the model of the engine
+	@echo '== cases'
+	@go test ./db -run 'TestModel$$' -count=1 -timeout 20m -rapid.checks=2500
 
 .PHONY: race
 race: ## the concurrent packages again, under the race detector

@@ -1,6 +1,8 @@
 package db_test
 
 import (
+	"encoding/json"
+	"fmt"
 	"slices"
 	"time"
 )
@@ -18,77 +20,44 @@ const (
 	skipped   stepState = "skipped"
 )
 
-// stepSpec is a step as define_flow takes it.
-type stepSpec struct {
-	Name         string   `json:"name"`
-	Kind         string   `json:"kind"`
-	Queue        string   `json:"queue"`
-	Bundle       *string  `json:"bundle,omitempty"`
-	Needs        []string `json:"needs"`
-	RunOn        string   `json:"run_on"`
-	OnFailure    string   `json:"on_failure"`
-	Map          *string  `json:"map,omitempty"`
-	WantsNeeds   bool     `json:"wants_needs"`
-	MaxRetries   int      `json:"max_retries"`
-	InitialDelay string   `json:"initial_delay"`
-	Timeout      string   `json:"timeout"`
-}
-
-const (
-	modelDelay   = 10 * time.Second // before the second try; doubles
-	modelTimeout = 60 * time.Second // of each step
-	modelGrace   = 30 * time.Second // beyond it, before a claim is taken back
-)
-
-type modelFlow struct {
-	name    string
-	steps   []stepSpec // by step number
-	number  map[string]int
-	timeout time.Duration // of a run; 0 for none
-	limit   int           // running runs; 0 for none
-}
-
-func (f *modelFlow) needs(no int) (nos []int) {
-	for _, n := range f.steps[no].Needs {
-		nos = append(nos, f.number[n])
-	}
-	return nos
-}
-
-func (f *modelFlow) sameBundle(a, b int) bool {
-	return a == b || f.steps[a].Bundle != nil && f.steps[b].Bundle != nil && *f.steps[a].Bundle == *f.steps[b].Bundle
-}
-
-// gate lists what must have ended before the step's unit, a step or a bundle, begins.
-func (f *modelFlow) gate(no int) (nos []int) {
-	for other := range f.steps {
-		if f.sameBundle(no, other) {
-			for _, n := range f.needs(other) {
-				if !f.sameBundle(no, n) {
-					nos = append(nos, n)
-				}
-			}
-		}
-	}
-	return nos
-}
-
 type unit struct{ step, element int } // what is tried: a step, or an element of a map step
 
 type modelRun struct {
 	flow      *modelFlow
 	id        int64
-	input     []int // elements of input.items; nil when it is no array
+	input     any
 	state     string
 	startedAt time.Time
 	steps     []stepState
-	items     map[int][]int // outputs of steps that are arrays
+	passed    map[int]bool // skipped by a condition that lets its dependents run
+	opened    map[int]bool
+	items     map[int][]any // of map steps
 	elements  map[int][]stepState
+	outputs   map[unit]any
 	tries     map[unit]int
 	notBefore map[unit]time.Time
+	memoKeys  map[unit]string
 	isLost    bool // a fatal step failed, or the deadline passed
 	expired   bool
-	logged    int // rows expected in htdag.attempts
+	log       []string // what is expected in htdag.attempts
+
+	parent     *modelRun
+	parentUnit unit
+	depth      int
+	givenUp    bool // its parent has gone on without it
+	children   map[unit]*modelRun
+	patience   map[unit]time.Time // until when a child or a signal is waited for
+	signals    map[string][]any
+	waiting    map[unit]bool // for a signal
+}
+
+func newModelRun(f *modelFlow, input any) *modelRun {
+	return &modelRun{
+		flow: f, input: input, state: "queued", steps: slices.Repeat([]stepState{open}, len(f.steps)),
+		passed: map[int]bool{}, opened: map[int]bool{}, items: map[int][]any{}, elements: map[int][]stepState{}, outputs: map[unit]any{},
+		tries: map[unit]int{}, notBefore: map[unit]time.Time{}, memoKeys: map[unit]string{}, children: map[unit]*modelRun{},
+		patience: map[unit]time.Time{}, signals: map[string][]any{}, waiting: map[unit]bool{},
+	}
 }
 
 type modelClaim struct {
@@ -103,11 +72,36 @@ type modelClaim struct {
 
 func (c *modelClaim) covers(no int) bool { return c.first <= no && no <= c.last }
 
+type modelMemo struct {
+	output  any
+	expires time.Time
+}
+
 type model struct {
 	now    time.Time
+	flows  []*modelFlow
 	runs   []*modelRun
 	claims []*modelClaim
+	memos  map[string]modelMemo
 }
+
+// result is what came of one step or element.
+type result struct {
+	run     *modelRun
+	unit    unit
+	outcome string
+	output  any
+	code    string
+	part    *modelFlow // into which it decomposed itself
+	task    int64
+}
+
+// note expects a row in the log.
+func (r *modelRun) note(u unit, outcome string) {
+	r.log = append(r.log, fmt.Sprintf("step %d element %d try %d: %s", u.step, u.element, r.tries[u], outcome))
+}
+
+func (r *modelRun) live() bool { return r.state == "queued" || r.state == "running" }
 
 func (r *modelRun) ended(nos []int) bool {
 	return !slices.ContainsFunc(nos, func(n int) bool { return r.steps[n] == open })
@@ -121,75 +115,80 @@ func (r *modelRun) due(no int, before ...int) bool {
 	return !slices.ContainsFunc(r.flow.needs(no), func(n int) bool { return r.steps[n] == open && !slices.Contains(before, n) })
 }
 
-// vain says whether a step that has not ended never will run.
-func (r *modelRun) vain(no int) bool {
-	blocks := func(n int) bool {
-		return r.steps[n] == skipped || r.steps[n] == failed && r.flow.steps[n].OnFailure != "continue"
+// units lists what is yet to be done of a due step.
+func (r *modelRun) units(no int) (units []unit) {
+	if r.flow.steps[no].Map == nil {
+		return []unit{{step: no}}
 	}
-	hasFailed := func(n int) bool { return r.steps[n] == failed }
-	switch r.flow.steps[no].RunOn {
-	case "success":
-		return r.isLost || slices.ContainsFunc(r.flow.needs(no), blocks)
-	case "failure":
-		return r.ended(r.flow.needs(no)) && !slices.ContainsFunc(r.flow.needs(no), hasFailed)
+	for i, s := range r.elements[no] {
+		if s == open {
+			units = append(units, unit{no, i})
+		}
 	}
-	return false
+	return units
 }
 
-// advance draws the conclusions that need no runner: what is skipped, maps over
-// nothing, the end of the run.
-func (m *model) advance(r *modelRun) {
-	for again := r.state == "running"; again; {
-		again = false
-		var maps []int // that open now, all of them before one that fails ends the run
-		for no, s := range r.flow.steps {
-			if r.steps[no] == open && r.vain(no) {
-				r.steps[no] = skipped
-				again = true
-			} else if s.Map != nil && r.due(no) && r.elements[no] == nil {
-				maps = append(maps, no)
-			}
+func (r *modelRun) isOpen(u unit) bool {
+	return r.state == "running" && r.steps[u.step] == open && (r.elements[u.step] == nil || r.elements[u.step][u.element] == open)
+}
+
+// blocked says whether a step that has not ended never will run since another did not succeed.
+func (r *modelRun) blocked(no int) bool {
+	return r.flow.steps[no].RunOn == "success" && (r.isLost || slices.ContainsFunc(r.flow.needs(no), func(n int) bool {
+		return r.steps[n] == skipped && !r.passed[n] || r.steps[n] == failed && r.flow.steps[n].OnFailure != "continue"
+	}))
+}
+
+// uncalled says whether a step waited for a failure that did not come.
+func (r *modelRun) uncalled(no int) bool {
+	return r.flow.steps[no].RunOn == "failure" && r.ended(r.flow.needs(no)) &&
+		!slices.ContainsFunc(r.flow.needs(no), func(n int) bool { return r.steps[n] == failed })
+}
+
+// answer is what comes of one try.
+func (m *model) answer(a result) {
+	r, u, s := a.run, a.unit, &a.run.flow.steps[a.unit.step]
+	switch a.outcome {
+	case "released":
+		return
+	case "snoozed":
+		r.notBefore[u] = m.now.Add(modelWait)
+		return
+	case "decomposed":
+		input := r.input
+		if s.Map != nil {
+			input = r.items[u.step][u.element]
 		}
-		for _, no := range maps {
-			again = true
-			if items, ok := r.source(*r.flow.steps[no].Map); !ok {
-				r.logged++
-				m.lose(r, no)
-			} else if r.elements[no] = slices.Repeat([]stepState{open}, len(items)); len(items) == 0 {
-				r.steps[no] = succeeded
-			}
-		}
-		if !slices.Contains(r.steps, open) {
-			r.state = "succeeded"
-			if r.expired || slices.ContainsFunc(r.flow.steps, func(s stepSpec) bool {
-				return s.OnFailure == "fail" && r.steps[r.flow.number[s.Name]] == failed
-			}) {
-				r.state = "failed"
-			}
-		}
+		m.begin(a.part, r, u, input)
+		return
 	}
-	// Claims on what has ended are lost.
-	for _, c := range m.claims {
-		if c.run == r && c.active && (r.state != "running" || r.steps[c.first] != open) {
-			c.active = false
-			r.logged++
+	r.tries[u]++
+	r.note(u, a.outcome)
+	retries := a.outcome != "failed_permanently" && r.tries[u] <= s.MaxRetries && !slices.Contains(s.NoRetry, a.code)
+	switch {
+	case a.outcome == "succeeded":
+		r.succeed(u, a.output)
+		if key := r.memoKeys[u]; key != "" {
+			m.memos[key] = modelMemo{a.output, m.now.Add(memoTime)}
 		}
+	case retries:
+		r.notBefore[u] = m.now.Add(modelDelay << (r.tries[u] - 1))
+	default:
+		m.lose(r, u.step)
 	}
 }
 
-func (r *modelRun) source(path string) ([]int, bool) {
-	if path == "input.items" {
-		return r.input, r.input != nil
+func (r *modelRun) succeed(u unit, output any) {
+	r.outputs[u] = output
+	if r.elements[u.step] != nil {
+		r.elements[u.step][u.element] = succeeded
+		if slices.Contains(r.elements[u.step], open) {
+			return
+		}
 	}
-	no := r.flow.number[path]
-	if r.steps[no] != succeeded {
-		return nil, false
+	if r.steps[u.step] == open {
+		r.steps[u.step] = succeeded
 	}
-	if r.flow.steps[no].Map != nil {
-		return make([]int, len(r.elements[no])), true
-	}
-	items, ok := r.items[no]
-	return items, ok
 }
 
 // lose makes a step fail for good.
@@ -198,31 +197,52 @@ func (m *model) lose(r *modelRun, no int) {
 	r.isLost = r.isLost || r.flow.steps[no].OnFailure == "fail"
 }
 
-// answer is the result of one step of a claim that is still active.
-func (m *model) answer(c *modelClaim, no int, outcome string, items []int) {
-	r, u := c.run, unit{no, c.element}
-	if outcome == "released" {
-		return
-	}
-	r.logged++
-	r.tries[u]++
-	retries := outcome != "failed_permanently" && r.tries[u] <= r.flow.steps[no].MaxRetries
+func (r *modelRun) stepOutput(no int) any {
 	switch {
-	case outcome == "succeeded" && r.flow.steps[no].Map != nil:
-		r.elements[no][c.element] = succeeded
-		if !slices.Contains(r.elements[no], open) && r.steps[no] == open {
-			r.steps[no] = succeeded
-		}
-	case outcome == "succeeded":
-		r.steps[no] = succeeded
-		if items != nil {
-			r.items[no] = items
-		}
-	case retries:
-		r.notBefore[u] = m.now.Add(modelDelay << (r.tries[u] - 1))
-	default:
-		m.lose(r, no)
+	case r.steps[no] != succeeded:
+		return nil
+	case r.flow.steps[no].Map == nil:
+		return r.outputs[unit{step: no}]
 	}
+	outputs := []any{}
+	for i := range r.elements[no] {
+		outputs = append(outputs, r.outputs[unit{no, i}])
+	}
+	return outputs
+}
+
+func (r *modelRun) needsOutput(no int) map[string]any {
+	needs := map[string]any{}
+	for _, n := range r.flow.needs(no) {
+		needs[r.flow.steps[n].Name] = r.stepOutput(n)
+	}
+	return needs
+}
+
+func (r *modelRun) output() any {
+	if r.flow.output != "" {
+		return r.stepOutput(r.flow.number[r.flow.output])
+	}
+	all := map[string]any{}
+	for no, s := range r.flow.steps {
+		if r.steps[no] == succeeded && r.flow.isLast(no) {
+			all[s.Name] = r.stepOutput(no)
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return all
+}
+
+func (r *modelRun) memoKey(no int, item any) string {
+	s := &r.flow.steps[no]
+	var needs any
+	if s.WantsNeeds || s.Kind == "sql" {
+		needs = r.needsOutput(no)
+	}
+	key, _ := json.Marshal([]any{s.Kind, s.SQL, r.input, item, needs})
+	return string(key)
 }
 
 // expire ends what is left of a run that is over its deadline: what was under way has
@@ -244,44 +264,28 @@ func (m *model) silence() {
 	for _, c := range m.claims {
 		if c.active && (c.runner.dead || c.timeoutAt.Before(m.now)) {
 			c.active = false
-			m.answer(c, c.first, "lost", nil)
+			m.answer(result{run: c.run, unit: unit{c.first, c.element}, outcome: "lost"})
 		}
 	}
 }
 
 // claimable lists a step that waits for nothing and that nobody has.
-func (m *model) claimable(r *modelRun) (no, element int, ok bool) {
+func (m *model) claimable(r *modelRun) (u unit, ok bool) {
 	for no := range r.flow.steps {
-		if !r.due(no) {
+		if !r.due(no) || r.flow.steps[no].byEngine() {
 			continue
 		}
-		units := []unit{{step: no}}
-		if r.flow.steps[no].Map != nil {
-			units = nil
-			for i, s := range r.elements[no] {
-				if s == open {
-					units = append(units, unit{no, i})
-				}
-			}
-		}
-		for _, u := range units {
+		for _, u := range r.units(no) {
 			taken := slices.ContainsFunc(m.claims, func(c *modelClaim) bool {
 				return c.run == r && c.active && c.element == u.element && slices.ContainsFunc(r.flow.bundle(no), c.covers)
 			})
-			waits := slices.ContainsFunc(r.flow.bundle(no), func(other int) bool { return m.now.Before(r.notBefore[unit{other, u.element}]) })
+			waits := slices.ContainsFunc(r.flow.bundle(no), func(other int) bool {
+				return m.now.Before(r.notBefore[unit{other, u.element}]) || r.children[unit{other, u.element}] != nil
+			})
 			if !taken && !waits {
-				return no, u.element, true
+				return u, true
 			}
 		}
 	}
-	return 0, 0, false
-}
-
-func (f *modelFlow) bundle(no int) (nos []int) {
-	for other := range f.steps {
-		if f.sameBundle(no, other) {
-			nos = append(nos, other)
-		}
-	}
-	return nos
+	return unit{}, false
 }

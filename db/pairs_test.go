@@ -70,6 +70,9 @@ type meeting struct{ first, second, gate, end string }
 // row, so that each has locks as it comes upon the other's. None may end in a deadlock or
 // with an error that is not of the engine, and what follows comes to a truthful end.
 func TestPairs(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the meetings are the server's, and many")
+	}
 	t.Parallel()
 	var meetings []meeting
 	for _, a := range pairVerbs {

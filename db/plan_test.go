@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -44,19 +45,23 @@ var hotCalls = []struct{ name, sql string }{
 	{"heartbeat", "select count(*) from htdag.heartbeat(2, 0, 0, array[1, 2, 3]::bigint[], array[1, 2, 3]::bigint[])"},
 	{"cancel_run", "select htdag.cancel_run(max(run_id)) from htdag.tasks where runner_id = 1"},
 	{"rest", "select htdag.rest(1)"},
+	{"admit", "select htdag.admit()"},
+	{"pump", "select htdag.pump(20)"},
 }
 
 // TestPlans checks how the hot statements read the hot tables: when they are large and
 // the planner knows it, and when they were all but empty as the session made its plans
 // and have grown since, which is what queues do and upkeep takes care of. All must give
-// the plans on file, however many partitions there are.
+// the plans on file, however many partitions there are, and with a million tasks as
+// with a fifth of that.
 func TestPlans(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name       string
 		known      bool
 		partitions int
-	}{{"statistics", true, 1}, {"surprise", false, 1}, {"four partitions", true, 4}, {"surprise in four partitions", false, 4}} {
+		runs       int
+	}{{"statistics", true, 1, 300_000}, {"surprise", false, 1, 60_000}, {"four partitions", true, 4, 60_000}, {"surprise in four partitions", false, 4, 60_000}} {
 		t.Run(c.name, func(t *testing.T) {
 			known, partitions := c.known, c.partitions
 			t.Parallel()
@@ -73,7 +78,7 @@ func TestPlans(t *testing.T) {
 			dbtest.Exec(t, pool, "select from htdag.claim_steps(1, 2)")
 			s := openExplained(t, pool)
 			if known {
-				fillHotTables(t, pool)
+				fillHotTables(t, pool, c.runs)
 				analyzeFilled(t, pool)
 			} else {
 				analyzeFilled(t, pool)
@@ -82,7 +87,7 @@ func TestPlans(t *testing.T) {
 						s.explain(c.sql)
 					}
 				}
-				fillHotTables(t, pool)
+				fillHotTables(t, pool, c.runs)
 				dbtest.Exec(t, pool, "select htdag.upkeep()") // comes with the next heartbeat
 			}
 			for _, c := range hotCalls {
@@ -117,16 +122,16 @@ func analyzeFilled(t *testing.T, pool *pgxpool.Pool) {
 	}
 }
 
-// fillHotTables makes 60,000 runs of which a third has ended and a fifth are children, and 200,000 tasks in
+// fillHotTables makes many runs of which a third has ended and a fifth are children, and three times as many tasks in
 // several lanes, some claimed, some parked.
-func fillHotTables(t *testing.T, pool *pgxpool.Pool) {
+func fillHotTables(t *testing.T, pool *pgxpool.Pool, runs int) {
 	t.Helper()
 	for _, statement := range []string{
 		`select htdag.lane('q' || i, k) from generate_series(1, 2) i, unnest('{a,b,c,each}'::text[]) k`,
 		`insert into htdag.runs (flow_id, flow_version_id, state, scheduled, succeeded, failed, skipped, queued_at, started_at, finished_at)
 		 select flow_id, flow_version_id, case when i % 3 = 0 then 'succeeded' else 'running' end,
 		        '1111', case when i % 3 = 0 then b'1111' else b'0000' end, '0000', '0000', now(), now(), case when i % 3 = 0 then now() end
-		   from htdag.flow_versions v join htdag.flows f using (flow_id), generate_series(1, 60000) i where f.name = 'plans'`,
+		   from htdag.flow_versions v join htdag.flows f using (flow_id), generate_series(1, ` + strconv.Itoa(runs) + `) i where f.name = 'plans'`,
 		`update htdag.runs set parent_run_id = run_id - 1, parent_task_id = run_id, root_run_id = run_id - 1, depth = 1 where scheduled = '1111' and run_id % 5 = 0`,
 		`insert into htdag.run_io select run_id, '[1, 2, 3]' from htdag.runs where scheduled = '1111'`,
 		`insert into htdag.attempts (run_id, step_no, attempt, outcome, ready_at, finished_at)

@@ -2,14 +2,12 @@ package db_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/jackc/pgx/v5"
 	"pgregory.net/rapid"
 
@@ -18,45 +16,53 @@ import (
 	"github.com/htdag/htdag/db/dbtest"
 )
 
-// Random flows, random commands, and a model that says what may follow. More cases
-// than the default: go test ./db -run TestModel -rapid.checks=5000
+// modelWorkers share the cases among them, each with a database of its own.
+const modelWorkers = 4
+
+// Random flows, random commands, and a model that says what may follow. A case is a world
+// of flows and runners, some thirty commands and all that is left to do then, the
+// engine's tables compared with the model after each. More cases than the default of
+// 100 for each of the workers: go test ./db -run TestModel -rapid.checks=2500
 func TestModel(t *testing.T) {
 	t.Parallel()
-	pool := dbtest.New(t)
-	// The engine's clock is the test's, but for a hundredth of the time that really
-	// passes, so that no two moments are the same.
-	dbtest.Exec(t, pool, "create table public.test_clock (at timestamptz not null, since timestamptz not null default clock_timestamp())")
-	dbtest.Exec(t, pool, "insert into public.test_clock values ('2030-01-01')")
-	dbtest.Exec(t, pool, `create or replace function htdag.clock() returns timestamptz language sql volatile set search_path = ''
-		return (select at + (clock_timestamp() - since) / 100 from public.test_clock)`)
-	rapid.Check(t, func(rt *rapid.T) {
-		w := newWorld(rt, pool)
-		rt.Repeat(map[string]func(*rapid.T){
-			"start":   w.start,
-			"claim":   w.claim,
-			"answer":  w.answer,
-			"answer2": w.answer, // twice as likely
-			"cancel":  w.cancel,
-			"clock":   w.clock,
-			"silence": w.silence,
-			"":        w.check,
+	for i := range modelWorkers {
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			t.Parallel()
+			pool := newModelPool(t)
+			cases := 0
+			rapid.Check(t, func(rt *rapid.T) {
+				if cases++; cases%50 == 0 {
+					dbtest.Exec(t, pool, "vacuum")
+				}
+				w := newWorld(rt, pool)
+				rt.Repeat(map[string]func(*rapid.T){
+					"start":   w.start,
+					"claim":   w.claim,
+					"answer":  w.answer,
+					"answer2": w.answer, // twice as likely
+					"pump":    w.pump,
+					"signal":  w.signal,
+					"cancel":  w.cancel,
+					"clock":   w.clock,
+					"silence": w.silence,
+					"":        w.check,
+				})
+				w.drain(rt)
+			})
 		})
-		w.drain(rt)
-	})
+	}
 }
 
 func (w *world) start(t *rapid.T) {
 	f := pick(t, "flow", w.flows)
-	var inputs []map[string]any
+	var inputs []any
 	var runs []*modelRun
-	for range rapid.IntRange(1, 3).Draw(t, "n") {
-		r := &modelRun{flow: f, state: "queued", steps: slices.Repeat([]stepState{open}, len(f.steps)), items: map[int][]int{},
-			elements: map[int][]stepState{}, tries: map[unit]int{}, notBefore: map[unit]time.Time{}}
+	for range rapid.IntRange(1, 2).Draw(t, "n") {
 		input := map[string]any{"q": rapid.SampledFrom([]string{"a", "b"}).Draw(t, "q"), "items": "none"}
-		if n := rapid.SampledFrom([]int{-1, 0, 1, 2, 3, 20, 40}).Draw(t, "items"); n >= 0 {
-			r.input = sequence(n)
-			input["items"] = r.input
+		if n := rapid.SampledFrom([]int{-1, 0, 1, 2, 3, 18}).Draw(t, "items"); n >= 0 {
+			input["items"] = elements(n)
 		}
+		r := newModelRun(f, input)
 		runs, inputs = append(runs, r), append(inputs, input)
 	}
 	ids := query(t, w, pgx.RowTo[int64], "select r from htdag.start_flows($1, array(select jsonb_array_elements($2::jsonb)), $3) r", f.name, inputs, rapid.IntRange(-1, 1).Draw(t, "priority"))
@@ -64,7 +70,15 @@ func (w *world) start(t *rapid.T) {
 		r.id = ids[i]
 	}
 	w.runs = append(w.runs, runs...)
-	w.adopt(t)
+}
+
+// elements are n numbers as they come back from JSON.
+func elements(n int) []any {
+	items := make([]any, n)
+	for i := range items {
+		items[i] = float64(i)
+	}
+	return items
 }
 
 func sequence(n int) []int {
@@ -75,37 +89,36 @@ func sequence(n int) []int {
 	return items
 }
 
-// adopt takes note of the runs that were admitted: which and when is the engine's to say.
-func (w *world) adopt(t *rapid.T) {
-	for _, r := range w.runs {
-		if r.state != "queued" {
-			continue
+func (w *world) claim(t *rapid.T) {
+	r, want := w.runner(t), rapid.IntRange(0, 6).Draw(t, "want")
+	r.answers = dbsqlc.CompleteStepsParams{}
+	rows, err := r.queries.ClaimSteps(context.Background(), r.id, int32(want))
+	if w.refused(t, r, err) {
+		return
+	}
+	claims, pump := sorted(rows)
+	w.claimed(t, r, claims, want)
+	if want > 0 && len(claims) == 0 {
+		for _, run := range w.runs {
+			if u, ok := w.claimable(run); ok {
+				t.Fatalf("step %s element %d of run %d is ready, but nothing was claimed", run.flow.steps[u.step].Name, u.element, run.id)
+			}
 		}
-		started := query(t, w, pgx.RowTo[*time.Time], "select started_at from htdag.runs where run_id = $1", r.id)[0]
-		if started != nil {
-			r.state, r.startedAt = "running", *started
-			w.advance(r)
-		} else if r.flow.limit == 0 {
-			t.Fatalf("run %d is queued, but its flow has no limit", r.id)
+		if n := len(w.errands()); n > 0 && !pump {
+			t.Fatalf("%d errands are due, but nobody is told to pump", n)
 		}
 	}
 }
 
-func (w *world) claim(t *rapid.T) {
-	r, want := w.runner(t), rapid.IntRange(0, 6).Draw(t, "want")
-	r.answers = dbsqlc.CompleteStepsParams{}
-	claims, err := r.exchange(context.Background(), want)
-	if w.refused(t, r, err) {
-		return
-	}
-	w.claimed(t, r, claims, want)
-	if want > 0 && len(claims) == 0 {
-		for _, run := range w.runs {
-			if no, element, ok := w.claimable(run); ok {
-				t.Fatalf("step %s element %d of run %d is ready, but nothing was claimed", run.flow.steps[no].Name, element, run.id)
-			}
+// sorted tells the claims of an answer from the wish that pump be called.
+func sorted(rows []dbsqlc.HtdagClaim) (claims []dbsqlc.HtdagClaim, pump bool) {
+	for _, row := range rows {
+		if row.Verdict == "claimed" {
+			claims = append(claims, row)
 		}
+		pump = pump || row.Verdict == "pump"
 	}
+	return claims, pump
 }
 
 // refused says whether the engine turned a runner away, as it ought to if it is dead.
@@ -118,12 +131,12 @@ func (w *world) refused(t *rapid.T, r *modelRunner, err error) bool {
 
 // claimed checks that what a runner was given was to be had.
 func (w *world) claimed(t *rapid.T, r *modelRunner, claims []dbsqlc.HtdagClaim, want int) {
-	w.adopt(t)
+	w.look(t)
 	if len(claims) > want {
 		t.Fatalf("%d claims where %d were wanted", len(claims), want)
 	}
 	for _, row := range claims {
-		run := w.runs[slices.IndexFunc(w.runs, func(m *modelRun) bool { return m.id == row.RunID })]
+		run := w.byID(row.RunID)
 		c := &modelClaim{run: run, task: row.TaskID, token: *row.Token, first: int(row.StepNo), last: int(row.LastStepNo), runner: r, active: true}
 		if row.MapIndex != nil {
 			c.element = int(*row.MapIndex)
@@ -148,94 +161,61 @@ func (w *world) claimed(t *rapid.T, r *modelRunner, claims []dbsqlc.HtdagClaim, 
 			t.Fatalf("run %d steps %d to %d element %d were claimed twice", run.id, c.first, c.last, c.element)
 		}
 		if f := run.flow.steps[c.first]; f.WantsNeeds && len(f.Needs) > 0 && c.first == c.last {
-			var needs map[string]any
-			if err := json.Unmarshal(row.Needs, &needs); err != nil || len(needs) != len(f.Needs) {
-				t.Fatalf("needs of step %s are %s", f.Name, row.Needs)
+			if diff := cmp.Diff(asJSON(run.needsOutput(c.first)), asJSON(row.Needs)); diff != "" {
+				t.Fatalf("needs of step %s of run %d (-model +engine):\n%s", f.Name, run.id, diff)
 			}
 		}
-		c.timeoutAt = query(t, w, pgx.RowTo[time.Time], "select timeout_at from htdag.tasks where task_id = $1", c.task)[0]
+		if diff := cmp.Diff(asJSON(run.input), asJSON(row.Input)); diff != "" {
+			t.Fatalf("input of step %d of run %d (-model +engine):\n%s", c.first, run.id, diff)
+		}
+		if run.items[c.first] != nil && asJSON(run.items[c.first][c.element]) != asJSON(row.Item) {
+			t.Fatalf("element %d of step %d of run %d is %s", c.element, c.first, run.id, row.Item)
+		}
+		c.timeoutAt = *w.seen.Tasks[slices.IndexFunc(w.seen.Tasks, func(k engineTask) bool { return k.ID == c.task })].TimeoutAt
 		w.claims, r.held = append(w.claims, c), append(r.held, c)
 	}
 }
 
-// answer hands in results for some of the claims of a runner, in time or too late.
-func (w *world) answer(t *rapid.T) {
-	r := w.runner(t)
-	if len(r.held) == 0 {
-		t.Skip("nothing to answer")
+func (w *world) pump(t *rapid.T) {
+	w.exec(t, "select htdag.pump(1000)")
+	w.adopt(t) // ends make room for others, whose errands are then run as well
+	w.model.pump()
+	w.look(t)
+	if w.seen.PumpDue {
+		t.Fatalf("pump says there is more to do after it has done everything: %v", query(t, w, pgx.RowTo[string], `
+			select format('%s', i) from htdag.inbox i union all select format('%s', g) from htdag.signals g where awaited
+			union all select format('%s', t) from htdag.tasks t where runner_id is null limit 20`))
 	}
-	r.answers = dbsqlc.CompleteStepsParams{}
-	type result struct {
-		claim   *modelClaim
-		no      int
-		outcome string
-		items   []int
-	}
-	var results []result
-	var stale []int64
-	for _, i := range rapid.SliceOfNDistinct(rapid.IntRange(0, len(r.held)-1), 1, min(5, len(r.held)), rapid.ID).Draw(t, "claims") {
-		c := r.held[i]
-		token := c.token
-		if rapid.IntRange(0, 15).Draw(t, "forge") == 0 {
-			token++
-		}
-		if !c.active || token != c.token {
-			stale = append(stale, c.task)
-		}
-		last := rapid.IntRange(c.first, c.last).Draw(t, "last")
-		for no := c.first; no <= last; no++ {
-			res := result{claim: c, no: no, outcome: "succeeded"}
-			if no == last {
-				res.outcome = rapid.SampledFrom([]string{"succeeded", "succeeded", "succeeded", "failed", "failed", "failed_permanently", "timed_out", "released"}).Draw(t, "outcome")
-			}
-			var output json.RawMessage
-			if res.outcome == "succeeded" && rapid.Bool().Draw(t, "array") {
-				res.items = sequence(rapid.IntRange(0, 3).Draw(t, "length"))
-				output, _ = json.Marshal(res.items)
-			}
-			for range rapid.SampledFrom([]int{1, 1, 1, 1, 2}).Draw(t, "times") {
-				r.testRunner.answer(c.task, token, int16(no), res.outcome, output)
-			}
-			if c.active && token == c.token {
-				results = append(results, res)
-			}
+}
+
+// signal sends one to a run that may wait for it now, later or no more.
+func (w *world) signal(t *rapid.T) {
+	var runs []*modelRun
+	for _, r := range w.runs {
+		if slices.ContainsFunc(r.flow.steps, func(s stepSpec) bool { return s.Signal != nil }) {
+			runs = append(runs, r)
 		}
 	}
-	want := rapid.IntRange(0, 4).Draw(t, "want")
-	params := r.answers
-	params.Runner, params.Want = r.id, int32(want)
-	rows, err := r.queries.CompleteSteps(context.Background(), params)
-	if w.refused(t, r, err) {
-		return
+	if len(runs) == 0 {
+		t.Skip("no run waits for signals")
 	}
-	var claims []dbsqlc.HtdagClaim
-	var told []int64
-	for _, row := range rows {
-		switch row.Verdict {
-		case "claimed":
-			claims = append(claims, row)
-		case "stale":
-			told = append(told, row.TaskID)
+	w.send(t, pick(t, "run", runs))
+}
+
+func (w *world) send(t *rapid.T, run *modelRun) {
+	for _, s := range run.flow.steps {
+		if s.Signal == nil {
+			continue
+		}
+		payload := float64(len(run.signals[*s.Signal]))
+		_, err := w.pool.Exec(context.Background(), "select htdag.send_signal($1, $2, to_jsonb($3::int))", run.id, *s.Signal, int(payload))
+		if errors.Is(db.Error(err), db.ErrState) == run.live() || err != nil && run.live() {
+			t.Fatalf("signal to run %d, which is %s: %v", run.id, run.state, err)
+		}
+		if run.live() {
+			run.signals[*s.Signal] = append(run.signals[*s.Signal], payload)
 		}
 	}
-	// A runner may have held a task twice; it is told once, and not if one answer was in time.
-	stale = slices.DeleteFunc(stale, func(task int64) bool {
-		return slices.ContainsFunc(results, func(res result) bool { return res.claim.task == task })
-	})
-	slices.Sort(stale)
-	stale = slices.Compact(stale)
-	slices.Sort(told)
-	if diff := cmp.Diff(stale, told, cmpopts.EquateEmpty()); diff != "" {
-		t.Fatalf("stale results (-model +engine):\n%s", diff)
-	}
-	for _, res := range results {
-		res.claim.active = false
-		w.model.answer(res.claim, res.no, res.outcome, res.items)
-	}
-	for _, run := range w.runs {
-		w.advance(run)
-	}
-	w.claimed(t, r, claims, want)
 }
 
 func (w *world) cancel(t *rapid.T) {
@@ -244,107 +224,11 @@ func (w *world) cancel(t *rapid.T) {
 	}
 	run := pick(t, "run", w.runs)
 	did := query(t, w, pgx.RowTo[bool], "select htdag.cancel_run($1)", run.id)[0]
-	if lives := run.state == "queued" || run.state == "running"; did != lives {
+	if did != run.live() {
 		t.Fatalf("cancelling run %d (%s) returned %t", run.id, run.state, did)
-	} else if lives {
-		run.state = "cancelled"
-		for no, s := range run.steps {
-			if s == open {
-				run.steps[no] = skipped
-			}
-		}
-		w.advance(run)
-	}
-	w.adopt(t)
-}
-
-func (w *world) silence(t *rapid.T) { w.runner(t).silent = true }
-
-// clock lets time pass in slices short enough for heartbeats to keep leases alive.
-func (w *world) clock(t *rapid.T) {
-	w.pass(t, rapid.SampledFrom([]time.Duration{8 * time.Second, 23 * time.Second, 62 * time.Second}).Draw(t, "by"))
-}
-
-func (w *world) pass(t *rapid.T, by time.Duration) {
-	for by > 0 {
-		slice := min(by, 20*time.Second)
-		by -= slice
-		w.now = w.now.Add(slice)
-		for w.onTheEdge() {
-			w.now = w.now.Add(time.Second)
-		}
-		w.exec(t, "update public.test_clock set at = $1", w.now)
-		for _, r := range slices.Clone(w.runners) {
-			if !r.silent {
-				w.heartbeat(t, r)
-			}
-		}
-		w.exec(t, "select htdag.upkeep()")
-		w.upkeep(t)
-		for i, r := range w.runners {
-			if r.dead && r.silent {
-				w.runners = slices.Delete(w.runners, i, i+1)
-				w.register(t)
-				break
-			}
+	} else if did {
+		w.model.cancel(run)
+		for w.carry() > 0 {
 		}
 	}
-}
-
-// onTheEdge says that something is due so close to now that who comes first is luck.
-func (w *world) onTheEdge() bool {
-	near := func(at time.Time) bool { return w.now.Sub(at).Abs() < time.Second }
-	for _, run := range w.runs {
-		if run.flow.timeout > 0 && near(run.startedAt.Add(run.flow.timeout)) {
-			return true
-		}
-		for _, at := range run.notBefore {
-			if near(at) {
-				return true
-			}
-		}
-	}
-	return slices.ContainsFunc(w.claims, func(c *modelClaim) bool { return near(c.timeoutAt) }) ||
-		slices.ContainsFunc(w.runners, func(r *modelRunner) bool { return near(r.expires) })
-}
-
-func (w *world) heartbeat(t *rapid.T, r *modelRunner) {
-	p := dbsqlc.HeartbeatParams{Runner: r.id, Lease: 30 * time.Second}
-	for _, c := range r.held {
-		p.TaskIds, p.Tokens = append(p.TaskIds, c.task), append(p.Tokens, c.token)
-	}
-	gone, err := r.queries.Heartbeat(context.Background(), p)
-	if w.refused(t, r, err) {
-		return
-	}
-	r.expires = w.now.Add(p.Lease)
-	w.upkeep(t)
-	told := map[int64]bool{}
-	for _, g := range gone {
-		told[*g.Token] = true
-	}
-	for _, c := range r.held {
-		if told[c.token] == c.active {
-			t.Fatalf("runner %d holds task %d (active: %t), but the heartbeat says gone: %t", r.id, c.task, c.active, told[c.token])
-		}
-	}
-}
-
-// upkeep is the model's part of what the engine does at its ticks.
-func (w *world) upkeep(t *rapid.T) {
-	for _, r := range w.runners {
-		r.dead = r.dead || r.expires.Before(w.now)
-	}
-	w.model.silence()
-	for _, run := range w.runs {
-		w.advance(run)
-	}
-	for _, run := range w.runs {
-		if run.state == "running" && run.flow.timeout > 0 && !run.expired && run.startedAt.Add(run.flow.timeout).Before(w.now) {
-			_, told := w.read(t, run)
-			w.expire(run, told)
-			w.advance(run)
-		}
-	}
-	w.adopt(t)
 }

@@ -3,19 +3,21 @@ package db_test
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"pgregory.net/rapid"
 
 	"github.com/htdag/htdag/db"
 	"github.com/htdag/htdag/db/dbsqlc"
+	"github.com/htdag/htdag/db/dbtest"
 )
 
 // modelRunner is a runner and the claims it has not answered, or has answered but may
@@ -32,24 +34,92 @@ type modelRunner struct {
 type world struct {
 	model
 	pool    *pgxpool.Pool
-	flows   []*modelFlow
 	runners []*modelRunner
+	seen    snapshot
+	limited bool // has limits, and no memos: who is let in while pump works may find what others did or not
+}
+
+// snapshot is what the engine's tables hold, read after each action.
+type snapshot struct {
+	Runs       []engineRun
+	Tasks      []engineTask
+	Violations []string
+	PumpDue    bool
+}
+
+type engineRun struct {
+	ID                         int64
+	State                      string
+	Succeeded, Failed, Skipped string
+	StartedAt                  *time.Time
+	Parent, ParentTask         *int64
+	Attempts                   int
+	Output                     json.RawMessage
+}
+
+type engineTask struct {
+	ID, Run       int64
+	Step, Element int
+	TimeoutAt     *time.Time
+}
+
+// The engine's clock is the test's, but for a hundredth of the time that really
+// passes, so that no two moments are the same.
+const modelSetup = `
+create table public.test_clock (at timestamptz not null, since timestamptz not null default clock_timestamp());
+insert into public.test_clock values ('2030-01-01');
+create or replace function htdag.clock() returns timestamptz language sql volatile set search_path = ''
+return (select at + (clock_timestamp() - since) / 100 from public.test_clock);
+create function public.gives(jsonb) returns jsonb language sql immutable return '[0, 1]'::jsonb;
+create function public.fails(jsonb) returns jsonb language plpgsql as $$ begin raise exception 'no'; end $$;
+create function public.reset() returns void language plpgsql as $$
+declare v_table text;
+begin
+  update htdag.flow_versions set published_at = null;
+  foreach v_table in array array['tasks', 'attempts', 'map_items', 'map_shards', 'run_queue', 'admission_log', 'run_io', 'runs', 'limits',
+      'inbox', 'signals', 'memos', 'steps', 'flow_versions', 'flows'] loop
+    execute format('delete from htdag.%I', v_table);
+  end loop;
+  delete from htdag.runners where runner_id > 0;
+  update public.test_clock set at = '2030-01-01', since = clock_timestamp();
+end $$;
+create function public.snapshot(p_whole boolean) returns jsonb language plpgsql as $$
+begin
+  return jsonb_build_object(
+    'runs', (select jsonb_agg(jsonb_build_object('id', r.run_id, 'state', r.state, 'succeeded', r.succeeded::text, 'failed', r.failed::text,
+               'skipped', r.skipped::text, 'startedat', r.started_at, 'parent', r.parent_run_id, 'parenttask', r.parent_task_id,
+               'attempts', case when p_whole then (select count(*) from htdag.attempts a where a.run_id = r.run_id) end,
+               'output', case when p_whole and r.finished_at is not null then htdag.run_output(r.run_id) end) order by r.run_id) from htdag.runs r),
+    'tasks', (select jsonb_agg(jsonb_build_object('id', task_id, 'run', run_id, 'step', step_no, 'element', coalesce(map_index, 0), 'timeoutat', timeout_at)) from htdag.tasks),
+    'violations', case when p_whole then (select jsonb_agg(format('run %s: %s: %s', run_id, invariant, detail)) from htdag.invariant_violations) end,
+    'pumpdue', htdag.pump_due());
+end $$;`
+
+func newModelPool(t *testing.T) *pgxpool.Pool {
+	t.Helper()
+	pool := dbtest.New(t)
+	conn, err := pool.Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Release()
+	parts := fmt.Sprintf(`create function public.parts(jsonb) returns jsonb language sql immutable return '{"decompose": %s}'::jsonb;`, modelParts[1].part())
+	if _, err := conn.Conn().PgConn().Exec(t.Context(), modelSetup+parts).ReadAll(); err != nil {
+		t.Fatal(err)
+	}
+	return pool
 }
 
 func newWorld(t *rapid.T, pool *pgxpool.Pool) *world {
 	w := &world{pool: pool}
-	for _, table := range strings.Fields("tasks attempts map_items map_shards run_queue admission_log run_io runs runners limits steps flow_versions flows") {
-		if table == "steps" {
-			w.exec(t, "update htdag.flow_versions set published_at = null")
-		}
-		w.exec(t, "delete from htdag."+table)
-	}
-	w.exec(t, "update public.test_clock set at = '2030-01-01', since = clock_timestamp()")
+	w.memos = map[string]modelMemo{}
+	w.limited = rapid.Bool().Draw(t, "limits")
+	w.exec(t, "select public.reset()")
 	w.now = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 	for i := range rapid.IntRange(1, 3).Draw(t, "flows") {
-		w.flows = append(w.flows, w.define(t, fmt.Sprintf("f%d", i)))
+		w.flows = append(w.flows, w.define(t, i))
 	}
-	for range rapid.IntRange(1, 3).Draw(t, "runners") {
+	for range rapid.IntRange(1, 2).Draw(t, "runners") {
 		w.register(t)
 	}
 	return w
@@ -70,83 +140,13 @@ func query[T any](t *rapid.T, w *world, fn pgx.RowToFunc[T], statement string, a
 	return values
 }
 
-// define draws a flow. Where its bundles depend on each other in a circle it goes
-// without them.
-func (w *world) define(t *rapid.T, name string) *modelFlow {
-	f := &modelFlow{name: name}
-	n := rapid.IntRange(0, 7).Draw(t, "steps")
-	flag := rapid.Bool()
-	var steps []stepSpec
-	for i := range n {
-		s := stepSpec{
-			Name: fmt.Sprintf("s%d", i), Kind: rapid.SampledFrom([]string{"k0", "k1"}).Draw(t, "kind"),
-			Queue: rapid.SampledFrom([]string{"default", "default", "q1", "q-{q}"}).Draw(t, "queue"),
-			Needs: []string{}, RunOn: "success", MaxRetries: rapid.IntRange(0, 2).Draw(t, "max_retries"),
-			OnFailure:    rapid.SampledFrom([]string{"fail", "fail", "skip", "continue"}).Draw(t, "on_failure"),
-			InitialDelay: modelDelay.String(), Timeout: modelTimeout.String(), WantsNeeds: flag.Draw(t, "wants_needs"),
-		}
-		if i > 0 {
-			s.Needs = rapid.SliceOfNDistinct(rapid.Map(rapid.IntRange(0, i-1), func(n int) string { return fmt.Sprintf("s%d", n) }), 0, 3, rapid.ID).Draw(t, "needs")
-		}
-		if len(s.Needs) > 0 {
-			s.RunOn = rapid.SampledFrom([]string{"success", "success", "success", "failure", "always"}).Draw(t, "run_on")
-		}
-		switch rapid.IntRange(0, 5).Draw(t, "sort") {
-		case 0:
-			over := "input.items"
-			if len(s.Needs) > 0 && flag.Draw(t, "over a need") {
-				over = s.Needs[0]
-			}
-			s.Map = &over
-		case 1, 2:
-			if s.RunOn == "success" {
-				bundle := rapid.SampledFrom([]string{"b0", "b1"}).Draw(t, "bundle")
-				s.Bundle = &bundle
-			}
-		}
-		steps = append(steps, s)
-	}
-	ordered := []stepSpec{}
-	for _, i := range rapid.Permutation(sequence(n)).Draw(t, "order") {
-		ordered = append(ordered, steps[i])
-	}
-	spec := map[string]any{"flow": name, "steps": ordered}
-	if rapid.IntRange(0, 3).Draw(t, "timeout") == 0 {
-		f.timeout = 2 * time.Minute
-		spec["timeout"] = f.timeout.String()
-	}
-	if _, err := w.pool.Exec(context.Background(), "select htdag.define_flow($1)", spec); err != nil {
-		if !errors.Is(db.Error(err), db.ErrDefinition) {
-			t.Fatalf("define %v: %v", spec, err)
-		}
-		for i := range steps {
-			steps[i].Bundle = nil
-		}
-		spec["steps"] = steps
-		w.exec(t, "select htdag.define_flow($1)", spec)
-	}
-	if definition, err := json.Marshal(spec); err == nil {
-		t.Log(string(definition))
-	}
-	f.number = map[string]int{}
-	for no, step := range query(t, w, pgx.RowTo[string], "select s.name from htdag.steps s join htdag.flow_versions using (flow_version_id) join htdag.flows f using (flow_id) where f.name = $1 order by step_no", name) {
-		f.number[step] = no
-		f.steps = append(f.steps, steps[slices.IndexFunc(steps, func(s stepSpec) bool { return s.Name == step })])
-	}
-	if rapid.IntRange(0, 2).Draw(t, "limited") == 0 {
-		f.limit = rapid.IntRange(1, 3).Draw(t, "limit")
-		w.exec(t, "select htdag.set_limits($1, p_max_concurrent_runs => $2, p_rate_per_minute => 100)", name, f.limit)
-	}
-	return f
-}
-
 func (w *world) register(t *rapid.T) {
 	r := &modelRunner{testRunner: testRunner{queries: dbsqlc.New(w.pool)}, expires: w.now.Add(30 * time.Second)}
 	err := r.register(context.Background(), "runner", "k0", "k1")
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.exec(t, "update htdag.runners set queues = '{default,q1,q-a,q-b}' where runner_id = $1", r.id)
+	w.exec(t, "update htdag.runners set queues = array['default', 'q1', 'q-a', 'q-b', 'q-{q}'] where runner_id = $1", r.id)
 	w.runners = append(w.runners, r)
 }
 
@@ -157,42 +157,112 @@ func pick[T any](t *rapid.T, label string, from []T) T {
 
 func (w *world) runner(t *rapid.T) *modelRunner { return pick(t, "runner", w.runners) }
 
-// read returns the state of a run and of its steps as the engine has them.
-func (w *world) read(t *rapid.T, run *modelRun) (state string, steps []stepState) {
-	type masks struct{ State, Succeeded, Failed, Skipped string }
-	m := query(t, w, pgx.RowToStructByPos[masks], "select state, succeeded::text, failed::text, skipped::text from htdag.runs where run_id = $1", run.id)[0]
-	for no := range run.flow.steps {
+// look reads what the engine has, and notes which runs were admitted and which began as
+// the bodies of steps: those the model has begun as well.
+func (w *world) look(t *rapid.T, whole ...bool) {
+	w.adopt(t, whole...)
+	for _, e := range w.seen.Runs {
+		if w.byID(e.ID) == nil && (e.Parent == nil || w.child(e) == nil) {
+			t.Fatalf("run %d (parent %v) is none that ought to be", e.ID, e.Parent)
+		}
+	}
+}
+
+// adopt takes note of the runs that were admitted: which and when is the engine's to say.
+func (w *world) adopt(t *rapid.T, whole ...bool) {
+	w.seen = query(t, w, pgx.RowTo[snapshot], "select public.snapshot($1)", len(whole) > 0)[0]
+	for _, e := range w.seen.Runs {
+		switch run := w.byID(e.ID); {
+		case run == nil || run.state != "queued":
+		case e.StartedAt != nil:
+			run.state, run.startedAt = "running", *e.StartedAt
+			w.advance(run)
+		case run.flow.limit == 0:
+			t.Fatalf("run %d is queued, but its flow has no limit", run.id)
+		}
+	}
+}
+
+func (w *world) byID(id int64) *modelRun {
+	for _, r := range w.runs {
+		if r.id == id {
+			return r
+		}
+	}
+	return nil
+}
+
+// child finds the run of the model that one of the engine's is: by the step of the
+// parent that waits for it or, where none does any more, one that has come to the same.
+func (w *world) child(e engineRun) *modelRun {
+	parent := w.byID(*e.Parent)
+	at := slices.IndexFunc(w.seen.Tasks, func(k engineTask) bool { return k.ID == *e.ParentTask })
+	for _, exact := range []bool{true, false} {
+		for _, r := range w.runs {
+			if r.id != 0 || r.parent != parent || len(r.steps) != len(e.Succeeded) {
+				continue
+			}
+			if exact && at >= 0 && parent.children[r.parentUnit] == r && r.parentUnit == (unit{w.seen.Tasks[at].Step, w.seen.Tasks[at].Element}) ||
+				!exact && (parent.children[r.parentUnit] != r) && r.state == e.State {
+				r.id = e.ID
+				return r
+			}
+		}
+	}
+	return nil
+}
+
+func (e engineRun) states() (steps []stepState) {
+	for no := range e.Succeeded {
 		switch {
-		case m.Succeeded[no] == '1':
+		case e.Succeeded[no] == '1':
 			steps = append(steps, succeeded)
-		case m.Failed[no] == '1':
+		case e.Failed[no] == '1':
 			steps = append(steps, failed)
-		case m.Skipped[no] == '1':
+		case e.Skipped[no] == '1':
 			steps = append(steps, skipped)
 		default:
 			steps = append(steps, open)
 		}
 	}
-	return m.State, steps
+	return steps
 }
 
+func (w *world) engine(run *modelRun) engineRun {
+	return w.seen.Runs[slices.IndexFunc(w.seen.Runs, func(e engineRun) bool { return e.ID == run.id })]
+}
+
+// check compares everything.
 func (w *world) check(t *rapid.T) {
+	w.look(t, true)
 	var wrong []string
 	note := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
-	for _, v := range query(t, w, pgx.RowTo[string], "select format('run %s: %s: %s', run_id, invariant, detail) from htdag.invariant_violations") {
+	for _, v := range w.seen.Violations {
 		note("invariant violated: %s", v)
 	}
 	running := map[*modelFlow]int{}
 	for _, run := range w.runs {
-		state, steps := w.read(t, run)
-		if diff := cmp.Diff(run.steps, steps); diff != "" && len(run.steps) > 0 {
+		if run.id == 0 {
+			note("a step of run %d ought to have begun a run, but has not", run.parent.id)
+			continue
+		}
+		e := w.engine(run)
+		if diff := cmp.Diff(run.steps, e.states(), cmpopts.EquateEmpty()); diff != "" {
 			definition, _ := json.Marshal(run.flow.steps)
 			note("steps of run %d (-model +engine):\n%s%s\n%s", run.id, diff, definition, strings.Join(w.attempts(t, run), "\n"))
 		}
-		if state != run.state {
-			note("run %d is %s, but ought to be %s", run.id, state, run.state)
+		if e.State != run.state {
+			note("run %d is %s, but ought to be %s", run.id, e.State, run.state)
 		}
-		if state == "running" {
+		if e.Attempts != len(run.log) {
+			note("tries of run %d (-model +engine):\n%s", run.id, cmp.Diff(run.log, w.attempts(t, run)))
+		}
+		if !run.live() {
+			if diff := cmp.Diff(asJSON(run.output()), asJSON(e.Output)); diff != "" {
+				note("output of run %d (-model +engine):\n%s", run.id, diff)
+			}
+		}
+		if e.State == "running" && run.parent == nil {
 			running[run.flow]++
 		}
 	}
@@ -201,73 +271,27 @@ func (w *world) check(t *rapid.T) {
 			note("%d runs of flow %s are running; its limit is %d", n, f.name, f.limit)
 		}
 	}
+	if n := len(w.errands()); n > 0 && !w.seen.PumpDue {
+		note("%d errands are due, but pump has nothing to do", n)
+	}
 	if len(wrong) > 0 {
 		t.Fatal(strings.Join(wrong, "\n"))
 	}
+}
+
+// asJSON writes a value as the server and Go would both do.
+func asJSON(v any) string {
+	if raw, ok := v.(json.RawMessage); ok {
+		v = nil
+		if len(raw) > 0 {
+			_ = json.Unmarshal(raw, &v)
+		}
+	}
+	text, _ := json.Marshal(v)
+	return string(text)
 }
 
 func (w *world) attempts(t *rapid.T, run *modelRun) []string {
 	return query(t, w, pgx.RowTo[string], `select format('step %s element %s try %s: %s at %s: %s', step_no, map_index, attempt, outcome, finished_at, error)
 		from htdag.attempts where run_id = $1 order by finished_at, step_no, map_index`, run.id)
-}
-
-// drain does all that is left to do: everything comes to an end.
-func (w *world) drain(t *rapid.T) {
-	w.register(t)
-	r := w.runners[len(w.runners)-1]
-	for range 300 {
-		if !slices.ContainsFunc(w.runs, func(run *modelRun) bool { return run.state == "queued" || run.state == "running" }) {
-			break
-		}
-		r.answers = dbsqlc.CompleteStepsParams{}
-		claims, err := r.exchange(context.Background(), 100)
-		if err != nil {
-			t.Fatal(err)
-		}
-		w.claimed(t, r, claims, 100)
-		for _, c := range r.held {
-			for no := c.first; no <= c.last; no++ {
-				r.testRunner.answer(c.task, c.token, int16(no), "succeeded", nil)
-				if c.active {
-					w.model.answer(c, no, "succeeded", nil)
-				}
-			}
-			c.active = false
-		}
-		r.held = nil
-		if _, err := r.exchange(context.Background(), 0); err != nil {
-			t.Fatal(err)
-		}
-		for _, run := range w.runs {
-			w.advance(run)
-		}
-		w.adopt(t)
-		if len(claims) == 0 {
-			w.pass(t, 25*time.Second)
-		}
-		w.check(t)
-	}
-	var wrong []string
-	note := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
-	for _, run := range w.runs {
-		if attempts := w.attempts(t, run); len(attempts) != run.logged {
-			note("run %d has %d attempts, there ought to be %d:\n%s", run.id, len(attempts), run.logged, strings.Join(attempts, "\n"))
-		}
-		if run.state == "queued" || run.state == "running" {
-			note("run %d is still %s: %v", run.id, run.state, run.steps)
-		}
-	}
-	for _, s := range query(t, w, pgx.RowTo[string], `
-		select format('run %s step %s', a.run_id, s.name)
-		  from htdag.attempts a
-		  join htdag.runs r using (run_id)
-		  join htdag.steps s on s.flow_version_id = r.flow_version_id and s.step_no = a.step_no
-		 where a.outcome <> 'cancelled'
-		 group by a.run_id, a.map_index, s.name, s.max_retries
-		having count(*) > s.max_retries + 1 or count(*) filter (where a.outcome = 'succeeded') > 1`) {
-		note("tried too often: %s", s)
-	}
-	if len(wrong) > 0 {
-		t.Fatal(strings.Join(wrong, "\n"))
-	}
 }
