@@ -209,6 +209,9 @@ func (a *app) maintain(ctx context.Context, pool *pgxpool.Pool) (stop func(), er
 	config := pool.Config()
 	config.MaxConns = maintenance.MaxConns
 	config.ConnConfig.RuntimeParams["application_name"] = "htdag maintenance"
+	// Whatever fails is tried again, so there is no need to ask first whether the
+	// connection is alive, which would be half of all it does while idle.
+	config.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return false }
 	own, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("connect for maintenance: %w", err)
