@@ -26,10 +26,10 @@ func ids(ctx context.Context, pool *pgxpool.Pool, query string, args ...any) ([]
 	return pgx.CollectRows(rows, pgx.RowTo[int64])
 }
 
-// Eight readers over 20,000 messages: each message is read once while it is hidden.
+// Eight readers over 100,000 messages: each message is read once while it is hidden.
 func TestReadersShareTheWork(t *testing.T) {
 	t.Parallel()
-	const messages, readers = 20_000, 8
+	const messages, readers = 100_000, 8
 	pool := newPool(t)
 	dbtest.Exec(t, pool, "select pgmq.create('work')")
 	dbtest.Exec(t, pool, "select count(*) from pgmq.send_batch('work', (select array_agg(to_jsonb(i)) from generate_series(1, $1::int) i))", messages)
