@@ -4,7 +4,7 @@ SQLC        := CGO_ENABLED=0 go run github.com/sqlc-dev/sqlc/cmd/sqlc@v1.31.1
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 # Packages with concurrency worth watching. The grammars are left out: they are C.
-RACE := ./db ./runner ./sql/test/...
+RACE := ./db ./runner ./runner/webhook ./sql/test/...
 
 .DEFAULT_GOAL := help
 
