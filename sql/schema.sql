@@ -4333,7 +4333,7 @@ CREATE TABLE htdag.tasks (
     memo_key bytea,
     CONSTRAINT tasks_claimed_whole CHECK ((((runner_id IS NULL) = (token IS NULL)) AND ((runner_id IS NULL) = (claimed_at IS NULL)) AND ((runner_id IS NULL) = (timeout_at IS NULL)))),
     CONSTRAINT tasks_due_iff_parked CHECK (((parked IS NULL) = (due_at IS NULL))),
-    CONSTRAINT tasks_parked_known CHECK ((parked = ANY (ARRAY['retry'::text, 'delay'::text, 'snooze'::text, 'limit'::text, 'paused'::text, 'signal'::text, 'sub-flow'::text]))),
+    CONSTRAINT tasks_parked_known CHECK ((parked = ANY (ARRAY['retry'::text, 'delay'::text, 'snooze'::text, 'limit'::text, 'paused'::text, 'signal'::text, 'sub-flow'::text, 'memo'::text]))),
     CONSTRAINT tasks_parked_not_claimed CHECK (((parked IS NULL) OR (runner_id IS NULL))),
     CONSTRAINT tasks_steps_ordered CHECK ((last_step_no >= step_no))
 )
@@ -5529,7 +5529,7 @@ begin
                                    order by t.priority, t.task_id limit p_limit) t
               where l.kind in ('sql', 'flow', 'sleep', 'signal') and not l.is_paused)
             union
-            (select t.task_id from htdag.tasks t where t.parked in ('signal', 'sub-flow') and t.due_at <= v_now order by t.due_at limit p_limit)
+            (select t.task_id from htdag.tasks t where t.parked in ('signal', 'sub-flow', 'memo') and t.due_at <= v_now order by t.due_at limit p_limit)
             union
             (select t.task_id from htdag.signals g
                join htdag.tasks t on t.run_id = g.run_id and t.parked = 'signal'
@@ -5541,7 +5541,7 @@ begin
   v_tasks := array(select t from htdag.tasks t
                      join htdag.steps s using (flow_version_id, step_no)
                     where t.task_id = any (v_ids) and t.runner_id is null
-                      and (t.parked in ('signal', 'sub-flow') or t.parked is null and s.kind in ('sql', 'flow', 'sleep', 'signal'))
+                      and (t.parked in ('signal', 'sub-flow', 'memo') or t.parked is null and s.kind in ('sql', 'flow', 'sleep', 'signal'))
                     order by t.task_id for update of t skip locked);
   if p_wait then
     perform htdag.lock_shards(v_tasks);
@@ -7848,7 +7848,7 @@ declare
   v_due  htdag.tasks[];
   v_done integer := 0;
 begin
-  v_due := array(select t from htdag.tasks t where t.parked not in ('signal', 'sub-flow') and t.due_at <= v_now
+  v_due := array(select t from htdag.tasks t where t.parked not in ('signal', 'sub-flow', 'memo') and t.due_at <= v_now
                   order by t.due_at limit 1000 for update skip locked);
   if cardinality(v_due) > 0 then
     v_due := htdag.try_runs(v_due);
@@ -7873,6 +7873,7 @@ CREATE FUNCTION htdag.promote_limited() RETURNS integer
     SET lock_timeout TO '10 ms'
     AS $$
 declare
+  v_now  constant timestamptz := htdag.clock();
   v_next bigint[];
   v_due  htdag.tasks[];
 begin
@@ -7886,9 +7887,11 @@ begin
   v_due := htdag.try_runs(array(select t from htdag.tasks t where t.task_id = any (v_next) and t.parked = 'limit'
                                  order by t.task_id for update skip locked));
   update htdag.tasks t
-     set parked = case when r.state = 'paused' then 'paused' end, due_at = case when r.state = 'paused' then timestamptz 'infinity' end
+     set parked = w.parked, due_at = case w.parked when 'paused' then timestamptz 'infinity' when 'memo' then v_now end
     from unnest(v_due) d
     join htdag.runs r on r.run_id = d.run_id
+   cross join lateral (select case when r.state = 'paused' then 'paused'
+                                   when exists (select from htdag.memos m where m.memo_key = d.memo_key and m.expires_at > v_now) then 'memo' end as parked) w
    where t.task_id = d.task_id;
   perform htdag.use_rate(u.kind || ':' || u.key, (u.l).rate_per_minute, (u.l).rate_mode, u.n)
      from (select c.kind, c.key, c.n, htdag.task_limit(c.kind, c.key) as l
@@ -8021,7 +8024,7 @@ declare
 begin
   return exists (select from htdag.inbox)
       or exists (select from htdag.signals where awaited)
-      or exists (select from htdag.tasks where parked in ('signal', 'sub-flow') and due_at <= v_now)
+      or exists (select from htdag.tasks where parked in ('signal', 'sub-flow', 'memo') and due_at <= v_now)
       or exists (select from htdag.lanes l
                   cross join lateral (select from htdag.tasks t where t.lane_id = l.lane_id and t.runner_id is null and t.parked is null limit 1) t
                   where l.kind in ('sql', 'flow', 'sleep', 'signal') and not l.is_paused);
@@ -8175,6 +8178,24 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.recall(p_run_id bigint, p_step htdag.steps) IS 'Complete what of a step is remembered, without a task; returns how many elements that was.';
+
+CREATE FUNCTION htdag.recall_task(p_task htdag.tasks, p_now timestamp with time zone) RETURNS htdag.step_results
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_output jsonb;
+begin
+  select output into v_output from htdag.memos where memo_key = p_task.memo_key and expires_at > p_now;
+  if found then
+    return (p_task.task_id, 'succeeded', v_output, null, null, interval '0')::htdag.step_results;
+  end if;
+  update htdag.tasks set parked = 'limit', due_at = 'infinity' where task_id = p_task.task_id;
+  return null;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.recall_task(p_task htdag.tasks, p_now timestamp with time zone) IS 'End a task with what is remembered of the same work; one whose memo has just expired waits for its limit again.';
 
 CREATE FUNCTION htdag.redeliver(p_delivery_id bigint) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
@@ -9409,6 +9430,7 @@ begin
     select * into v_step from htdag.steps where flow_version_id = v_task.flow_version_id and step_no = v_task.step_no;
     v_result := case
       when v_task.parked = 'sub-flow' then htdag.finish_child(v_task, v_now)
+      when v_task.parked = 'memo' then htdag.recall_task(v_task, v_now)
       when v_step.kind = 'signal' then htdag.take_signal(v_task, v_step, v_now)
       when v_step.kind = 'flow' then htdag.run_flow(v_task, v_step, v_now)
       when v_step.kind = 'sleep' then (v_task.task_id, 'succeeded', null, null, null, interval '0')::htdag.step_results

@@ -297,6 +297,7 @@ set search_path = ''
 set lock_timeout = '10 ms'
 as $$
 declare
+  v_now  constant timestamptz := htdag.clock();
   v_next bigint[];
   v_due  htdag.tasks[];
 begin
@@ -310,9 +311,11 @@ begin
   v_due := htdag.try_runs(array(select t from htdag.tasks t where t.task_id = any (v_next) and t.parked = 'limit'
                                  order by t.task_id for update skip locked));
   update htdag.tasks t
-     set parked = case when r.state = 'paused' then 'paused' end, due_at = case when r.state = 'paused' then timestamptz 'infinity' end
+     set parked = w.parked, due_at = case w.parked when 'paused' then timestamptz 'infinity' when 'memo' then v_now end
     from unnest(v_due) d
     join htdag.runs r on r.run_id = d.run_id
+   cross join lateral (select case when r.state = 'paused' then 'paused'
+                                   when exists (select from htdag.memos m where m.memo_key = d.memo_key and m.expires_at > v_now) then 'memo' end as parked) w
    where t.task_id = d.task_id;
   perform htdag.use_rate(u.kind || ':' || u.key, (u.l).rate_per_minute, (u.l).rate_mode, u.n)
      from (select c.kind, c.key, c.n, htdag.task_limit(c.kind, c.key) as l

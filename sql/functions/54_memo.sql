@@ -41,3 +41,25 @@ end;
 $$;
 
 comment on function htdag.clear_memos() is 'Delete some outputs that have expired; returns how many.';
+
+-- While a task waited for its limit, another may have done the same work.
+create or replace function htdag.recall_task(p_task htdag.tasks, p_now timestamptz)
+returns htdag.step_results
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_output jsonb;
+begin
+  select output into v_output from htdag.memos where memo_key = p_task.memo_key and expires_at > p_now;
+  if found then
+    return (p_task.task_id, 'succeeded', v_output, null, null, interval '0')::htdag.step_results;
+  end if;
+  update htdag.tasks set parked = 'limit', due_at = 'infinity' where task_id = p_task.task_id;
+  return null;
+end;
+$$;
+
+comment on function htdag.recall_task(htdag.tasks, timestamptz) is
+  'End a task with what is remembered of the same work; one whose memo has just expired waits for its limit again.';

@@ -31,7 +31,7 @@ declare
 begin
   return exists (select from htdag.inbox)
       or exists (select from htdag.signals where awaited)
-      or exists (select from htdag.tasks where parked in ('signal', 'sub-flow') and due_at <= v_now)
+      or exists (select from htdag.tasks where parked in ('signal', 'sub-flow', 'memo') and due_at <= v_now)
       or exists (select from htdag.lanes l
                   cross join lateral (select from htdag.tasks t where t.lane_id = l.lane_id and t.runner_id is null and t.parked is null limit 1) t
                   where l.kind in ('sql', 'flow', 'sleep', 'signal') and not l.is_paused);
@@ -88,7 +88,7 @@ begin
                                    order by t.priority, t.task_id limit p_limit) t
               where l.kind in ('sql', 'flow', 'sleep', 'signal') and not l.is_paused)
             union
-            (select t.task_id from htdag.tasks t where t.parked in ('signal', 'sub-flow') and t.due_at <= v_now order by t.due_at limit p_limit)
+            (select t.task_id from htdag.tasks t where t.parked in ('signal', 'sub-flow', 'memo') and t.due_at <= v_now order by t.due_at limit p_limit)
             union
             (select t.task_id from htdag.signals g
                join htdag.tasks t on t.run_id = g.run_id and t.parked = 'signal'
@@ -100,7 +100,7 @@ begin
   v_tasks := array(select t from htdag.tasks t
                      join htdag.steps s using (flow_version_id, step_no)
                     where t.task_id = any (v_ids) and t.runner_id is null
-                      and (t.parked in ('signal', 'sub-flow') or t.parked is null and s.kind in ('sql', 'flow', 'sleep', 'signal'))
+                      and (t.parked in ('signal', 'sub-flow', 'memo') or t.parked is null and s.kind in ('sql', 'flow', 'sleep', 'signal'))
                     order by t.task_id for update of t skip locked);
   if p_wait then
     perform htdag.lock_shards(v_tasks);
@@ -159,6 +159,7 @@ begin
     select * into v_step from htdag.steps where flow_version_id = v_task.flow_version_id and step_no = v_task.step_no;
     v_result := case
       when v_task.parked = 'sub-flow' then htdag.finish_child(v_task, v_now)
+      when v_task.parked = 'memo' then htdag.recall_task(v_task, v_now)
       when v_step.kind = 'signal' then htdag.take_signal(v_task, v_step, v_now)
       when v_step.kind = 'flow' then htdag.run_flow(v_task, v_step, v_now)
       when v_step.kind = 'sleep' then (v_task.task_id, 'succeeded', null, null, null, interval '0')::htdag.step_results

@@ -226,7 +226,7 @@ declare
   v_due  htdag.tasks[];
   v_done integer := 0;
 begin
-  v_due := array(select t from htdag.tasks t where t.parked not in ('signal', 'sub-flow') and t.due_at <= v_now
+  v_due := array(select t from htdag.tasks t where t.parked not in ('signal', 'sub-flow', 'memo') and t.due_at <= v_now
                   order by t.due_at limit 1000 for update skip locked);
   if cardinality(v_due) > 0 then
     v_due := htdag.try_runs(v_due);
