@@ -49,7 +49,7 @@ unit: ## tests, on PostgreSQL servers that they start themselves
 .PHONY: cases
 cases: ## ten thousand random worlds against the model of the engine
 	@echo '== cases'
-	@go test ./db -run 'TestModel$$' -count=1 -timeout 20m -rapid.checks=2500
+	@go test ./db -run 'TestModel$$' -count=1 -timeout 25m -rapid.checks=2500 -rapid.steps=20
 
 .PHONY: race
 race: ## the concurrent packages again, under the race detector

@@ -128,7 +128,7 @@ as $$
 declare
   v_now constant timestamptz := htdag.clock();
 begin
-  update htdag.runners set stopped_at = v_now, idle = false where runner_id = p_runner and stopped_at is null;
+  update htdag.runners set stopped_at = v_now, idle = false where runner_id = p_runner and stopped_at is null and runner_id <> 0;
   return htdag.reap();
 end;
 $$;
@@ -261,7 +261,7 @@ declare
 begin
   update htdag.runners set stopped_at = v_now, idle = false
    where runner_id = any (array(select runner_id from htdag.runners
-                                 where stopped_at is null and lease_expires_at < v_now
+                                 where stopped_at is null and lease_expires_at < v_now and runner_id <> 0
                                  order by runner_id for update skip locked));
   v_lost := array(select t
                     from htdag.tasks t
