@@ -28,6 +28,8 @@ func (m *model) errands() (all []errand) {
 				case child != nil && (!child.live() || late && s.Kind == "flow"):
 				case child != nil:
 					continue
+				case r.paused && !r.waiting[u]:
+					continue
 				case !r.due(no) || !s.byEngine():
 					continue
 				case r.waiting[u] && !late && len(r.signals[*s.Signal]) == 0:

@@ -45,6 +45,8 @@ type modelRun struct {
 	parentUnit unit
 	depth      int
 	givenUp    bool // its parent has gone on without it
+	paused     bool
+	pausedAt   time.Time
 	children   map[unit]*modelRun
 	patience   map[unit]time.Time // until when a child or a signal is waited for
 	signals    map[string][]any
@@ -272,7 +274,7 @@ func (m *model) silence() {
 // claimable lists a step that waits for nothing and that nobody has.
 func (m *model) claimable(r *modelRun) (u unit, ok bool) {
 	for no := range r.flow.steps {
-		if !r.due(no) || r.flow.steps[no].byEngine() {
+		if r.paused || !r.due(no) || r.flow.steps[no].byEngine() {
 			continue
 		}
 		for _, u := range r.units(no) {

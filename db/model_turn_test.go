@@ -159,6 +159,7 @@ func (m *model) cancel(r *modelRun) {
 func (m *model) begin(f *modelFlow, parent *modelRun, u unit, input any) {
 	child := newModelRun(f, input)
 	child.state, child.startedAt, child.parent, child.parentUnit, child.depth = "running", m.now, parent, u, parent.depth+1
+	child.paused, child.pausedAt = parent.paused, m.now
 	m.runs = append(m.runs, child)
 	parent.children[u] = child
 	m.advance(child)

@@ -34,6 +34,9 @@ func TestModel(t *testing.T) {
 				if cases++; cases%50 == 0 {
 					dbtest.Exec(t, pool, "vacuum")
 				}
+				for range i { // given a seed, each worker begins elsewhere in what follows from it
+					rapid.Uint64().Draw(rt, "worker")
+				}
 				w := newWorld(rt, pool)
 				rt.Repeat(map[string]func(*rapid.T){
 					"start":   w.start,
@@ -43,6 +46,8 @@ func TestModel(t *testing.T) {
 					"pump":    w.pump,
 					"signal":  w.signal,
 					"cancel":  w.cancel,
+					"pause":   w.pause,
+					"resume":  w.resume,
 					"clock":   w.clock,
 					"silence": w.silence,
 					"":        w.check,
@@ -140,6 +145,9 @@ func (w *world) claimed(t *rapid.T, r *modelRunner, claims []dbsqlc.HtdagClaim, 
 		c := &modelClaim{run: run, task: row.TaskID, token: *row.Token, first: int(row.StepNo), last: int(row.LastStepNo), runner: r, active: true}
 		if row.MapIndex != nil {
 			c.element = int(*row.MapIndex)
+		}
+		if run.paused {
+			t.Fatalf("a step of run %d was claimed, which is paused", run.id)
 		}
 		var before []int
 		for no := c.first; no <= c.last; no++ {

@@ -103,7 +103,7 @@ func (w *world) upkeep(t *rapid.T) {
 	}
 	w.look(t)
 	for _, run := range slices.Clone(w.runs) {
-		if run.state == "running" && run.flow.timeout > 0 && !run.expired && run.startedAt.Add(run.flow.timeout).Before(w.now) {
+		if run.state == "running" && run.flow.timeout > 0 && !run.expired && !run.paused && run.startedAt.Add(run.flow.timeout).Before(w.now) {
 			w.expire(run, w.engine(run).states())
 			w.advance(run)
 		}
@@ -117,6 +117,7 @@ func (w *world) drain(t *rapid.T) {
 		r.silent = true
 	}
 	w.register(t)
+	w.resumeAll(t)
 	r := w.runners[len(w.runners)-1]
 	for turn := range 200 {
 		w.look(t)

@@ -81,6 +81,7 @@ begin
     execute format('delete from htdag.%I', v_table);
   end loop;
   delete from htdag.runners where runner_id > 0;
+  delete from htdag.pauses;
   update public.test_clock set at = '2030-01-01', since = clock_timestamp();
 end $$;
 create function public.snapshot(p_whole boolean) returns jsonb language plpgsql as $$
@@ -163,7 +164,13 @@ func (w *world) look(t *rapid.T, whole ...bool) {
 	w.adopt(t, whole...)
 	for _, e := range w.seen.Runs {
 		if w.byID(e.ID) == nil && (e.Parent == nil || w.child(e) == nil) {
-			t.Fatalf("run %d (parent %v) is none that ought to be", e.ID, e.Parent)
+			var parent, now string
+			if e.Parent != nil {
+				p := w.byID(*e.Parent)
+				parent = fmt.Sprintf(", a child of run %d, which is %s with steps %v and %d children", p.id, p.shown(), p.steps, len(p.children))
+				now = strings.Join(w.attempts(t, p), "; ")
+			}
+			t.Fatalf("run %d (%s, %d steps%s) is none that ought to be: %s", e.ID, e.State, len(e.Succeeded), parent, now)
 		}
 	}
 }
@@ -203,7 +210,7 @@ func (w *world) child(e engineRun) *modelRun {
 				continue
 			}
 			if exact && at >= 0 && parent.children[r.parentUnit] == r && r.parentUnit == (unit{w.seen.Tasks[at].Step, w.seen.Tasks[at].Element}) ||
-				!exact && (parent.children[r.parentUnit] != r) && r.state == e.State {
+				!exact && (parent.children[r.parentUnit] != r) && r.shown() == e.State {
 				r.id = e.ID
 				return r
 			}
@@ -251,8 +258,8 @@ func (w *world) check(t *rapid.T) {
 			definition, _ := json.Marshal(run.flow.steps)
 			note("steps of run %d (-model +engine):\n%s%s\n%s", run.id, diff, definition, strings.Join(w.attempts(t, run), "\n"))
 		}
-		if e.State != run.state {
-			note("run %d is %s, but ought to be %s", run.id, e.State, run.state)
+		if e.State != run.shown() {
+			note("run %d is %s, but ought to be %s", run.id, e.State, run.shown())
 		}
 		if e.Attempts != len(run.log) {
 			note("tries of run %d (-model +engine):\n%s", run.id, cmp.Diff(run.log, w.attempts(t, run)))

@@ -4725,7 +4725,7 @@ begin
   v_kept := htdag.live_tasks(v_kept);
   if 'decomposed' = any (p_outcomes) then
     select * into p_outcomes, p_outputs, p_errors, p_codes
-      from htdag.decompose(v_kept, p_task_ids, p_step_nos, p_outcomes, p_outputs, p_errors, p_codes);
+      from htdag.decompose(v_kept, p_task_ids, p_tokens, p_step_nos, p_outcomes, p_outputs, p_errors, p_codes);
   end if;
 
   v_small := p_outputs;
@@ -4743,7 +4743,7 @@ begin
     join unnest(v_done || v_kept) t on t.task_id = a.task_id and t.token = a.token
    where a.outcome not in ('released', 'snoozed', 'decomposed');
   if exists (select from unnest(v_done) t where t.memo_key is not null) then
-    perform htdag.remember(v_done, p_task_ids, p_outputs);
+    perform htdag.remember(v_done, p_task_ids, p_tokens, p_outputs);
   end if;
 
   v_changes := htdag.done_changes(v_done);
@@ -5006,7 +5006,7 @@ $$;
 
 COMMENT ON FUNCTION htdag.cycle_path(p_steps jsonb, p_left text[]) IS 'A dependency cycle among the steps that a topological order left over, as a path that ends where it began.';
 
-CREATE FUNCTION htdag.decompose(p_kept htdag.tasks[], p_task_ids bigint[], p_step_nos smallint[], INOUT p_outcomes text[], INOUT p_outputs jsonb[], INOUT p_errors text[], INOUT p_codes text[]) RETURNS record
+CREATE FUNCTION htdag.decompose(p_kept htdag.tasks[], p_task_ids bigint[], p_tokens bigint[], p_step_nos smallint[], INOUT p_outcomes text[], INOUT p_outputs jsonb[], INOUT p_errors text[], INOUT p_codes text[]) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
@@ -5017,7 +5017,7 @@ begin
   p_codes := coalesce(p_codes, array_fill(null::text, array[cardinality(p_task_ids)]));
   for i in 1 .. cardinality(p_task_ids) loop
     continue when p_outcomes[i] <> 'decomposed';
-    select t.* into v_task from unnest(p_kept) t where t.task_id = p_task_ids[i];
+    select t.* into v_task from unnest(p_kept) t where t.task_id = p_task_ids[i] and t.token = p_tokens[i];
     continue when not found;
     begin
       perform htdag.check_depth(v_task.run_id);
@@ -5033,7 +5033,7 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.decompose(p_kept htdag.tasks[], p_task_ids bigint[], p_step_nos smallint[], INOUT p_outcomes text[], INOUT p_outputs jsonb[], INOUT p_errors text[], INOUT p_codes text[]) IS 'Turn the definitions among the answers into versions, and those that are invalid into failures.';
+COMMENT ON FUNCTION htdag.decompose(p_kept htdag.tasks[], p_task_ids bigint[], p_tokens bigint[], p_step_nos smallint[], INOUT p_outcomes text[], INOUT p_outputs jsonb[], INOUT p_errors text[], INOUT p_codes text[]) IS 'Turn the definitions among the answers into versions, and those that are invalid into failures.';
 
 CREATE FUNCTION htdag.decompose_step(p_task_id bigint, p_token bigint, p_spec jsonb) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
@@ -8328,7 +8328,7 @@ $$;
 
 COMMENT ON FUNCTION htdag.remapped(p_mask bit varying, p_from integer, p_to integer) IS 'A mask of the steps of one version as a mask of the steps of the same names in another.';
 
-CREATE FUNCTION htdag.remember(p_tasks htdag.tasks[], p_task_ids bigint[], p_outputs jsonb[]) RETURNS integer
+CREATE FUNCTION htdag.remember(p_tasks htdag.tasks[], p_task_ids bigint[], p_tokens bigint[], p_outputs jsonb[]) RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
@@ -8342,7 +8342,7 @@ begin
     select distinct on (t.memo_key) t.memo_key, s.kind, a.output, t.run_id, s.memo
       from unnest(p_tasks) t
       join htdag.steps s on s.flow_version_id = t.flow_version_id and s.step_no = t.step_no
-      join unnest(p_task_ids, p_outputs) a(task_id, output) on a.task_id = t.task_id
+      join unnest(p_task_ids, p_tokens, p_outputs) a(task_id, token, output) on a.task_id = t.task_id and a.token = t.token
      where t.memo_key is not null
      order by t.memo_key, t.task_id
   ), tried as materialized (
@@ -8357,7 +8357,7 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.remember(p_tasks htdag.tasks[], p_task_ids bigint[], p_outputs jsonb[]) IS 'Keep the outputs of tasks whose steps declare memo; returns how many.';
+COMMENT ON FUNCTION htdag.remember(p_tasks htdag.tasks[], p_task_ids bigint[], p_tokens bigint[], p_outputs jsonb[]) IS 'Keep the outputs of tasks whose steps declare memo; returns how many.';
 
 CREATE FUNCTION htdag.renumber(p_run_ids bigint[], p_from integer, p_to integer) RETURNS integer
     LANGUAGE plpgsql
@@ -10188,7 +10188,7 @@ $$;
 
 COMMENT ON FUNCTION htdag.start_keyed(p_version htdag.flow_versions, p_inputs jsonb[], p_priority smallint, p_keys text[], p_on_duplicate text, p_debounce interval, p_start_at timestamp with time zone) IS 'start_flows for inputs with keys: starts runs for keys that have none, and deals with the others as the policy says.';
 
-CREATE FUNCTION htdag.start_parts(p_kept htdag.tasks[], p_task_ids bigint[], p_outcomes text[], p_outputs jsonb[]) RETURNS integer
+CREATE FUNCTION htdag.start_parts(p_kept htdag.tasks[], p_task_ids bigint[], p_tokens bigint[], p_outcomes text[], p_outputs jsonb[]) RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
@@ -10197,14 +10197,14 @@ begin
                    coalesce(a.output -> 'input',
                      (select i.item from htdag.map_items i where i.run_id = t.run_id and i.step_no = t.step_no and i.map_index = t.map_index),
                      (select io.input from htdag.run_io io where io.run_id = t.run_id))))
-            from unnest(p_task_ids, p_outcomes, p_outputs) a(task_id, outcome, output)
-            join unnest(p_kept) t on t.task_id = a.task_id
+            from unnest(p_task_ids, p_tokens, p_outcomes, p_outputs) a(task_id, token, outcome, output)
+            join unnest(p_kept) t on t.task_id = a.task_id and t.token = a.token
             join htdag.tasks l on l.task_id = t.task_id and l.parked = 'sub-flow'
            where a.outcome = 'decomposed')::integer;
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.start_parts(p_kept htdag.tasks[], p_task_ids bigint[], p_outcomes text[], p_outputs jsonb[]) IS 'Start the runs into which steps decomposed themselves; returns how many.';
+COMMENT ON FUNCTION htdag.start_parts(p_kept htdag.tasks[], p_task_ids bigint[], p_tokens bigint[], p_outcomes text[], p_outputs jsonb[]) IS 'Start the runs into which steps decomposed themselves; returns how many.';
 
 CREATE FUNCTION htdag.start_tick(p_schedule htdag.schedules, p_due_at timestamp with time zone) RETURNS bigint
     LANGUAGE plpgsql
@@ -10369,7 +10369,7 @@ begin
   end if;
   v_changes := htdag.retry_or_lose(p_kept, v_stops, v_outcomes, v_codes, v_delays);
   if 'decomposed' = any (v_outcomes) then
-    perform htdag.start_parts(p_kept, p_task_ids, p_outcomes, p_outputs);
+    perform htdag.start_parts(p_kept, p_task_ids, p_tokens, p_outcomes, p_outputs);
   end if;
   return v_changes;
 end;

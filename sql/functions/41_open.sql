@@ -112,7 +112,7 @@ $$;
 
 comment on function htdag.recall(bigint, htdag.steps) is 'Complete what of a step is remembered, without a task; returns how many elements that was.';
 
-create or replace function htdag.remember(p_tasks htdag.tasks[], p_task_ids bigint[], p_outputs jsonb[])
+create or replace function htdag.remember(p_tasks htdag.tasks[], p_task_ids bigint[], p_tokens bigint[], p_outputs jsonb[])
 returns integer
 language plpgsql
 volatile
@@ -128,7 +128,7 @@ begin
     select distinct on (t.memo_key) t.memo_key, s.kind, a.output, t.run_id, s.memo
       from unnest(p_tasks) t
       join htdag.steps s on s.flow_version_id = t.flow_version_id and s.step_no = t.step_no
-      join unnest(p_task_ids, p_outputs) a(task_id, output) on a.task_id = t.task_id
+      join unnest(p_task_ids, p_tokens, p_outputs) a(task_id, token, output) on a.task_id = t.task_id and a.token = t.token
      where t.memo_key is not null
      order by t.memo_key, t.task_id
   ), tried as materialized (
@@ -143,7 +143,7 @@ begin
 end;
 $$;
 
-comment on function htdag.remember(htdag.tasks[], bigint[], jsonb[]) is 'Keep the outputs of tasks whose steps declare memo; returns how many.';
+comment on function htdag.remember(htdag.tasks[], bigint[], bigint[], jsonb[]) is 'Keep the outputs of tasks whose steps declare memo; returns how many.';
 
 -- Open one special step. Either its tasks are made, or it has ended
 -- without any (changes says how), or it cannot be opened at all (problem says why).

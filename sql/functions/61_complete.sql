@@ -85,7 +85,7 @@ begin
   v_kept := htdag.live_tasks(v_kept);
   if 'decomposed' = any (p_outcomes) then
     select * into p_outcomes, p_outputs, p_errors, p_codes
-      from htdag.decompose(v_kept, p_task_ids, p_step_nos, p_outcomes, p_outputs, p_errors, p_codes);
+      from htdag.decompose(v_kept, p_task_ids, p_tokens, p_step_nos, p_outcomes, p_outputs, p_errors, p_codes);
   end if;
 
   v_small := p_outputs;
@@ -103,7 +103,7 @@ begin
     join unnest(v_done || v_kept) t on t.task_id = a.task_id and t.token = a.token
    where a.outcome not in ('released', 'snoozed', 'decomposed');
   if exists (select from unnest(v_done) t where t.memo_key is not null) then
-    perform htdag.remember(v_done, p_task_ids, p_outputs);
+    perform htdag.remember(v_done, p_task_ids, p_tokens, p_outputs);
   end if;
 
   v_changes := htdag.done_changes(v_done);

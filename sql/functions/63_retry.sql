@@ -43,7 +43,7 @@ begin
   end if;
   v_changes := htdag.retry_or_lose(p_kept, v_stops, v_outcomes, v_codes, v_delays);
   if 'decomposed' = any (v_outcomes) then
-    perform htdag.start_parts(p_kept, p_task_ids, p_outcomes, p_outputs);
+    perform htdag.start_parts(p_kept, p_task_ids, p_tokens, p_outcomes, p_outputs);
   end if;
   return v_changes;
 end;

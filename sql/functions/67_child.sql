@@ -148,6 +148,7 @@ comment on function htdag.part_version(integer, integer, jsonb) is 'Version for 
 create or replace function htdag.decompose(
   p_kept           htdag.tasks[],
   p_task_ids       bigint[],
+  p_tokens         bigint[],
   p_step_nos       smallint[],
   inout p_outcomes text[],
   inout p_outputs  jsonb[],
@@ -165,7 +166,7 @@ begin
   p_codes := coalesce(p_codes, array_fill(null::text, array[cardinality(p_task_ids)]));
   for i in 1 .. cardinality(p_task_ids) loop
     continue when p_outcomes[i] <> 'decomposed';
-    select t.* into v_task from unnest(p_kept) t where t.task_id = p_task_ids[i];
+    select t.* into v_task from unnest(p_kept) t where t.task_id = p_task_ids[i] and t.token = p_tokens[i];
     continue when not found;
     begin
       perform htdag.check_depth(v_task.run_id);
@@ -181,11 +182,11 @@ begin
 end;
 $$;
 
-comment on function htdag.decompose(htdag.tasks[], bigint[], smallint[], text[], jsonb[], text[], text[]) is
+comment on function htdag.decompose(htdag.tasks[], bigint[], bigint[], smallint[], text[], jsonb[], text[], text[]) is
   'Turn the definitions among the answers into versions, and those that are invalid into failures.';
 
 -- Not for a task that another answer of the batch has taken along.
-create or replace function htdag.start_parts(p_kept htdag.tasks[], p_task_ids bigint[], p_outcomes text[], p_outputs jsonb[])
+create or replace function htdag.start_parts(p_kept htdag.tasks[], p_task_ids bigint[], p_tokens bigint[], p_outcomes text[], p_outputs jsonb[])
 returns integer
 language plpgsql
 volatile
@@ -196,14 +197,14 @@ begin
                    coalesce(a.output -> 'input',
                      (select i.item from htdag.map_items i where i.run_id = t.run_id and i.step_no = t.step_no and i.map_index = t.map_index),
                      (select io.input from htdag.run_io io where io.run_id = t.run_id))))
-            from unnest(p_task_ids, p_outcomes, p_outputs) a(task_id, outcome, output)
-            join unnest(p_kept) t on t.task_id = a.task_id
+            from unnest(p_task_ids, p_tokens, p_outcomes, p_outputs) a(task_id, token, outcome, output)
+            join unnest(p_kept) t on t.task_id = a.task_id and t.token = a.token
             join htdag.tasks l on l.task_id = t.task_id and l.parked = 'sub-flow'
            where a.outcome = 'decomposed')::integer;
 end;
 $$;
 
-comment on function htdag.start_parts(htdag.tasks[], bigint[], text[], jsonb[]) is 'Start the runs into which steps decomposed themselves; returns how many.';
+comment on function htdag.start_parts(htdag.tasks[], bigint[], bigint[], text[], jsonb[]) is 'Start the runs into which steps decomposed themselves; returns how many.';
 
 -- End runs that the caller has locked. Their children hear of it.
 create or replace function htdag.end_runs(p_run_ids bigint[], p_reason text)
