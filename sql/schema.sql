@@ -7406,7 +7406,7 @@ begin
   insert into htdag.tasks (run_id, flow_version_id, epoch, step_no, last_step_no, map_index, lane_id, priority, time_limit, ready_at,
          limit_key, parked, due_at)
   select o.run_id, o.flow_version_id, o.epoch, o.step_no, o.step_no, o.map_index, o.lane_id, o.priority, o.timeout, v_now,
-         o.limit_key, p.parked, case p.parked when 'delay' then v_now + o.delay when 'paused' then 'infinity' when 'limit' then 'infinity' end
+         o.limit_key, p.parked, case when o.delay > interval '0' then v_now + o.delay when p.parked is not null then 'infinity' end
     from (select r.run_id, r.flow_version_id, r.epoch, r.state, s.step_no, s.timeout, s.delay, e.map_index,
                  coalesce(s.lane_id, htdag.lane(htdag.templated(s.queue, r.run_id), s.kind)) as lane_id, s.lane_id is null as is_templated,
                  (r.priority + s.priority) * 1000 - least(s.step_no, 999) as priority,
@@ -9079,12 +9079,12 @@ begin
 
   with freed as (
     update htdag.tasks t
-       set parked = w.parked, due_at = case w.parked when 'delay' then t.ready_at + w.delay when 'limit' then 'infinity' end
-      from (select k.task_id, s.delay,
-                   case when k.attempt = 0 and k.ready_at + s.delay > v_now then 'delay'
+       set parked = w.parked, due_at = case w.parked when 'delay' then t.due_at when 'limit' then 'infinity' end
+      from (select k.task_id,
+                   -- A task that became due during the pause keeps the time at which its delay ends.
+                   case when k.due_at > v_now and k.due_at < 'infinity' then 'delay'
                         when k.limit_key is not null or l.is_limited then 'limit' end as parked
               from htdag.tasks k
-              join htdag.steps s using (flow_version_id, step_no)
               join htdag.lanes l on l.lane_id = k.lane_id
              where k.run_id = any (v_runs) and k.parked = 'paused'
              order by k.task_id
@@ -9981,7 +9981,7 @@ begin
       insert into htdag.tasks (run_id, flow_version_id, epoch, step_no, last_step_no, lane_id, priority, time_limit, ready_at,
              limit_key, parked, due_at, attempt, runner_id, token, claimed_at, timeout_at)
       select h.run_id, h.flow_version_id, h.epoch, h.step_no, h.last_step_no, h.use_lane, h.priority, h.time_limit, v_now,
-             h.use_limit, p.parked, case p.parked when 'delay' then v_now + h.delay when 'paused' then 'infinity' when 'limit' then 'infinity' end,
+             h.use_limit, p.parked, case when h.delay > interval '0' then v_now + h.delay when p.parked is not null then 'infinity' end,
              t.taken::integer, case when t.taken then p_runner end, case when t.taken then htdag.random_token() end,
              case when t.taken then v_now end, case when t.taken then v_now + h.time_limit + interval '30 s' end
         from heads h

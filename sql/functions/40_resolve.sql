@@ -109,7 +109,7 @@ begin
       insert into htdag.tasks (run_id, flow_version_id, epoch, step_no, last_step_no, lane_id, priority, time_limit, ready_at,
              limit_key, parked, due_at, attempt, runner_id, token, claimed_at, timeout_at)
       select h.run_id, h.flow_version_id, h.epoch, h.step_no, h.last_step_no, h.use_lane, h.priority, h.time_limit, v_now,
-             h.use_limit, p.parked, case p.parked when 'delay' then v_now + h.delay when 'paused' then 'infinity' when 'limit' then 'infinity' end,
+             h.use_limit, p.parked, case when h.delay > interval '0' then v_now + h.delay when p.parked is not null then 'infinity' end,
              t.taken::integer, case when t.taken then p_runner end, case when t.taken then htdag.random_token() end,
              case when t.taken then v_now end, case when t.taken then v_now + h.time_limit + interval '30 s' end
         from heads h

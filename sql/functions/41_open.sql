@@ -274,7 +274,7 @@ begin
   insert into htdag.tasks (run_id, flow_version_id, epoch, step_no, last_step_no, map_index, lane_id, priority, time_limit, ready_at,
          limit_key, parked, due_at)
   select o.run_id, o.flow_version_id, o.epoch, o.step_no, o.step_no, o.map_index, o.lane_id, o.priority, o.timeout, v_now,
-         o.limit_key, p.parked, case p.parked when 'delay' then v_now + o.delay when 'paused' then 'infinity' when 'limit' then 'infinity' end
+         o.limit_key, p.parked, case when o.delay > interval '0' then v_now + o.delay when p.parked is not null then 'infinity' end
     from (select r.run_id, r.flow_version_id, r.epoch, r.state, s.step_no, s.timeout, s.delay, e.map_index,
                  coalesce(s.lane_id, htdag.lane(htdag.templated(s.queue, r.run_id), s.kind)) as lane_id, s.lane_id is null as is_templated,
                  (r.priority + s.priority) * 1000 - least(s.step_no, 999) as priority,

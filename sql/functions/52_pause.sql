@@ -190,12 +190,12 @@ begin
 
   with freed as (
     update htdag.tasks t
-       set parked = w.parked, due_at = case w.parked when 'delay' then t.ready_at + w.delay when 'limit' then 'infinity' end
-      from (select k.task_id, s.delay,
-                   case when k.attempt = 0 and k.ready_at + s.delay > v_now then 'delay'
+       set parked = w.parked, due_at = case w.parked when 'delay' then t.due_at when 'limit' then 'infinity' end
+      from (select k.task_id,
+                   -- A task that became due during the pause keeps the time at which its delay ends.
+                   case when k.due_at > v_now and k.due_at < 'infinity' then 'delay'
                         when k.limit_key is not null or l.is_limited then 'limit' end as parked
               from htdag.tasks k
-              join htdag.steps s using (flow_version_id, step_no)
               join htdag.lanes l on l.lane_id = k.lane_id
              where k.run_id = any (v_runs) and k.parked = 'paused'
              order by k.task_id
