@@ -3679,6 +3679,12 @@ $$;
 
 COMMENT ON FUNCTION htdag.bury_partition(p_part htdag.partitions) IS 'Archive and drop a detached partition; returns 1, or 0 when archiving it failed.';
 
+CREATE FUNCTION htdag.by_engine(p_kind text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (p_kind = ANY (ARRAY['sql'::text, 'flow'::text, 'sleep'::text, 'signal'::text]));
+
+COMMENT ON FUNCTION htdag.by_engine(p_kind text) IS 'Whether steps of a kind are run by the engine itself, and by no runner.';
+
 CREATE FUNCTION htdag.caller() RETURNS name
     LANGUAGE sql STABLE
     SET search_path TO ''
@@ -3768,7 +3774,37 @@ $$;
 
 COMMENT ON FUNCTION htdag.check_depth(p_run_id bigint) IS 'Depth of a run; raises HT005 where nothing may be nested deeper.';
 
-CREATE FUNCTION htdag.check_keys(p_spec jsonb) RETURNS integer
+CREATE FUNCTION htdag.check_keys(p_inputs jsonb[], p_keys text[], p_on_duplicate text, p_debounce interval) RETURNS boolean
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_wrong constant text := case
+    when p_on_duplicate is null or p_on_duplicate <> all (array['return', 'restart_failed', 'restart', 'reject', 'replace', 'debounce'])
+      then format('unknown policy %s for duplicates', coalesce('"' || p_on_duplicate || '"', 'null'))
+    when (p_on_duplicate = 'debounce') <> (p_debounce is not null)
+      then format('policy "%s" with a debounce of %s', p_on_duplicate, coalesce(p_debounce::text, 'null'))
+    when p_debounce <= interval '0' then format('debounce is %s', p_debounce)
+    when p_keys is null then 'debounce without a key'
+    when cardinality(p_keys) <> cardinality(p_inputs) then format('%s keys for %s inputs', cardinality(p_keys), cardinality(p_inputs))
+    when exists (select from unnest(p_keys) key where length(key) not between 1 and 500)
+      then format('key %s has %s characters', (select i from unnest(p_keys) with ordinality k(key, i) where length(key) not between 1 and 500 limit 1),
+                  (select length(key) from unnest(p_keys) key where length(key) not between 1 and 500 limit 1))
+    when p_on_duplicate = 'reject' and exists (select from unnest(p_keys) key where key is not null group by key having count(*) > 1)
+      then format('key "%s" is given more than once', (select key from unnest(p_keys) key where key is not null group by key having count(*) > 1 limit 1))
+  end;
+begin
+  if v_wrong is not null then
+    raise exception using errcode = 'HT006', message = v_wrong,
+      hint = 'Give one key of 1 to 500 characters per input (null for none), one of the policies return, restart_failed, restart, reject, replace and debounce, and with the last, and only with it, an interval.';
+  end if;
+  return true;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.check_keys(p_inputs jsonb[], p_keys text[], p_on_duplicate text, p_debounce interval) IS 'True; raises HT006 for keys and policies that make no sense.';
+
+CREATE FUNCTION htdag.check_options(p_spec jsonb) RETURNS integer
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
     AS $$
@@ -3805,37 +3841,7 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.check_keys(p_spec jsonb) IS 'Number of options that a step may have; raises HT004 for a key of the definition or of a step that is none.';
-
-CREATE FUNCTION htdag.check_keys(p_inputs jsonb[], p_keys text[], p_on_duplicate text, p_debounce interval) RETURNS boolean
-    LANGUAGE plpgsql IMMUTABLE
-    SET search_path TO ''
-    AS $$
-declare
-  v_wrong constant text := case
-    when p_on_duplicate is null or p_on_duplicate <> all (array['return', 'restart_failed', 'restart', 'reject', 'replace', 'debounce'])
-      then format('unknown policy %s for duplicates', coalesce('"' || p_on_duplicate || '"', 'null'))
-    when (p_on_duplicate = 'debounce') <> (p_debounce is not null)
-      then format('policy "%s" with a debounce of %s', p_on_duplicate, coalesce(p_debounce::text, 'null'))
-    when p_debounce <= interval '0' then format('debounce is %s', p_debounce)
-    when p_keys is null then 'debounce without a key'
-    when cardinality(p_keys) <> cardinality(p_inputs) then format('%s keys for %s inputs', cardinality(p_keys), cardinality(p_inputs))
-    when exists (select from unnest(p_keys) key where length(key) not between 1 and 500)
-      then format('key %s has %s characters', (select i from unnest(p_keys) with ordinality k(key, i) where length(key) not between 1 and 500 limit 1),
-                  (select length(key) from unnest(p_keys) key where length(key) not between 1 and 500 limit 1))
-    when p_on_duplicate = 'reject' and exists (select from unnest(p_keys) key where key is not null group by key having count(*) > 1)
-      then format('key "%s" is given more than once', (select key from unnest(p_keys) key where key is not null group by key having count(*) > 1 limit 1))
-  end;
-begin
-  if v_wrong is not null then
-    raise exception using errcode = 'HT006', message = v_wrong,
-      hint = 'Give one key of 1 to 500 characters per input (null for none), one of the policies return, restart_failed, restart, reject, replace and debounce, and with the last, and only with it, an interval.';
-  end if;
-  return true;
-end;
-$$;
-
-COMMENT ON FUNCTION htdag.check_keys(p_inputs jsonb[], p_keys text[], p_on_duplicate text, p_debounce interval) IS 'True; raises HT006 for keys and policies that make no sense.';
+COMMENT ON FUNCTION htdag.check_options(p_spec jsonb) IS 'Number of options that a step may have; raises HT004 for a key of the definition or of a step that is none.';
 
 CREATE FUNCTION htdag.check_rate(p_mode text, p_burst integer) RETURNS boolean
     LANGUAGE plpgsql IMMUTABLE
@@ -3910,10 +3916,8 @@ CREATE FUNCTION htdag.check_retry(p_run_id bigint, p_run htdag.runs, p_from text
 declare
   v_unknown text;
 begin
-  if p_run.run_id is null then
-    raise exception using errcode = 'HT001', message = format('run %s does not exist', coalesce(p_run_id::text, 'null')),
-      hint = 'select run_id from report.runs lists the runs there are.';
-  elsif p_run.parent_run_id is not null then
+  perform htdag.check_run(p_run_id);
+  if p_run.parent_run_id is not null then
     raise exception using errcode = 'HT003', message = format('run %s is part of run %s and cannot be retried by itself', p_run_id, p_run.root_run_id),
       hint = format('Retry run %s once it has ended: its steps that run flows start new runs.', p_run.root_run_id);
   elsif p_run.finished_at is null then
@@ -4425,8 +4429,7 @@ begin
   select 'claimed'::text, t.task_id, t.token, t.run_id, f.name, t.flow_version_id, t.step_no, t.last_step_no,
          t.map_index, t.attempt,
          case when s.argument is null then io.input
-              else htdag.step_argument(s, htdag.step_document(t.run_id, t.step_no,
-                (select mi.item from htdag.map_items mi where mi.run_id = t.run_id and mi.step_no = t.step_no and mi.map_index = t.map_index))) end,
+              else htdag.step_argument(s, htdag.step_document(t.run_id, t.step_no, t.map_index)) end,
          case when t.map_index is not null then
            (select mi.item from htdag.map_items mi where mi.run_id = t.run_id and mi.step_no = t.step_no and mi.map_index = t.map_index) end,
          case when s.wants_needs then htdag.needs_output(t.run_id, t.flow_version_id, t.step_no) end,
@@ -5527,7 +5530,7 @@ begin
             (select t.task_id from htdag.lanes l
               cross join lateral (select t.task_id from htdag.tasks t where t.lane_id = l.lane_id and t.runner_id is null and t.parked is null
                                    order by t.priority, t.task_id limit p_limit) t
-              where l.kind in ('sql', 'flow', 'sleep', 'signal') and not l.is_paused)
+              where htdag.by_engine(l.kind) and not l.is_paused)
             union
             (select t.task_id from htdag.tasks t where t.parked in ('signal', 'sub-flow', 'memo') and t.due_at <= v_now order by t.due_at limit p_limit)
             union
@@ -5541,7 +5544,7 @@ begin
   v_tasks := array(select t from htdag.tasks t
                      join htdag.steps s using (flow_version_id, step_no)
                     where t.task_id = any (v_ids) and t.runner_id is null
-                      and (t.parked in ('signal', 'sub-flow', 'memo') or t.parked is null and s.kind in ('sql', 'flow', 'sleep', 'signal'))
+                      and (t.parked in ('signal', 'sub-flow', 'memo') or t.parked is null and htdag.by_engine(s.kind))
                     order by t.task_id for update of t skip locked);
   if p_wait then
     perform htdag.lock_shards(v_tasks);
@@ -5800,11 +5803,8 @@ begin
   elsif v_child.state = 'succeeded' then
     return (p_task.task_id, 'succeeded', htdag.run_output(v_child.run_id), null, null, p_now - v_child.started_at)::htdag.step_results;
   end if;
-  return (p_task.task_id, 'failed', null, format('run %s %s%s', v_child.run_id, v_child.state, ': ' ||
-    coalesce(v_child.error, (select format('step %s: %s', s.name, a.error)
-      from htdag.attempts a join htdag.steps s on s.flow_version_id = v_child.flow_version_id and s.step_no = a.step_no
-     where a.run_id = v_child.run_id and get_bit(v_child.failed, a.step_no) = 1 and a.outcome not in ('succeeded', 'cancelled')
-     order by a.step_no, a.finished_at desc limit 1))), null, p_now - v_child.started_at)::htdag.step_results;
+  return (p_task.task_id, 'failed', null, format('run %s %s%s', v_child.run_id, v_child.state, ': ' || htdag.run_problem(v_child.run_id)),
+    null, p_now - v_child.started_at)::htdag.step_results;
 end;
 $$;
 
@@ -6042,7 +6042,7 @@ CREATE FUNCTION htdag.for_engine(p_lanes integer[]) RETURNS boolean
     AS $$
 begin
   return cardinality(p_lanes) > 0
-     and exists (select from htdag.lanes where lane_id = any (p_lanes) and kind in ('sql', 'flow', 'sleep', 'signal'));
+     and exists (select from htdag.lanes where lane_id = any (p_lanes) and htdag.by_engine(kind));
 end;
 $$;
 
@@ -6125,6 +6125,12 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.heartbeat(p_runner integer, p_cpu real, p_memory real, p_task_ids bigint[], p_tokens bigint[], p_lease interval) IS 'Keep a runner''s leases alive and report its load (shares from 0 to 1). Returns those of its tasks that are no longer its own, for it to abort. Raises HT001 for a runner that is not registered.';
+
+CREATE FUNCTION htdag.held_for(p_run_state text, p_limit_key text, p_is_limited boolean) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN (p_run_state = 'paused'::text) THEN 'paused'::text WHEN ((p_limit_key IS NOT NULL) OR p_is_limited) THEN 'limit'::text ELSE NULL::text END;
+
+COMMENT ON FUNCTION htdag.held_for(p_run_state text, p_limit_key text, p_is_limited boolean) IS 'What a task of a run is parked for once it is due: the pause of the run, a limit of its own or of its lane, or nothing.';
 
 CREATE FUNCTION htdag.hmac_sha256(p_message bytea, p_key bytea) RETURNS bytea
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
@@ -6219,7 +6225,7 @@ begin
   return query
   select distinct case when e.by_engine then '*' else l.queue end
     from htdag.lanes l
-   cross join lateral (select l.kind in ('sql', 'flow', 'sleep', 'signal') as by_engine) e
+   cross join lateral (select htdag.by_engine(l.kind) as by_engine) e
    where l.lane_id = any (p_lanes)
      and exists (select from htdag.runners r
                   where r.idle and r.stopped_at is null and r.lease_expires_at > v_now
@@ -7133,7 +7139,7 @@ begin
     raise exception using errcode = 'HT004',
       message = format('flow "%s": steps is not an array', p_flow), hint = 'Give "steps" as an array of objects.';
   end if;
-  perform htdag.check_keys(p_spec || jsonb_build_object('flow', p_flow));
+  perform htdag.check_options(p_spec || jsonb_build_object('flow', p_flow));
   begin
     v_timeout := (p_spec ->> 'timeout')::interval;
     for v_step in select jsonb_array_elements(p_spec -> 'steps') loop
@@ -7232,63 +7238,59 @@ $_$;
 
 COMMENT ON FUNCTION htdag.normal_spec(p_spec jsonb) IS 'A definition with every default written out; raises HT004 or HT005 when it is invalid.';
 
-CREATE FUNCTION htdag.open_map(p_run_id bigint, p_step_no smallint) RETURNS integer
+CREATE FUNCTION htdag.open_map(p_run_id bigint, p_step htdag.steps) RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
 declare
-  v_step   htdag.steps;
   v_source jsonb;
   v_total  integer;
   v_known  integer := 0;
 begin
-  select s.* into v_step
-    from htdag.runs r join htdag.steps s using (flow_version_id)
-   where r.run_id = p_run_id and s.step_no = p_step_no;
-  if v_step.map_source_no is null then
+  if p_step.map_source_no is null then
     select input into v_source from htdag.run_io where run_id = p_run_id;
   else
-    v_source := htdag.step_output(p_run_id, v_step.map_source_no);
+    v_source := htdag.step_output(p_run_id, p_step.map_source_no);
   end if;
-  if v_step.map_key is not null then
-    v_source := v_source #> string_to_array(v_step.map_key, '.');
+  if p_step.map_key is not null then
+    v_source := v_source #> string_to_array(p_step.map_key, '.');
   end if;
   if jsonb_typeof(v_source) is distinct from 'array' then
     return null;
   end if;
 
   insert into htdag.map_items (run_id, step_no, map_index, item)
-  select p_run_id, p_step_no, i - 1, item
+  select p_run_id, p_step.step_no, i - 1, item
     from jsonb_array_elements(v_source) with ordinality t(item, i);
   get diagnostics v_total = row_count;
   -- What a retry keeps, before what is remembered.
   if (select epoch from htdag.runs where run_id = p_run_id) > 0 then
     select count(*)::integer into v_known from htdag.attempts a
-     where a.run_id = p_run_id and a.step_no = p_step_no and a.outcome = 'succeeded' and not a.superseded;
+     where a.run_id = p_run_id and a.step_no = p_step.step_no and a.outcome = 'succeeded' and not a.superseded;
   end if;
-  if v_step.memo is not null then
-    v_known := v_known + htdag.recall(p_run_id, v_step);
+  if p_step.memo is not null then
+    v_known := v_known + htdag.recall(p_run_id, p_step);
   end if;
 
   -- Where some elements are known already the others are opened at once, since a
   -- window that holds known ones alone would never move on.
   insert into htdag.map_shards (run_id, step_no, shard, total, opened, remaining)
-  select p_run_id, p_step_no, shard, n, case when v_known > 0 then n else least(n, 63) end,
+  select p_run_id, p_step.step_no, shard, n, case when v_known > 0 then n else least(n, 63) end,
          n - case when v_known > 0 then (select count(*)::integer from htdag.attempts a
-               where a.run_id = p_run_id and a.step_no = p_step_no and a.map_index % 16 = shard and a.outcome = 'succeeded' and not a.superseded) else 0 end
+               where a.run_id = p_run_id and a.step_no = p_step.step_no and a.map_index % 16 = shard and a.outcome = 'succeeded' and not a.superseded) else 0 end
     from generate_series(0, least(v_total, 16) - 1) shard,
          lateral (select (v_total - shard + 15) / 16 as n) c;
-  perform htdag.open_tasks(array[p_run_id], array[p_step_no],
+  perform htdag.open_tasks(array[p_run_id], array[p_step.step_no],
     array(select (j * 16 + shard)::integer from htdag.map_shards s, generate_series(0, s.opened - 1) j
-           where s.run_id = p_run_id and s.step_no = p_step_no
+           where s.run_id = p_run_id and s.step_no = p_step.step_no
              and (v_known = 0 or not exists (select from htdag.attempts a
-                   where a.run_id = p_run_id and a.step_no = p_step_no and a.map_index = j * 16 + shard and a.outcome = 'succeeded' and not a.superseded))
+                   where a.run_id = p_run_id and a.step_no = p_step.step_no and a.map_index = j * 16 + shard and a.outcome = 'succeeded' and not a.superseded))
            order by 1));
   return v_total - v_known;
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.open_map(p_run_id bigint, p_step_no smallint) IS 'Store the elements of a map step and insert the first thousand or so of its tasks; returns the number of elements to work on, null when the source is not an array.';
+COMMENT ON FUNCTION htdag.open_map(p_run_id bigint, p_step htdag.steps) IS 'Store the elements of a map step and insert the first thousand or so of its tasks; returns the number of elements to work on, null when the source is not an array.';
 
 CREATE FUNCTION htdag.open_more(p_reached htdag.tasks[]) RETURNS integer
     LANGUAGE plpgsql
@@ -7357,27 +7359,22 @@ CREATE FUNCTION htdag.open_step(p_run_id bigint, p_step_no smallint, OUT changes
     SET search_path TO ''
     AS $$
 declare
-  v_step     htdag.steps;
-  v_document jsonb;
-  v_blank    bit varying;
-  v_left     integer;
+  v_step  htdag.steps;
+  v_blank bit varying;
+  v_left  integer;
 begin
   changes := '{}';
   select s.* into v_step
     from htdag.runs r join htdag.steps s using (flow_version_id)
    where r.run_id = p_run_id and s.step_no = p_step_no;
   v_blank := v_step.self & ~v_step.self;
-  if v_step.run_if is not null or v_step.skip_if is not null then
-    v_document := htdag.step_document(p_run_id, p_step_no);
-    if v_step.run_if is not null and not htdag.path_holds(v_step.run_if, v_document)
-       or v_step.skip_if is not null and htdag.path_holds(v_step.skip_if, v_document) then
-      changes := array[(p_run_id, v_blank, v_blank, v_step.self | case v_step.on_skip when 'cascade' then v_step.dooms else v_blank end, v_blank)::htdag.run_change];
-      return;
-    end if;
+  if (v_step.run_if is not null or v_step.skip_if is not null) and htdag.is_declined(v_step, htdag.step_document(p_run_id, p_step_no)) then
+    changes := array[(p_run_id, v_blank, v_blank, v_step.self | case v_step.on_skip when 'cascade' then v_step.dooms else v_blank end, v_blank)::htdag.run_change];
+    return;
   end if;
 
   if v_step.is_map then
-    v_left := htdag.open_map(p_run_id, p_step_no);
+    v_left := htdag.open_map(p_run_id, v_step);
     if v_left is null then
       problem := 'the source of the map is not an array';
     end if;
@@ -7427,8 +7424,7 @@ begin
   if exists (select from htdag.runs r join htdag.steps s using (flow_version_id)
               where r.run_id = any (p_run_ids) and s.step_no = any (p_step_nos) and s.memo is not null) then
     update htdag.tasks t
-       set memo_key = htdag.memo_key(s, htdag.step_document(t.run_id, t.step_no,
-             (select i.item from htdag.map_items i where i.run_id = t.run_id and i.step_no = t.step_no and i.map_index = t.map_index)))
+       set memo_key = htdag.memo_key(s, htdag.step_document(t.run_id, t.step_no, t.map_index))
       from htdag.steps s
      where t.run_id = any (p_run_ids) and t.step_no = any (p_step_nos) and t.memo_key is null and t.runner_id is null
        and s.flow_version_id = t.flow_version_id and s.step_no = t.step_no and s.memo is not null;
@@ -7857,7 +7853,7 @@ begin
       from htdag.tasks o
       join htdag.runs r on r.run_id = o.run_id
       join htdag.lanes l on l.lane_id = o.lane_id
-     cross join lateral (select case when r.state = 'paused' then 'paused' when o.limit_key is not null or l.is_limited then 'limit' end as parked) w
+     cross join lateral (select htdag.held_for(r.state, o.limit_key, l.is_limited) as parked) w
      where t.task_id = any (array(select d.task_id from unnest(v_due) d)) and o.task_id = t.task_id;
     v_done := cardinality(v_due);
   end if;
@@ -8027,7 +8023,7 @@ begin
       or exists (select from htdag.tasks where parked in ('signal', 'sub-flow', 'memo') and due_at <= v_now)
       or exists (select from htdag.lanes l
                   cross join lateral (select from htdag.tasks t where t.lane_id = l.lane_id and t.runner_id is null and t.parked is null limit 1) t
-                  where l.kind in ('sql', 'flow', 'sleep', 'signal') and not l.is_paused);
+                  where htdag.by_engine(l.kind) and not l.is_paused);
 end;
 $$;
 
@@ -9083,7 +9079,7 @@ begin
       from (select k.task_id,
                    -- A task that became due during the pause keeps the time at which its delay ends.
                    case when k.due_at > v_now and k.due_at < 'infinity' then 'delay'
-                        when k.limit_key is not null or l.is_limited then 'limit' end as parked
+                        else htdag.held_for('running', k.limit_key, l.is_limited) end as parked
               from htdag.tasks k
               join htdag.lanes l on l.lane_id = k.lane_id
              where k.run_id = any (v_runs) and k.parked = 'paused'
@@ -9294,8 +9290,7 @@ begin
     join htdag.runs r on r.run_id = o.run_id
     join htdag.lanes l on l.lane_id = o.lane_id
    -- What goes back to be claimed at once queues anew for its limit.
-   cross join lateral (select coalesce(k.parked, case when r.state = 'paused' then 'paused'
-                                                      when o.limit_key is not null or l.is_limited then 'limit' end) as parked) w
+   cross join lateral (select coalesce(k.parked, htdag.held_for(r.state, o.limit_key, l.is_limited)) as parked) w
    where t.task_id = k.task_id;
   perform htdag.emit_tries(p_tasks, p_step_nos, p_outcomes);
 
@@ -9480,8 +9475,7 @@ CREATE FUNCTION htdag.run_flow(p_task htdag.tasks, p_step htdag.steps, p_now tim
     SET search_path TO ''
     AS $$
 declare
-  v_document constant jsonb := htdag.step_document(p_task.run_id, p_task.step_no,
-    (select i.item from htdag.map_items i where i.run_id = p_task.run_id and i.step_no = p_task.step_no and i.map_index = p_task.map_index));
+  v_document constant jsonb := htdag.step_document(p_task.run_id, p_task.step_no, p_task.map_index);
 begin
   perform htdag.check_depth(p_task.run_id);
   perform htdag.start_child(p_task, (htdag.current_version(p_step.target)).flow_version_id,
@@ -9506,8 +9500,7 @@ declare
   v_output   jsonb;
   v_detail   text;
 begin
-  v_document := htdag.step_document(p_task.run_id, p_task.step_no,
-    (select i.item from htdag.map_items i where i.run_id = p_task.run_id and i.step_no = p_task.step_no and i.map_index = p_task.map_index));
+  v_document := htdag.step_document(p_task.run_id, p_task.step_no, p_task.map_index);
   if p_step.argument is not null then
     v_document := htdag.step_argument(p_step, v_document);
   end if;
@@ -9591,14 +9584,7 @@ CREATE FUNCTION htdag.run_problem(p_run_id bigint) RETURNS text
     SET search_path TO ''
     AS $$
 begin
-  return (select coalesce(r.error,
-            (select format('step %s: %s', s.name, a.error)
-               from htdag.attempts a
-               join htdag.steps s on s.flow_version_id = r.flow_version_id and s.step_no = a.step_no
-              where a.run_id = r.run_id and get_bit(r.failed, a.step_no) = 1 and a.outcome not in ('succeeded', 'cancelled')
-              order by get_bit(v.fatal, a.step_no) desc, a.step_no, a.finished_at desc limit 1))
-            from htdag.runs r join htdag.flow_versions v using (flow_version_id)
-           where r.run_id = p_run_id);
+  return (select error from report.runs where run_id = p_run_id);
 end;
 $$;
 
@@ -9662,11 +9648,9 @@ CREATE FUNCTION htdag.send_signal(p_run_id bigint, p_name text, p_payload jsonb 
 declare
   v_run htdag.runs;
 begin
+  perform htdag.check_run(p_run_id);
   select * into v_run from htdag.runs where run_id = p_run_id;
-  if not found then
-    raise exception using errcode = 'HT001', message = format('run %s does not exist', coalesce(p_run_id::text, 'null')),
-      hint = 'select run_id from report.runs lists the runs there are.';
-  elsif not exists (select from htdag.steps where flow_version_id = v_run.flow_version_id and kind = 'signal' and target = p_name) then
+  if not exists (select from htdag.steps where flow_version_id = v_run.flow_version_id and kind = 'signal' and target = p_name) then
     raise exception using errcode = 'HT006', message = format('no step of run %s waits for a signal "%s"', p_run_id, coalesce(p_name, 'null')),
       hint = coalesce((select 'Its steps wait for: ' || string_agg(distinct target, ', ') from htdag.steps
                         where flow_version_id = v_run.flow_version_id and kind = 'signal'), 'It waits for no signals at all.');
@@ -9742,14 +9726,10 @@ CREATE FUNCTION htdag.set_limits(p_flow text, p_max_concurrent_runs integer DEFA
     SET search_path TO ''
     AS $$
 declare
-  v_flow_id constant integer := (select flow_id from htdag.flows where name = p_flow);
+  v_flow_id constant integer := htdag.flow_number(p_flow);
   v_key     text;
   v_done    boolean;
 begin
-  if v_flow_id is null then
-    raise exception using errcode = 'HT001', message = format('flow "%s" does not exist', p_flow),
-      hint = 'select name from htdag.flows lists the flows there are.';
-  end if;
   perform htdag.check_rate(p_rate_mode, p_burst);
   if p_key is null and (p_max_concurrent_per_key is not null or p_rate_per_minute_per_key is not null) then
     raise exception using errcode = 'HT006', message = format('limits per key of flow "%s", but no key', p_flow),
@@ -10224,12 +10204,13 @@ $$;
 
 COMMENT ON FUNCTION htdag.start_tick(p_schedule htdag.schedules, p_due_at timestamp with time zone) IS 'Start the run of a schedule for a time, unless there is one; returns its id.';
 
-CREATE FUNCTION htdag.step_document(p_run_id bigint, p_step_no integer, p_item jsonb DEFAULT NULL::jsonb) RETURNS jsonb
+CREATE FUNCTION htdag.step_document(p_run_id bigint, p_step_no integer, p_map_index integer DEFAULT NULL::integer) RETURNS jsonb
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
     AS $$
 begin
-  return (select jsonb_build_object('run_id', p_run_id, 'step', s.name, 'input', io.input, 'item', p_item,
+  return (select jsonb_build_object('run_id', p_run_id, 'step', s.name, 'input', io.input,
+                   'item', (select i.item from htdag.map_items i where i.run_id = p_run_id and i.step_no = p_step_no and i.map_index = p_map_index),
                    'needs', coalesce(htdag.needs_output(p_run_id, s.flow_version_id, p_step_no), '{}'))
             from htdag.runs r
             join htdag.run_io io using (run_id)
@@ -10238,7 +10219,7 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.step_document(p_run_id bigint, p_step_no integer, p_item jsonb) IS 'All that a step may look at, {"run_id", "step", "input", "needs", "item"}: what conditions and arguments are paths into, and what the function of a sql step gets.';
+COMMENT ON FUNCTION htdag.step_document(p_run_id bigint, p_step_no integer, p_map_index integer) IS 'All that a step may look at, {"run_id", "step", "input", "needs", "item"}: what conditions and arguments are paths into, and what the function of a sql step gets.';
 
 CREATE FUNCTION htdag.step_fault(p_step jsonb) RETURNS text
     LANGUAGE plpgsql STABLE
@@ -10265,7 +10246,7 @@ begin
       then format('on_skip of step "%s" is "%s", not cascade or continue', v_name, p_step ->> 'on_skip')
     when p_step ->> 'bundle' is not null and (p_step ->> 'map' is not null or p_step ->> 'run_on' <> 'success')
       then format('step "%s" is in bundle "%s" but is a map step or does not run on success', v_name, p_step ->> 'bundle')
-    when p_step ->> 'bundle' is not null and (v_kind in ('sql', 'flow', 'sleep', 'signal') or (p_step ->> 'delay')::interval > interval '0'
+    when p_step ->> 'bundle' is not null and (htdag.by_engine(v_kind) or (p_step ->> 'delay')::interval > interval '0'
          or coalesce(p_step ->> 'run_if', p_step ->> 'skip_if', p_step ->> 'memo', p_step ->> 'limit_key') is not null)
       then format('step "%s" is in bundle "%s" but has a delay, a condition, a memo, a limit or a kind of the engine''s', v_name, p_step ->> 'bundle')
     when p_step ->> 'run_on' <> 'success' and p_step -> 'needs' = '[]'
@@ -10987,13 +10968,11 @@ CREATE FUNCTION htdag.why(p_run_id bigint) RETURNS SETOF text
 declare
   v_run htdag.runs;
 begin
+  perform htdag.check_run(p_run_id);
   select * into v_run from htdag.runs where run_id = p_run_id;
-  if not found then
-    raise exception using errcode = 'HT001', message = format('run %s does not exist', coalesce(p_run_id::text, 'null')),
-      hint = 'select run_id from report.runs lists the runs there are.';
-  elsif v_run.finished_at is not null then
+  if v_run.finished_at is not null then
     return next format('run %s %s at %s', p_run_id, v_run.state, v_run.finished_at)
-                || coalesce(': ' || (select error from report.runs where run_id = p_run_id), '');
+                || coalesce(': ' || htdag.run_problem(p_run_id), '');
     return;
   elsif v_run.state = 'queued' then
     return next htdag.why_queued(v_run);
@@ -11118,7 +11097,7 @@ begin
     when v_lane.is_paused then
       format('step %s is ready, but %s', p_step.name,
         coalesce((select htdag.pause_words(p) from htdag.pauses p where p.kind = 'queue' and p.name = v_lane.queue), format('queue %s is paused', v_lane.queue)))
-    when v_lane.kind in ('sql', 'flow', 'sleep', 'signal') then
+    when htdag.by_engine(v_lane.kind) then
       format('step %s is ready since %s for htdag.pump(), which runners and upkeep call', p_step.name, p_task.ready_at)
     when htdag.readers(p_task.lane_id) = 0 then
       format('step %s is ready, but no runner reads kind %s of queue %s', p_step.name, v_lane.kind, v_lane.queue)

@@ -43,6 +43,15 @@ return jsonb_build_object(
 
 comment on function htdag.normal_step(jsonb) is 'A step definition with every default written out.';
 
+create or replace function htdag.by_engine(p_kind text)
+returns boolean
+language sql
+immutable
+parallel safe
+return p_kind in ('sql', 'flow', 'sleep', 'signal');
+
+comment on function htdag.by_engine(text) is 'Whether steps of a kind are run by the engine itself, and by no runner.';
+
 -- What is wrong with one step by itself, or null.
 create or replace function htdag.step_fault(p_step jsonb)
 returns text
@@ -71,7 +80,7 @@ begin
       then format('on_skip of step "%s" is "%s", not cascade or continue', v_name, p_step ->> 'on_skip')
     when p_step ->> 'bundle' is not null and (p_step ->> 'map' is not null or p_step ->> 'run_on' <> 'success')
       then format('step "%s" is in bundle "%s" but is a map step or does not run on success', v_name, p_step ->> 'bundle')
-    when p_step ->> 'bundle' is not null and (v_kind in ('sql', 'flow', 'sleep', 'signal') or (p_step ->> 'delay')::interval > interval '0'
+    when p_step ->> 'bundle' is not null and (htdag.by_engine(v_kind) or (p_step ->> 'delay')::interval > interval '0'
          or coalesce(p_step ->> 'run_if', p_step ->> 'skip_if', p_step ->> 'memo', p_step ->> 'limit_key') is not null)
       then format('step "%s" is in bundle "%s" but has a delay, a condition, a memo, a limit or a kind of the engine''s', v_name, p_step ->> 'bundle')
     when p_step ->> 'run_on' <> 'success' and p_step -> 'needs' = '[]'

@@ -24,7 +24,7 @@ begin
     raise exception using errcode = 'HT004',
       message = format('flow "%s": steps is not an array', p_flow), hint = 'Give "steps" as an array of objects.';
   end if;
-  perform htdag.check_keys(p_spec || jsonb_build_object('flow', p_flow));
+  perform htdag.check_options(p_spec || jsonb_build_object('flow', p_flow));
   begin
     v_timeout := (p_spec ->> 'timeout')::interval;
     for v_step in select jsonb_array_elements(p_spec -> 'steps') loop

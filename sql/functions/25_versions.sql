@@ -41,7 +41,7 @@ comment on view htdag.flow_edges is
 
 -- A key that means nothing is a mistake, most often of spelling. The options that
 -- there are can be read off the normal form, which has them all.
-create or replace function htdag.check_keys(p_spec jsonb)
+create or replace function htdag.check_options(p_spec jsonb)
 returns integer
 language plpgsql
 stable
@@ -80,7 +80,7 @@ begin
 end;
 $$;
 
-comment on function htdag.check_keys(jsonb) is 'Number of options that a step may have; raises HT004 for a key of the definition or of a step that is none.';
+comment on function htdag.check_options(jsonb) is 'Number of options that a step may have; raises HT004 for a key of the definition or of a step that is none.';
 
 -- Options of a step or flow as text; those that are null are as if they were absent.
 create or replace function htdag.spec_options(p_spec jsonb)

@@ -81,14 +81,15 @@ $$;
 comment on function htdag.run_output(bigint) is
   'Output of a run: that of the step which the flow names as its output or else, as {"step": output}, those of the steps that nothing needs.';
 
-create or replace function htdag.step_document(p_run_id bigint, p_step_no integer, p_item jsonb default null)
+create or replace function htdag.step_document(p_run_id bigint, p_step_no integer, p_map_index integer default null)
 returns jsonb
 language plpgsql
 stable
 set search_path = ''
 as $$
 begin
-  return (select jsonb_build_object('run_id', p_run_id, 'step', s.name, 'input', io.input, 'item', p_item,
+  return (select jsonb_build_object('run_id', p_run_id, 'step', s.name, 'input', io.input,
+                   'item', (select i.item from htdag.map_items i where i.run_id = p_run_id and i.step_no = p_step_no and i.map_index = p_map_index),
                    'needs', coalesce(htdag.needs_output(p_run_id, s.flow_version_id, p_step_no), '{}'))
             from htdag.runs r
             join htdag.run_io io using (run_id)
@@ -97,7 +98,7 @@ begin
 end;
 $$;
 
-comment on function htdag.step_document(bigint, integer, jsonb) is
+comment on function htdag.step_document(bigint, integer, integer) is
   'All that a step may look at, {"run_id", "step", "input", "needs", "item"}: what conditions and arguments are paths into, and what the function of a sql step gets.';
 
 create or replace function htdag.step_argument(p_step htdag.steps, p_document jsonb)

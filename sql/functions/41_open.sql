@@ -40,6 +40,17 @@ $$;
 
 comment on function htdag.is_limited(integer, integer[], boolean) is 'Whether tasks of a lane are parked until its queue''s limit has room.';
 
+-- Where a task goes that nothing else holds back.
+create or replace function htdag.held_for(p_run_state text, p_limit_key text, p_is_limited boolean)
+returns text
+language sql
+immutable
+parallel safe
+return case when p_run_state = 'paused' then 'paused' when p_limit_key is not null or p_is_limited then 'limit' end;
+
+comment on function htdag.held_for(text, text, boolean) is
+  'What a task of a run is parked for once it is due: the pause of the run, a limit of its own or of its lane, or nothing.';
+
 -- Whether the conditions of a step let it run. A path that gives true or false is
 -- taken at its word; one that gives anything else holds if it finds something.
 create or replace function htdag.path_holds(p_path jsonpath, p_document jsonb)
@@ -52,6 +63,20 @@ return (select case jsonb_typeof(v) when 'boolean' then v = 'true' else v is not
           from jsonb_path_query_first(p_document, p_path, silent => true) v);
 
 comment on function htdag.path_holds(jsonpath, jsonb) is 'Whether a condition holds for a document.';
+
+create or replace function htdag.is_declined(p_step htdag.steps, p_document jsonb)
+returns boolean
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+  return coalesce(p_step.run_if is not null and not htdag.path_holds(p_step.run_if, p_document)
+    or p_step.skip_if is not null and htdag.path_holds(p_step.skip_if, p_document), false);
+end;
+$$;
+
+comment on function htdag.is_declined(htdag.steps, jsonb) is 'Whether the conditions of a step have it skipped.';
 
 create or replace function htdag.memo_key(p_step htdag.steps, p_document jsonb)
 returns bytea
@@ -158,27 +183,22 @@ volatile
 set search_path = ''
 as $$
 declare
-  v_step     htdag.steps;
-  v_document jsonb;
-  v_blank    bit varying;
-  v_left     integer;
+  v_step  htdag.steps;
+  v_blank bit varying;
+  v_left  integer;
 begin
   changes := '{}';
   select s.* into v_step
     from htdag.runs r join htdag.steps s using (flow_version_id)
    where r.run_id = p_run_id and s.step_no = p_step_no;
   v_blank := v_step.self & ~v_step.self;
-  if v_step.run_if is not null or v_step.skip_if is not null then
-    v_document := htdag.step_document(p_run_id, p_step_no);
-    if v_step.run_if is not null and not htdag.path_holds(v_step.run_if, v_document)
-       or v_step.skip_if is not null and htdag.path_holds(v_step.skip_if, v_document) then
-      changes := array[(p_run_id, v_blank, v_blank, v_step.self | case v_step.on_skip when 'cascade' then v_step.dooms else v_blank end, v_blank)::htdag.run_change];
-      return;
-    end if;
+  if (v_step.run_if is not null or v_step.skip_if is not null) and htdag.is_declined(v_step, htdag.step_document(p_run_id, p_step_no)) then
+    changes := array[(p_run_id, v_blank, v_blank, v_step.self | case v_step.on_skip when 'cascade' then v_step.dooms else v_blank end, v_blank)::htdag.run_change];
+    return;
   end if;
 
   if v_step.is_map then
-    v_left := htdag.open_map(p_run_id, p_step_no);
+    v_left := htdag.open_map(p_run_id, v_step);
     if v_left is null then
       problem := 'the source of the map is not an array';
     end if;
@@ -197,65 +217,61 @@ comment on function htdag.open_step(bigint, smallint) is
   'Open a due step that has a condition, a memo or elements: make its tasks, or say with which changes or problem it ended without any.';
 
 -- Lay out the elements of a map step and open its first window of tasks.
-create or replace function htdag.open_map(p_run_id bigint, p_step_no smallint)
+create or replace function htdag.open_map(p_run_id bigint, p_step htdag.steps)
 returns integer
 language plpgsql
 volatile
 set search_path = ''
 as $$
 declare
-  v_step   htdag.steps;
   v_source jsonb;
   v_total  integer;
   v_known  integer := 0;
 begin
-  select s.* into v_step
-    from htdag.runs r join htdag.steps s using (flow_version_id)
-   where r.run_id = p_run_id and s.step_no = p_step_no;
-  if v_step.map_source_no is null then
+  if p_step.map_source_no is null then
     select input into v_source from htdag.run_io where run_id = p_run_id;
   else
-    v_source := htdag.step_output(p_run_id, v_step.map_source_no);
+    v_source := htdag.step_output(p_run_id, p_step.map_source_no);
   end if;
-  if v_step.map_key is not null then
-    v_source := v_source #> string_to_array(v_step.map_key, '.');
+  if p_step.map_key is not null then
+    v_source := v_source #> string_to_array(p_step.map_key, '.');
   end if;
   if jsonb_typeof(v_source) is distinct from 'array' then
     return null;
   end if;
 
   insert into htdag.map_items (run_id, step_no, map_index, item)
-  select p_run_id, p_step_no, i - 1, item
+  select p_run_id, p_step.step_no, i - 1, item
     from jsonb_array_elements(v_source) with ordinality t(item, i);
   get diagnostics v_total = row_count;
   -- What a retry keeps, before what is remembered.
   if (select epoch from htdag.runs where run_id = p_run_id) > 0 then
     select count(*)::integer into v_known from htdag.attempts a
-     where a.run_id = p_run_id and a.step_no = p_step_no and a.outcome = 'succeeded' and not a.superseded;
+     where a.run_id = p_run_id and a.step_no = p_step.step_no and a.outcome = 'succeeded' and not a.superseded;
   end if;
-  if v_step.memo is not null then
-    v_known := v_known + htdag.recall(p_run_id, v_step);
+  if p_step.memo is not null then
+    v_known := v_known + htdag.recall(p_run_id, p_step);
   end if;
 
   -- Where some elements are known already the others are opened at once, since a
   -- window that holds known ones alone would never move on.
   insert into htdag.map_shards (run_id, step_no, shard, total, opened, remaining)
-  select p_run_id, p_step_no, shard, n, case when v_known > 0 then n else least(n, 63) end,
+  select p_run_id, p_step.step_no, shard, n, case when v_known > 0 then n else least(n, 63) end,
          n - case when v_known > 0 then (select count(*)::integer from htdag.attempts a
-               where a.run_id = p_run_id and a.step_no = p_step_no and a.map_index % 16 = shard and a.outcome = 'succeeded' and not a.superseded) else 0 end
+               where a.run_id = p_run_id and a.step_no = p_step.step_no and a.map_index % 16 = shard and a.outcome = 'succeeded' and not a.superseded) else 0 end
     from generate_series(0, least(v_total, 16) - 1) shard,
          lateral (select (v_total - shard + 15) / 16 as n) c;
-  perform htdag.open_tasks(array[p_run_id], array[p_step_no],
+  perform htdag.open_tasks(array[p_run_id], array[p_step.step_no],
     array(select (j * 16 + shard)::integer from htdag.map_shards s, generate_series(0, s.opened - 1) j
-           where s.run_id = p_run_id and s.step_no = p_step_no
+           where s.run_id = p_run_id and s.step_no = p_step.step_no
              and (v_known = 0 or not exists (select from htdag.attempts a
-                   where a.run_id = p_run_id and a.step_no = p_step_no and a.map_index = j * 16 + shard and a.outcome = 'succeeded' and not a.superseded))
+                   where a.run_id = p_run_id and a.step_no = p_step.step_no and a.map_index = j * 16 + shard and a.outcome = 'succeeded' and not a.superseded))
            order by 1));
   return v_total - v_known;
 end;
 $$;
 
-comment on function htdag.open_map(bigint, smallint) is
+comment on function htdag.open_map(bigint, htdag.steps) is
   'Store the elements of a map step and insert the first thousand or so of its tasks; returns the number of elements to work on, null when the source is not an array.';
 
 -- Insert tasks for steps or elements of map steps: one (run, step) pair for all elements,
@@ -295,8 +311,7 @@ begin
   if exists (select from htdag.runs r join htdag.steps s using (flow_version_id)
               where r.run_id = any (p_run_ids) and s.step_no = any (p_step_nos) and s.memo is not null) then
     update htdag.tasks t
-       set memo_key = htdag.memo_key(s, htdag.step_document(t.run_id, t.step_no,
-             (select i.item from htdag.map_items i where i.run_id = t.run_id and i.step_no = t.step_no and i.map_index = t.map_index)))
+       set memo_key = htdag.memo_key(s, htdag.step_document(t.run_id, t.step_no, t.map_index))
       from htdag.steps s
      where t.run_id = any (p_run_ids) and t.step_no = any (p_step_nos) and t.memo_key is null and t.runner_id is null
        and s.flow_version_id = t.flow_version_id and s.step_no = t.step_no and s.memo is not null;

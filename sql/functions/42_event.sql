@@ -52,14 +52,7 @@ stable
 set search_path = ''
 as $$
 begin
-  return (select coalesce(r.error,
-            (select format('step %s: %s', s.name, a.error)
-               from htdag.attempts a
-               join htdag.steps s on s.flow_version_id = r.flow_version_id and s.step_no = a.step_no
-              where a.run_id = r.run_id and get_bit(r.failed, a.step_no) = 1 and a.outcome not in ('succeeded', 'cancelled')
-              order by get_bit(v.fatal, a.step_no) desc, a.step_no, a.finished_at desc limit 1))
-            from htdag.runs r join htdag.flow_versions v using (flow_version_id)
-           where r.run_id = p_run_id);
+  return (select error from report.runs where run_id = p_run_id);
 end;
 $$;
 

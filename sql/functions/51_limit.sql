@@ -25,14 +25,10 @@ security definer
 set search_path = ''
 as $$
 declare
-  v_flow_id constant integer := (select flow_id from htdag.flows where name = p_flow);
+  v_flow_id constant integer := htdag.flow_number(p_flow);
   v_key     text;
   v_done    boolean;
 begin
-  if v_flow_id is null then
-    raise exception using errcode = 'HT001', message = format('flow "%s" does not exist', p_flow),
-      hint = 'select name from htdag.flows lists the flows there are.';
-  end if;
   perform htdag.check_rate(p_rate_mode, p_burst);
   if p_key is null and (p_max_concurrent_per_key is not null or p_rate_per_minute_per_key is not null) then
     raise exception using errcode = 'HT006', message = format('limits per key of flow "%s", but no key', p_flow),

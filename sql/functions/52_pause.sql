@@ -194,7 +194,7 @@ begin
       from (select k.task_id,
                    -- A task that became due during the pause keeps the time at which its delay ends.
                    case when k.due_at > v_now and k.due_at < 'infinity' then 'delay'
-                        when k.limit_key is not null or l.is_limited then 'limit' end as parked
+                        else htdag.held_for('running', k.limit_key, l.is_limited) end as parked
               from htdag.tasks k
               join htdag.lanes l on l.lane_id = k.lane_id
              where k.run_id = any (v_runs) and k.parked = 'paused'

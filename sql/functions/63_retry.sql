@@ -98,8 +98,7 @@ begin
     join htdag.runs r on r.run_id = o.run_id
     join htdag.lanes l on l.lane_id = o.lane_id
    -- What goes back to be claimed at once queues anew for its limit.
-   cross join lateral (select coalesce(k.parked, case when r.state = 'paused' then 'paused'
-                                                      when o.limit_key is not null or l.is_limited then 'limit' end) as parked) w
+   cross join lateral (select coalesce(k.parked, htdag.held_for(r.state, o.limit_key, l.is_limited)) as parked) w
    where t.task_id = k.task_id;
   perform htdag.emit_tries(p_tasks, p_step_nos, p_outcomes);
 

@@ -135,7 +135,7 @@ begin
     when v_lane.is_paused then
       format('step %s is ready, but %s', p_step.name,
         coalesce((select htdag.pause_words(p) from htdag.pauses p where p.kind = 'queue' and p.name = v_lane.queue), format('queue %s is paused', v_lane.queue)))
-    when v_lane.kind in ('sql', 'flow', 'sleep', 'signal') then
+    when htdag.by_engine(v_lane.kind) then
       format('step %s is ready since %s for htdag.pump(), which runners and upkeep call', p_step.name, p_task.ready_at)
     when htdag.readers(p_task.lane_id) = 0 then
       format('step %s is ready, but no runner reads kind %s of queue %s', p_step.name, v_lane.kind, v_lane.queue)
@@ -157,13 +157,11 @@ as $$
 declare
   v_run htdag.runs;
 begin
+  perform htdag.check_run(p_run_id);
   select * into v_run from htdag.runs where run_id = p_run_id;
-  if not found then
-    raise exception using errcode = 'HT001', message = format('run %s does not exist', coalesce(p_run_id::text, 'null')),
-      hint = 'select run_id from report.runs lists the runs there are.';
-  elsif v_run.finished_at is not null then
+  if v_run.finished_at is not null then
     return next format('run %s %s at %s', p_run_id, v_run.state, v_run.finished_at)
-                || coalesce(': ' || (select error from report.runs where run_id = p_run_id), '');
+                || coalesce(': ' || htdag.run_problem(p_run_id), '');
     return;
   elsif v_run.state = 'queued' then
     return next htdag.why_queued(v_run);

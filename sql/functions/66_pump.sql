@@ -14,7 +14,7 @@ set search_path = ''
 as $$
 begin
   return cardinality(p_lanes) > 0
-     and exists (select from htdag.lanes where lane_id = any (p_lanes) and kind in ('sql', 'flow', 'sleep', 'signal'));
+     and exists (select from htdag.lanes where lane_id = any (p_lanes) and htdag.by_engine(kind));
 end;
 $$;
 
@@ -34,7 +34,7 @@ begin
       or exists (select from htdag.tasks where parked in ('signal', 'sub-flow', 'memo') and due_at <= v_now)
       or exists (select from htdag.lanes l
                   cross join lateral (select from htdag.tasks t where t.lane_id = l.lane_id and t.runner_id is null and t.parked is null limit 1) t
-                  where l.kind in ('sql', 'flow', 'sleep', 'signal') and not l.is_paused);
+                  where htdag.by_engine(l.kind) and not l.is_paused);
 end;
 $$;
 
@@ -86,7 +86,7 @@ begin
             (select t.task_id from htdag.lanes l
               cross join lateral (select t.task_id from htdag.tasks t where t.lane_id = l.lane_id and t.runner_id is null and t.parked is null
                                    order by t.priority, t.task_id limit p_limit) t
-              where l.kind in ('sql', 'flow', 'sleep', 'signal') and not l.is_paused)
+              where htdag.by_engine(l.kind) and not l.is_paused)
             union
             (select t.task_id from htdag.tasks t where t.parked in ('signal', 'sub-flow', 'memo') and t.due_at <= v_now order by t.due_at limit p_limit)
             union
@@ -100,7 +100,7 @@ begin
   v_tasks := array(select t from htdag.tasks t
                      join htdag.steps s using (flow_version_id, step_no)
                     where t.task_id = any (v_ids) and t.runner_id is null
-                      and (t.parked in ('signal', 'sub-flow', 'memo') or t.parked is null and s.kind in ('sql', 'flow', 'sleep', 'signal'))
+                      and (t.parked in ('signal', 'sub-flow', 'memo') or t.parked is null and htdag.by_engine(s.kind))
                     order by t.task_id for update of t skip locked);
   if p_wait then
     perform htdag.lock_shards(v_tasks);
@@ -218,8 +218,7 @@ declare
   v_output   jsonb;
   v_detail   text;
 begin
-  v_document := htdag.step_document(p_task.run_id, p_task.step_no,
-    (select i.item from htdag.map_items i where i.run_id = p_task.run_id and i.step_no = p_task.step_no and i.map_index = p_task.map_index));
+  v_document := htdag.step_document(p_task.run_id, p_task.step_no, p_task.map_index);
   if p_step.argument is not null then
     v_document := htdag.step_argument(p_step, v_document);
   end if;

@@ -62,8 +62,7 @@ volatile
 set search_path = ''
 as $$
 declare
-  v_document constant jsonb := htdag.step_document(p_task.run_id, p_task.step_no,
-    (select i.item from htdag.map_items i where i.run_id = p_task.run_id and i.step_no = p_task.step_no and i.map_index = p_task.map_index));
+  v_document constant jsonb := htdag.step_document(p_task.run_id, p_task.step_no, p_task.map_index);
 begin
   perform htdag.check_depth(p_task.run_id);
   perform htdag.start_child(p_task, (htdag.current_version(p_step.target)).flow_version_id,
@@ -97,11 +96,8 @@ begin
   elsif v_child.state = 'succeeded' then
     return (p_task.task_id, 'succeeded', htdag.run_output(v_child.run_id), null, null, p_now - v_child.started_at)::htdag.step_results;
   end if;
-  return (p_task.task_id, 'failed', null, format('run %s %s%s', v_child.run_id, v_child.state, ': ' ||
-    coalesce(v_child.error, (select format('step %s: %s', s.name, a.error)
-      from htdag.attempts a join htdag.steps s on s.flow_version_id = v_child.flow_version_id and s.step_no = a.step_no
-     where a.run_id = v_child.run_id and get_bit(v_child.failed, a.step_no) = 1 and a.outcome not in ('succeeded', 'cancelled')
-     order by a.step_no, a.finished_at desc limit 1))), null, p_now - v_child.started_at)::htdag.step_results;
+  return (p_task.task_id, 'failed', null, format('run %s %s%s', v_child.run_id, v_child.state, ': ' || htdag.run_problem(v_child.run_id)),
+    null, p_now - v_child.started_at)::htdag.step_results;
 end;
 $$;
 

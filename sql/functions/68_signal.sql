@@ -94,11 +94,9 @@ as $$
 declare
   v_run htdag.runs;
 begin
+  perform htdag.check_run(p_run_id);
   select * into v_run from htdag.runs where run_id = p_run_id;
-  if not found then
-    raise exception using errcode = 'HT001', message = format('run %s does not exist', coalesce(p_run_id::text, 'null')),
-      hint = 'select run_id from report.runs lists the runs there are.';
-  elsif not exists (select from htdag.steps where flow_version_id = v_run.flow_version_id and kind = 'signal' and target = p_name) then
+  if not exists (select from htdag.steps where flow_version_id = v_run.flow_version_id and kind = 'signal' and target = p_name) then
     raise exception using errcode = 'HT006', message = format('no step of run %s waits for a signal "%s"', p_run_id, coalesce(p_name, 'null')),
       hint = coalesce((select 'Its steps wait for: ' || string_agg(distinct target, ', ') from htdag.steps
                         where flow_version_id = v_run.flow_version_id and kind = 'signal'), 'It waits for no signals at all.');

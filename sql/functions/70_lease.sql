@@ -149,7 +149,7 @@ begin
   return query
   select distinct case when e.by_engine then '*' else l.queue end
     from htdag.lanes l
-   cross join lateral (select l.kind in ('sql', 'flow', 'sleep', 'signal') as by_engine) e
+   cross join lateral (select htdag.by_engine(l.kind) as by_engine) e
    where l.lane_id = any (p_lanes)
      and exists (select from htdag.runners r
                   where r.idle and r.stopped_at is null and r.lease_expires_at > v_now
@@ -235,7 +235,7 @@ begin
       from htdag.tasks o
       join htdag.runs r on r.run_id = o.run_id
       join htdag.lanes l on l.lane_id = o.lane_id
-     cross join lateral (select case when r.state = 'paused' then 'paused' when o.limit_key is not null or l.is_limited then 'limit' end as parked) w
+     cross join lateral (select htdag.held_for(r.state, o.limit_key, l.is_limited) as parked) w
      where t.task_id = any (array(select d.task_id from unnest(v_due) d)) and o.task_id = t.task_id;
     v_done := cardinality(v_due);
   end if;

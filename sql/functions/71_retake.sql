@@ -79,20 +79,6 @@ $$;
 
 comment on function htdag.retaken_steps(htdag.runs, text[]) is 'Which steps of an ended run a retry takes back.';
 
-create or replace function htdag.is_declined(p_step htdag.steps, p_document jsonb)
-returns boolean
-language plpgsql
-immutable
-set search_path = ''
-as $$
-begin
-  return coalesce(p_step.run_if is not null and not htdag.path_holds(p_step.run_if, p_document)
-    or p_step.skip_if is not null and htdag.path_holds(p_step.skip_if, p_document), false);
-end;
-$$;
-
-comment on function htdag.is_declined(htdag.steps, jsonb) is 'Whether the conditions of a step have it skipped.';
-
 -- Of a map that did not succeed, whose elements are what they were, those that
 -- succeeded stay, unless whole maps are asked for.
 create or replace function htdag.keeps_elements(p_run htdag.runs, p_taken bit varying, p_step htdag.steps, p_only_failed boolean)
@@ -117,10 +103,8 @@ as $$
 declare
   v_unknown text;
 begin
-  if p_run.run_id is null then
-    raise exception using errcode = 'HT001', message = format('run %s does not exist', coalesce(p_run_id::text, 'null')),
-      hint = 'select run_id from report.runs lists the runs there are.';
-  elsif p_run.parent_run_id is not null then
+  perform htdag.check_run(p_run_id);
+  if p_run.parent_run_id is not null then
     raise exception using errcode = 'HT003', message = format('run %s is part of run %s and cannot be retried by itself', p_run_id, p_run.root_run_id),
       hint = format('Retry run %s once it has ended: its steps that run flows start new runs.', p_run.root_run_id);
   elsif p_run.finished_at is null then
