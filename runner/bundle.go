@@ -8,12 +8,15 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/htdag/htdag/db"
 )
 
 // A bundle is what the steps of one task share: memory and, once one of them asks
 // for it, a transaction with a savepoint per step.
 type bundle struct {
 	pool   *pgxpool.Pool
+	limit  time.Duration // longer than any of its steps may take
 	memory Memory
 	tx     pgx.Tx // nil until a step asks
 	first  int16  // the step that asked first; the next one while none has
@@ -29,7 +32,7 @@ func (b *bundle) step(ctx context.Context) (pgx.Tx, error) {
 		return b.save, nil
 	}
 	if b.tx == nil {
-		tx, err := b.pool.Begin(ctx)
+		tx, err := db.Begin(ctx, b.pool, b.limit)
 		if err != nil {
 			return nil, fmt.Errorf("begin the step's transaction: %w", err)
 		}

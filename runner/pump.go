@@ -45,7 +45,7 @@ func (s *session) pumps(ctx context.Context) {
 
 // pump makes one call and returns how many steps it looked at.
 func (s *session) pump(ctx context.Context) (moved int, err error) {
-	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+	err = db.InTx(ctx, s.pool, func(tx pgx.Tx) error {
 		queries := dbsqlc.New(tx)
 		if err := queries.SetStatementTimeout(ctx, fmt.Sprint(pumpTime.Milliseconds())); err != nil {
 			return err
@@ -55,7 +55,7 @@ func (s *session) pump(ctx context.Context) (moved int, err error) {
 		return err
 	})
 	if err != nil {
-		return 0, db.Error(err)
+		return 0, err
 	}
 	return moved, nil
 }

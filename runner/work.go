@@ -62,6 +62,9 @@ func (s *session) work(ctx context.Context, claim dbsqlc.HtdagClaim) ([]result, 
 		return []result{s.outcome(ctx, claim, claim.StepNo, nil, fmt.Errorf("read the flow's steps: %w", err), 0)}, nil
 	}
 	b := &bundle{pool: s.pool, first: claim.StepNo}
+	for _, def := range defs[claim.StepNo : claim.LastStepNo+1] {
+		b.limit = max(b.limit, def.Timeout+s.opts.Lease)
+	}
 	defer b.discard(context.WithoutCancel(ctx)) // unless it was committed
 	var results []result
 	for no := claim.StepNo; no <= claim.LastStepNo; no++ {

@@ -14,16 +14,18 @@ import (
 const many = 1500
 
 // killWhile freezes a process, and kills it once a query finds it where it is
-// wanted: nothing moves between the look and the end.
+// wanted: nothing moves between the look and the end. Others may wait for what it
+// holds meanwhile.
 func killWhile(t *testing.T, pool *pgxpool.Pool, p *process, query string, args ...any) {
 	t.Helper()
+	name := "htdag " + p.cmd.Args[1]
 	eventually(t, query, func() (bool, error) {
 		if !dbtest.Value[bool](t, pool, query, args...) {
 			return false, nil
 		}
 		p.signal(syscall.SIGSTOP)
 		// What it had sent to the server takes effect still.
-		holds(t, pool, "select not exists (select from pg_stat_activity where datname = current_database() and state = 'active' and pid <> pg_backend_pid() and application_name like 'htdag%')")
+		holds(t, pool, "select not exists (select from pg_stat_activity where datname = current_database() and application_name = $1 and state = 'active' and wait_event_type is distinct from 'Client')", name)
 		if dbtest.Value[bool](t, pool, query, args...) {
 			return true, nil
 		}

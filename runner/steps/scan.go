@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/htdag/htdag/db"
 	"github.com/htdag/htdag/db/dbsqlc"
 	"github.com/htdag/htdag/runner/ingest"
 )
@@ -249,7 +250,7 @@ func (sc *scan) store(ctx context.Context, g *group) error {
 	if len(g.facts.Paths) == 0 {
 		return nil
 	}
-	tx, err := sc.pool.Begin(ctx)
+	tx, err := db.Begin(ctx, sc.pool, time.Minute)
 	if err != nil {
 		return fmt.Errorf("begin storing what was scanned: %w", err)
 	}
