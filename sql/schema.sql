@@ -3112,6 +3112,7 @@ CREATE FUNCTION htdag.admit() RETURNS integer
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
     AS $$
 begin
   perform htdag.line_up();
@@ -3699,6 +3700,7 @@ CREATE FUNCTION htdag.cancel_run(p_run_id bigint, p_reason text DEFAULT 'cancell
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
     AS $$
 declare
   v_run htdag.runs;
@@ -4392,6 +4394,7 @@ CREATE FUNCTION htdag.claim_steps(p_runner integer, p_want integer DEFAULT 1) RE
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
     AS $$
 declare
   v_lanes constant integer[] := htdag.runner_lanes(p_runner);
@@ -4652,6 +4655,7 @@ CREATE FUNCTION htdag.complete_step(p_task_id bigint, p_token bigint, p_output j
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
     AS $$
 begin
   return htdag.answer_step(p_task_id, p_token, 'succeeded', p_output, null);
@@ -4667,6 +4671,7 @@ CREATE FUNCTION htdag.complete_steps(p_runner integer, p_task_ids bigint[], p_to
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
     AS $$
 declare
   v_now     constant timestamptz := htdag.clock();
@@ -5045,6 +5050,7 @@ CREATE FUNCTION htdag.decompose_step(p_task_id bigint, p_token bigint, p_spec js
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
     AS $$
 begin
   return htdag.answer_step(p_task_id, p_token, 'decomposed', p_spec, null);
@@ -5705,6 +5711,7 @@ CREATE FUNCTION htdag.fail_step(p_task_id bigint, p_token bigint, p_error text, 
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
     AS $$
 begin
   return htdag.answer_step(p_task_id, p_token, case when p_permanent then 'failed_permanently' else 'failed' end, null, p_error, p_code);
@@ -6100,6 +6107,7 @@ CREATE FUNCTION htdag.heartbeat(p_runner integer, p_cpu real, p_memory real, p_t
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
     AS $$
 declare
   v_now constant timestamptz := htdag.clock();
@@ -7600,6 +7608,7 @@ CREATE FUNCTION htdag.pause_flow(p_flow text, p_reason text DEFAULT NULL::text, 
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
     AS $$
 declare
   v_now     constant timestamptz := htdag.clock();
@@ -7665,6 +7674,7 @@ CREATE FUNCTION htdag.pause_queue(p_queue text, p_reason text DEFAULT NULL::text
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
     AS $$
 declare
   v_now  constant timestamptz := htdag.clock();
@@ -7692,6 +7702,7 @@ CREATE FUNCTION htdag.pause_run(p_run_id bigint, p_reason text DEFAULT NULL::tex
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
     AS $$
 begin
   perform htdag.check_run(p_run_id);
@@ -7916,6 +7927,7 @@ CREATE FUNCTION htdag.prune_runs(p_flow text, p_before timestamp with time zone,
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
     AS $$
 declare
   v_roots bigint[];
@@ -8903,6 +8915,7 @@ CREATE FUNCTION htdag.report_progress(p_task_id bigint, p_token bigint, p_done b
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
     AS $$
 declare
   v_now  constant timestamptz := htdag.clock();
@@ -8941,6 +8954,7 @@ CREATE FUNCTION htdag.rest(p_runner integer) RETURNS interval
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
     AS $$
 declare
   v_now constant timestamptz := htdag.clock();
@@ -8973,6 +8987,7 @@ CREATE FUNCTION htdag.resume_flow(p_flow text) RETURNS boolean
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
     AS $$
 declare
   v_flow_id constant integer := htdag.flow_number(p_flow);
@@ -9003,6 +9018,7 @@ CREATE FUNCTION htdag.resume_queue(p_queue text) RETURNS boolean
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
     AS $$
 declare
   v_done  boolean;
@@ -9029,6 +9045,7 @@ CREATE FUNCTION htdag.resume_run(p_run_id bigint) RETURNS boolean
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
     AS $$
 declare
   v_parent bigint;
@@ -9328,6 +9345,7 @@ CREATE FUNCTION htdag.retry_run(p_run_id bigint, p_from text[] DEFAULT NULL::tex
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
     AS $$
 declare
   v_run htdag.runs;
@@ -9354,6 +9372,7 @@ CREATE FUNCTION htdag.retry_runs(p_flow text, p_error text DEFAULT NULL::text, p
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
     AS $$
 declare
   v_flow_id integer;
@@ -10024,6 +10043,7 @@ CREATE FUNCTION htdag.snooze_step(p_task_id bigint, p_token bigint, p_delay inte
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
     AS $$
 begin
   return htdag.answer_step(p_task_id, p_token, 'snoozed', null, null, null, p_delay);
@@ -10074,6 +10094,7 @@ CREATE FUNCTION htdag.start_flow(p_flow text, p_input jsonb DEFAULT '{}'::jsonb,
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
     AS $$
 begin
   return (select r from htdag.start_flows(p_flow, array[p_input], p_priority, case when p_key is not null then array[p_key] end,
@@ -10090,6 +10111,7 @@ CREATE FUNCTION htdag.start_flows(p_flow text, p_inputs jsonb[], p_priority inte
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
     AS $$
 declare
   v_version constant htdag.flow_versions := htdag.current_version(p_flow);
@@ -10308,6 +10330,7 @@ CREATE FUNCTION htdag.stop_runner(p_runner integer) RETURNS integer
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
     AS $$
 declare
   v_now constant timestamptz := htdag.clock();
@@ -10770,6 +10793,7 @@ CREATE FUNCTION htdag.upkeep() RETURNS integer
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
     AS $$
 declare
   v_now  constant timestamptz := htdag.clock();

@@ -142,6 +142,7 @@ set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 set enable_hashjoin = off
 set enable_mergejoin = off
+set jit = off
 as $$
 declare
   v_lanes constant integer[] := htdag.runner_lanes(p_runner);
