@@ -6,9 +6,10 @@ import (
 	"time"
 )
 
-// Engine is one thing that is measured. An Engine lives for one round: it is made,
-// opened on an empty database, warmed up, measured, verified and closed. The harness
-// then opens nothing of it again.
+// Engine is one thing that is measured. It is made and opened on an empty database,
+// once, and closed. Each round is then played on a copy of that database: a new Engine
+// is opened, Run warms it up, Run is measured, it is closed, and another is opened to
+// verify. What is made for the warm-up (connections, prepared statements) may be kept.
 //
 // The harness measures what the server does (WAL, tuples, statements, processor
 // time) around Run and nothing else. So Run starts, works and waits; it neither
@@ -21,9 +22,7 @@ type Engine interface {
 	Shapes() []Shape
 
 	// Open gets ready to work on the database at a URL. It installs into the database
-	// if that is empty, and finds everything in place if it is not: the harness opens
-	// and closes each engine once before it measures, so that installation and first
-	// use cost nobody anything. An error that wraps ErrUnavailable leaves the engine
+	// if that is empty, and finds everything in place if it is not. An error that wraps ErrUnavailable leaves the engine
 	// out of the benchmark, with the error as the printed reason.
 	Open(ctx context.Context, url string, shape Shape) error
 

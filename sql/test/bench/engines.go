@@ -3,5 +3,12 @@ package main
 // engines returns every engine, in the order of the printed rows. Each call makes
 // new ones.
 func engines() []Engine {
-	return []Engine{}
+	return []Engine{
+		&htdagSQL{},
+		&htdagSQL{bundled: true},
+		&htdagRunner{},
+		&pgflow{},
+		&floor{batch: 1},
+		&floor{batch: 50},
+	}
 }

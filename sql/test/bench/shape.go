@@ -1,9 +1,13 @@
 package main
 
+import "encoding/json"
+
 // Shape is a workload.
 type Shape string
 
-// The workloads. Handlers do nothing, in all of them.
+// The workloads. Handlers do nothing and answer nothing, except in Map: its first step
+// answers the numbers from 1 to a thousand, each element is answered with itself, and
+// the last step is given all of these.
 const (
 	Chain   Shape = "chain"   // five steps in a row
 	Diamond Shape = "diamond" // one step, then eight at once, then one
@@ -19,6 +23,16 @@ var Shapes = []Shape{Chain, Diamond, Map, Ingest, Jobs, Storm, Idle}
 
 // Elements is the size of the array of Map.
 const Elements = 1000
+
+// elements is that array.
+var elements = func() json.RawMessage {
+	numbers := make([]int, Elements)
+	for i := range numbers {
+		numbers[i] = i + 1
+	}
+	text, _ := json.Marshal(numbers)
+	return text
+}()
 
 // Step is a step of a shape's graph.
 type Step struct {
