@@ -8,6 +8,8 @@ func engines() []Engine {
 		&htdagSQL{bundled: true},
 		&htdagRunner{},
 		&pgflow{},
+		&dbosEngine{},
+		&riverEngine{},
 		&floor{batch: 1},
 		&floor{batch: 50},
 	}
