@@ -462,12 +462,20 @@ CREATE FUNCTION code.define_flows() RETURNS integer
     SET search_path TO ''
     AS $$
 declare
-  -- Defaults of every step; what a step says itself comes last and wins.
-  v_file     constant jsonb := '{"max_retries": 3, "initial_delay": "1 s", "backoff": 2}'::jsonb;
-  v_codebase constant jsonb := '{"max_retries": 3, "initial_delay": "2 s", "backoff": 2}'::jsonb;
+  v_policy   code.policies;
+  v_file     jsonb; -- defaults of every step; what a step says itself comes last and wins
+  v_codebase jsonb;
+  v_scale    double precision; -- of time limits: those written here are for a policy of 60 s
   v_steps    jsonb;
 begin
-  select jsonb_agg(v_file || s order by n) into v_steps
+  select * into v_policy from code.policies;
+  v_file := jsonb_build_object('max_retries', v_policy.max_retries, 'backoff', v_policy.backoff_multiplier);
+  v_codebase := v_file || jsonb_build_object('initial_delay', (v_policy.initial_delay * 2)::text);
+  v_file := v_file || jsonb_build_object('initial_delay', v_policy.initial_delay::text);
+  v_scale := (extract(epoch from v_policy.node_timeout) / 60)::double precision;
+
+  select jsonb_agg(v_file || s || jsonb_build_object('timeout', greatest((s ->> 'timeout')::interval * v_scale, interval '1 ms')::text) order by n)
+    into v_steps
     from jsonb_array_elements('[
       {"name": "file_detection",      "group": "detection",  "queue": "root:{codebase}", "bundle": "validation", "timeout": "30 s"},
       {"name": "file_validation",     "group": "validation", "queue": "root:{codebase}", "bundle": "validation", "timeout": "10 s",
@@ -497,12 +505,13 @@ begin
        "needs": ["vector_index_update", "search_index_rebuild", "graph_update", "progress_validation", "progress_storage"]}
     ]') with ordinality as x (s, n);
   v_steps := v_steps || jsonb_build_array(v_file || jsonb_build_object(
-    'name', 'error_notification', 'group', 'notification', 'timeout', '10 s', 'run_on', 'failure',
+    'name', 'error_notification', 'group', 'notification', 'run_on', 'failure',
+    'timeout', greatest(interval '10 s' * v_scale, interval '1 ms')::text,
     'needs', (select jsonb_agg(s -> 'name') from jsonb_array_elements(v_steps) as s)));
   perform htdag.define_flow(jsonb_build_object(
     'flow',        'ingest_file',
     'description', 'Read one changed file of a codebase and bring everything derived from it up to date.',
-    'timeout',     '300 s',
+    'timeout',     v_policy.dag_timeout::text,
     'steps',       v_steps));
   perform htdag.set_limits('ingest_file', 10, 30, 0.7, 0.8, p_only_if_unset => true);
 
@@ -537,7 +546,7 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION code.define_flows() IS 'Define ingest_file and ingest_codebase and give them limits where they have none. Repeatable: a definition that is the same makes no new version.';
+COMMENT ON FUNCTION code.define_flows() IS 'Define ingest_file and ingest_codebase by the policy and give them limits where they have none. Repeatable: a definition that is the same makes no new version.';
 
 CREATE TABLE code.dependencies (
     file_id bigint NOT NULL,
@@ -2227,6 +2236,40 @@ end;
 $$;
 
 COMMENT ON FUNCTION code.search_words(p_words text[], p_codebase_id integer, p_limit integer) IS 'Chunks that hold the words, best first: rare words, repeated words, short chunks and names of definitions count more.';
+
+CREATE FUNCTION code.set_policy(p_max_retries integer DEFAULT NULL::integer, p_backoff_multiplier double precision DEFAULT NULL::double precision, p_initial_delay interval DEFAULT NULL::interval, p_node_timeout interval DEFAULT NULL::interval, p_dag_timeout interval DEFAULT NULL::interval) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_was code.policies;
+begin
+  perform from code.policy order by singleton for no key update; -- one at a time
+  select * into v_was from code.policies;
+  begin
+    update code.policy
+       set max_retries        = coalesce(p_max_retries, max_retries),
+           backoff_multiplier = coalesce(p_backoff_multiplier, backoff_multiplier),
+           initial_delay      = coalesce(p_initial_delay, initial_delay),
+           node_timeout       = coalesce(p_node_timeout, node_timeout),
+           dag_timeout        = coalesce(p_dag_timeout, dag_timeout);
+  exception when check_violation then
+    raise exception using
+      errcode = 'HT006',
+      message = format('policy of %s retries, multiplier %s, initial delay %s, time limits %s and %s is out of range',
+                       p_max_retries, p_backoff_multiplier, p_initial_delay, p_node_timeout, p_dag_timeout),
+      detail  = sqlerrm,
+      hint    = 'Retries are 0 to 1000, the multiplier is 1 to 1000, the delay up to a day, the limits from 1 ms to a day for steps and 30 days for runs.';
+  end;
+  if v_was is not distinct from (select p from code.policies p) then
+    return false;
+  end if;
+  perform code.define_flows();
+  return true;
+end;
+$$;
+
+COMMENT ON FUNCTION code.set_policy(p_max_retries integer, p_backoff_multiplier double precision, p_initial_delay interval, p_node_timeout interval, p_dag_timeout interval) IS 'Change how the built-in flows retry and how long they may take; null leaves a part as it is. Runs that are started from then on go by it, in a new version of the flow; those that have begun keep theirs. False where nothing changes. Raises HT006.';
 
 CREATE FUNCTION code.signature(p_dimensions smallint[], p_weights real[], p_size integer) RETURNS bit varying
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
@@ -11458,6 +11501,43 @@ ALTER TABLE code.models ALTER COLUMN model_id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE TABLE code.policy (
+    singleton boolean DEFAULT true NOT NULL,
+    max_retries integer,
+    backoff_multiplier double precision,
+    initial_delay interval,
+    node_timeout interval,
+    dag_timeout interval,
+    CONSTRAINT policy_backoff_multiplier_range CHECK (((backoff_multiplier >= (1)::double precision) AND (backoff_multiplier <= (1000)::double precision))),
+    CONSTRAINT policy_dag_timeout_range CHECK (((dag_timeout >= '00:00:00.001'::interval) AND (dag_timeout <= '30 days'::interval))),
+    CONSTRAINT policy_initial_delay_range CHECK (((initial_delay >= '00:00:00'::interval) AND (initial_delay <= '1 day'::interval))),
+    CONSTRAINT policy_is_one_row CHECK (singleton),
+    CONSTRAINT policy_max_retries_range CHECK (((max_retries >= 0) AND (max_retries <= 1000))),
+    CONSTRAINT policy_node_timeout_range CHECK (((node_timeout >= '00:00:00.001'::interval) AND (node_timeout <= '1 day'::interval)))
+);
+
+COMMENT ON TABLE code.policy IS 'One row: what code.define_flows makes of the built-in flows'' retries and time limits; null where the default holds. code.set_policy changes it.';
+
+COMMENT ON COLUMN code.policy.max_retries IS 'Further tries of a step after the first; 3 by default.';
+
+COMMENT ON COLUMN code.policy.backoff_multiplier IS 'How much longer each delay between tries is than the one before; 2 by default.';
+
+COMMENT ON COLUMN code.policy.initial_delay IS 'Delay before the second try of a step of ingest_file; twice as long for ingest_codebase; 1 s by default.';
+
+COMMENT ON COLUMN code.policy.node_timeout IS 'Time limit of the longest steps of ingest_file; the others'' are in proportion; 60 s by default.';
+
+COMMENT ON COLUMN code.policy.dag_timeout IS 'Time limit of a run of ingest_file; 300 s by default.';
+
+CREATE VIEW code.policies AS
+ SELECT COALESCE(policy.max_retries, 3) AS max_retries,
+    COALESCE(policy.backoff_multiplier, (2)::double precision) AS backoff_multiplier,
+    COALESCE(policy.initial_delay, '00:00:01'::interval) AS initial_delay,
+    COALESCE(policy.node_timeout, '00:01:00'::interval) AS node_timeout,
+    COALESCE(policy.dag_timeout, '00:05:00'::interval) AS dag_timeout
+   FROM code.policy;
+
+COMMENT ON VIEW code.policies IS 'The policy that holds, defaults filled in: one row.';
+
 CREATE TABLE code.stale_dependencies (
     file_id bigint NOT NULL,
     codebase_id integer NOT NULL
@@ -12409,6 +12489,26 @@ COMMENT ON COLUMN report.pauses.paused_by IS 'Role that paused it.';
 
 COMMENT ON COLUMN report.pauses.reason IS 'As it was given.';
 
+CREATE VIEW report.policy AS
+ SELECT policies.max_retries,
+    policies.backoff_multiplier,
+    policies.initial_delay,
+    policies.node_timeout,
+    policies.dag_timeout
+   FROM code.policies;
+
+COMMENT ON VIEW report.policy IS 'How the built-in flows retry and how long they may take; code.set_policy changes it.';
+
+COMMENT ON COLUMN report.policy.max_retries IS 'Further tries of a step after the first.';
+
+COMMENT ON COLUMN report.policy.backoff_multiplier IS 'How much longer each delay between tries is than the one before.';
+
+COMMENT ON COLUMN report.policy.initial_delay IS 'Delay before the second try; twice as long in ingest_codebase.';
+
+COMMENT ON COLUMN report.policy.node_timeout IS 'Time limit of the longest steps of ingest_file; the others'' are in proportion.';
+
+COMMENT ON COLUMN report.policy.dag_timeout IS 'Time limit of a run of ingest_file.';
+
 CREATE VIEW report.queue AS
  SELECT q.run_id,
     f.name AS flow,
@@ -12859,6 +12959,9 @@ ALTER TABLE ONLY code.models
 
 ALTER TABLE ONLY code.models
     ADD CONSTRAINT models_pkey PRIMARY KEY (model_id);
+
+ALTER TABLE ONLY code.policy
+    ADD CONSTRAINT policy_pkey PRIMARY KEY (singleton);
 
 ALTER TABLE ONLY code.provides
     ADD CONSTRAINT provides_pkey PRIMARY KEY (file_id, name);

@@ -97,7 +97,7 @@ func (w *Watcher) record(ctx context.Context, rs *rootState, entries []*entry) {
 			continue
 		}
 		changes, from, size = append(changes, c), append(from, e), size+len(c.Content)
-		if size >= maxBatch {
+		if size >= maxBatch || len(changes) >= w.opts.BatchSize {
 			flush(changes, from)
 			changes, from, size = nil, nil, 0
 		}

@@ -56,6 +56,7 @@ type Options struct {
 	DebounceDelay     time.Duration // quiet time before a change is looked at; default 500 ms
 	MaxWait           time.Duration // a path that is never quiet is looked at this often; default 10 s
 	BurstSize         int           // more changes than this at once become a scan; default 50
+	BatchSize         int           // changes in one call of RecordChanges at most; default 50
 	ReconcileInterval time.Duration // between scans that nothing but time asked for, jittered by a tenth; default 5 min, negative for never
 	PollInterval      time.Duration // between looks at directories that could not be watched; default 2 s
 	RootInterval      time.Duration // between checks that roots are (still) there; default 1 s
@@ -69,6 +70,7 @@ func (o Options) withDefaults() Options {
 	o.DebounceDelay = cmp.Or(o.DebounceDelay, 500*time.Millisecond)
 	o.MaxWait = max(cmp.Or(o.MaxWait, 10*time.Second), o.DebounceDelay)
 	o.BurstSize = cmp.Or(o.BurstSize, 50)
+	o.BatchSize = cmp.Or(o.BatchSize, 50)
 	o.ReconcileInterval = cmp.Or(o.ReconcileInterval, 5*time.Minute)
 	o.PollInterval = cmp.Or(o.PollInterval, 2*time.Second)
 	o.RootInterval = cmp.Or(o.RootInterval, time.Second)

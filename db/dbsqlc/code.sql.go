@@ -185,6 +185,40 @@ func (q *Queries) ForgetFiles(ctx context.Context, codebaseID int32, paths []str
 	return forgotten, err
 }
 
+const importsAmong = `-- name: ImportsAmong :many
+select distinct file_id, resolved_file_id::bigint as imported_id
+  from code.imports
+ where file_id = any ($1::bigint[])
+   and resolved_file_id = any ($1)
+   and resolved_file_id <> file_id
+ order by 1, 2
+`
+
+type ImportsAmongRow struct {
+	FileID     int64
+	ImportedID int64
+}
+
+func (q *Queries) ImportsAmong(ctx context.Context, fileIds []int64) ([]ImportsAmongRow, error) {
+	rows, err := q.db.Query(ctx, importsAmong, fileIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ImportsAmongRow
+	for rows.Next() {
+		var i ImportsAmongRow
+		if err := rows.Scan(&i.FileID, &i.ImportedID); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const ingestion = `-- name: Ingestion :one
 select run_id, codebase_id, reason, files_seen, files_changed, files_gone, files_done, bytes_changed, bytes_done, started_at, finished_at from code.ingestions where run_id = $1
 `

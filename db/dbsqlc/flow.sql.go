@@ -8,6 +8,8 @@ package dbsqlc
 import (
 	"context"
 	"encoding/json"
+
+	"time"
 )
 
 const changeLimits = `-- name: ChangeLimits :one
@@ -46,6 +48,30 @@ func (q *Queries) ChangeLimits(ctx context.Context, arg ChangeLimitsParams) (boo
 	return is_set, err
 }
 
+const codebasesAt = `-- name: CodebasesAt :many
+select name from code.codebases where root = $1 order by codebase_id
+`
+
+func (q *Queries) CodebasesAt(ctx context.Context, root string) ([]string, error) {
+	rows, err := q.db.Query(ctx, codebasesAt, root)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return nil, err
+		}
+		items = append(items, name)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const defineFlow = `-- name: DefineFlow :one
 select htdag.define_flow(p_spec => $1)::integer as version
 `
@@ -55,6 +81,43 @@ func (q *Queries) DefineFlow(ctx context.Context, spec json.RawMessage) (int32, 
 	var version int32
 	err := row.Scan(&version)
 	return version, err
+}
+
+const ingestionSettings = `-- name: IngestionSettings :one
+select l.max_concurrent, l.rate_per_minute, l.cpu_threshold, l.memory_threshold,
+       p.max_retries, p.backoff_multiplier, p.initial_delay, p.node_timeout, p.dag_timeout
+  from report.policy p
+  left join report.limits l on l.kind = 'flow' and l.name = 'ingest_file'
+`
+
+type IngestionSettingsRow struct {
+	MaxConcurrent     *int32
+	RatePerMinute     *int32
+	CpuThreshold      *float64
+	MemoryThreshold   *float64
+	MaxRetries        int32
+	BackoffMultiplier float64
+	InitialDelay      *time.Duration
+	NodeTimeout       *time.Duration
+	DagTimeout        *time.Duration
+}
+
+// What the database holds of the settings; a limit that is null is lifted.
+func (q *Queries) IngestionSettings(ctx context.Context) (IngestionSettingsRow, error) {
+	row := q.db.QueryRow(ctx, ingestionSettings)
+	var i IngestionSettingsRow
+	err := row.Scan(
+		&i.MaxConcurrent,
+		&i.RatePerMinute,
+		&i.CpuThreshold,
+		&i.MemoryThreshold,
+		&i.MaxRetries,
+		&i.BackoffMultiplier,
+		&i.InitialDelay,
+		&i.NodeTimeout,
+		&i.DagTimeout,
+	)
+	return i, err
 }
 
 const setLimits = `-- name: SetLimits :one
@@ -83,6 +146,36 @@ func (q *Queries) SetLimits(ctx context.Context, arg SetLimitsParams) (bool, err
 	var is_set bool
 	err := row.Scan(&is_set)
 	return is_set, err
+}
+
+const setPolicy = `-- name: SetPolicy :one
+select code.set_policy(
+         p_max_retries        => $1,
+         p_backoff_multiplier => $2,
+         p_initial_delay      => $3,
+         p_node_timeout       => $4,
+         p_dag_timeout        => $5)::boolean as changed
+`
+
+type SetPolicyParams struct {
+	MaxRetries        *int32
+	BackoffMultiplier *float64
+	InitialDelay      *time.Duration
+	NodeTimeout       *time.Duration
+	DagTimeout        *time.Duration
+}
+
+func (q *Queries) SetPolicy(ctx context.Context, arg SetPolicyParams) (bool, error) {
+	row := q.db.QueryRow(ctx, setPolicy,
+		arg.MaxRetries,
+		arg.BackoffMultiplier,
+		arg.InitialDelay,
+		arg.NodeTimeout,
+		arg.DagTimeout,
+	)
+	var changed bool
+	err := row.Scan(&changed)
+	return changed, err
 }
 
 const stepDefinitions = `-- name: StepDefinitions :many

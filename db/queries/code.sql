@@ -68,6 +68,14 @@ select code.forget_files(p_codebase_id => @codebase_id, p_paths => @paths::text[
 -- name: FileContents :many
 select file_id, path, sha256, bytes, ingested_sha256, content from code.file_contents where file_id = any (@file_ids::bigint[]) order by file_id;
 
+-- name: ImportsAmong :many
+select distinct file_id, resolved_file_id::bigint as imported_id
+  from code.imports
+ where file_id = any (@file_ids::bigint[])
+   and resolved_file_id = any (@file_ids)
+   and resolved_file_id <> file_id
+ order by 1, 2;
+
 -- name: StoreSymbols :one
 select code.store_symbols(
          p_codebase_id     => @codebase_id,

@@ -21,3 +21,21 @@ select htdag.set_limits(
   from htdag.flows f
   left join htdag.limits l using (flow_id)
  where f.name = @flow;
+
+-- name: SetPolicy :one
+select code.set_policy(
+         p_max_retries        => sqlc.narg(max_retries),
+         p_backoff_multiplier => sqlc.narg(backoff_multiplier),
+         p_initial_delay      => sqlc.narg(initial_delay),
+         p_node_timeout       => sqlc.narg(node_timeout),
+         p_dag_timeout        => sqlc.narg(dag_timeout))::boolean as changed;
+
+-- name: IngestionSettings :one
+-- What the database holds of the settings; a limit that is null is lifted.
+select l.max_concurrent, l.rate_per_minute, l.cpu_threshold, l.memory_threshold,
+       p.max_retries, p.backoff_multiplier, p.initial_delay, p.node_timeout, p.dag_timeout
+  from report.policy p
+  left join report.limits l on l.kind = 'flow' and l.name = 'ingest_file';
+
+-- name: CodebasesAt :many
+select name from code.codebases where root = @root order by codebase_id;

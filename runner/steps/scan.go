@@ -43,7 +43,8 @@ type scanned struct {
 // codebaseScan compares the disk with what is known. Only files whose metadata
 // differ, or are too young to be trusted, are read; contents and facts are stored
 // as they are found, so that a scan that is begun again need not do it twice.
-// What is to be ingested leaves as batches, the largest first.
+// What is to be ingested leaves as batches: what others need first, as far as the last
+// ingestion knows, and then the largest first.
 func (s *steps) codebaseScan(ctx context.Context, w *work) (any, error) {
 	// The step's own transaction begins when the disk has been read.
 	c, err := w.codebase(ctx, dbsqlc.New(s.pool))
@@ -78,9 +79,17 @@ func (s *steps) codebaseScan(ctx context.Context, w *work) (any, error) {
 			return nil, fmt.Errorf("forget %d files: %w", len(gone), err)
 		}
 	}
+	batches := s.batches(sc.due, nil)
+	if s.dependencyAware && len(batches) > 1 {
+		levels, err := levels(ctx, q, sc.due)
+		if err != nil {
+			return nil, err
+		}
+		batches = s.batches(sc.due, levels)
+	}
 	out := scanned{
 		FilesSeen: len(sc.seen), FilesRead: sc.read, FilesGone: len(gone), FilesChanged: len(sc.due),
-		Unread: unread[:min(len(unread), 20)], Batches: s.batches(sc.due),
+		Unread: unread[:min(len(unread), 20)], Batches: batches,
 	}
 	for _, d := range sc.due {
 		out.BytesChanged += d.bytes
@@ -306,11 +315,11 @@ func (g *group) storeContents(ctx context.Context, q *dbsqlc.Queries) error {
 	return nil
 }
 
-// batches puts files together by size, large ones first, so that the last batches
-// to be worked on are small ones.
-func (s *steps) batches(due []dueFile) []batch {
+// batches puts files together: by level where there are levels, and by size, large
+// ones first, so that the last batches to be worked on are small ones.
+func (s *steps) batches(due []dueFile, levels map[int64]int) []batch {
 	slices.SortFunc(due, func(a, b dueFile) int {
-		return cmp.Or(cmp.Compare(b.bytes, a.bytes), cmp.Compare(a.id, b.id))
+		return cmp.Or(cmp.Compare(levels[a.id], levels[b.id]), cmp.Compare(b.bytes, a.bytes), cmp.Compare(a.id, b.id))
 	})
 	all := []batch{}
 	var b batch

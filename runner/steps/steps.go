@@ -36,6 +36,8 @@ type Deps struct {
 	Embedder ingest.Embedder // nil means the built-in hash-v1
 	Log      *slog.Logger
 	Limits   Limits
+
+	DependencyAware bool // whole ingestions begin with files that others import
 }
 
 type steps struct {
@@ -44,6 +46,8 @@ type steps struct {
 	embedder ingest.Embedder
 	log      *slog.Logger
 	limits   Limits
+
+	dependencyAware bool
 }
 
 // Register adds the handlers of the built-in flows.
@@ -51,7 +55,7 @@ func Register(reg *runner.Registry, d Deps) {
 	if d.Embedder == nil {
 		d.Embedder = ingest.HashEmbedder{}
 	}
-	s := &steps{pool: d.Pool, disk: d.Disk, embedder: d.Embedder, log: d.Log, limits: d.Limits.withDefaults()}
+	s := &steps{pool: d.Pool, disk: d.Disk, embedder: d.Embedder, log: d.Log, limits: d.Limits.withDefaults(), dependencyAware: d.DependencyAware}
 	for kind, f := range s.kinds() {
 		reg.Register(kind, runner.HandlerFunc(func(ctx context.Context, t *runner.Task) (any, error) {
 			w, err := newWork(t)

@@ -289,12 +289,20 @@ volatile
 set search_path = ''
 as $$
 declare
-  -- Defaults of every step; what a step says itself comes last and wins.
-  v_file     constant jsonb := '{"max_retries": 3, "initial_delay": "1 s", "backoff": 2}'::jsonb;
-  v_codebase constant jsonb := '{"max_retries": 3, "initial_delay": "2 s", "backoff": 2}'::jsonb;
+  v_policy   code.policies;
+  v_file     jsonb; -- defaults of every step; what a step says itself comes last and wins
+  v_codebase jsonb;
+  v_scale    double precision; -- of time limits: those written here are for a policy of 60 s
   v_steps    jsonb;
 begin
-  select jsonb_agg(v_file || s order by n) into v_steps
+  select * into v_policy from code.policies;
+  v_file := jsonb_build_object('max_retries', v_policy.max_retries, 'backoff', v_policy.backoff_multiplier);
+  v_codebase := v_file || jsonb_build_object('initial_delay', (v_policy.initial_delay * 2)::text);
+  v_file := v_file || jsonb_build_object('initial_delay', v_policy.initial_delay::text);
+  v_scale := (extract(epoch from v_policy.node_timeout) / 60)::double precision;
+
+  select jsonb_agg(v_file || s || jsonb_build_object('timeout', greatest((s ->> 'timeout')::interval * v_scale, interval '1 ms')::text) order by n)
+    into v_steps
     from jsonb_array_elements('[
       {"name": "file_detection",      "group": "detection",  "queue": "root:{codebase}", "bundle": "validation", "timeout": "30 s"},
       {"name": "file_validation",     "group": "validation", "queue": "root:{codebase}", "bundle": "validation", "timeout": "10 s",
@@ -324,12 +332,13 @@ begin
        "needs": ["vector_index_update", "search_index_rebuild", "graph_update", "progress_validation", "progress_storage"]}
     ]') with ordinality as x (s, n);
   v_steps := v_steps || jsonb_build_array(v_file || jsonb_build_object(
-    'name', 'error_notification', 'group', 'notification', 'timeout', '10 s', 'run_on', 'failure',
+    'name', 'error_notification', 'group', 'notification', 'run_on', 'failure',
+    'timeout', greatest(interval '10 s' * v_scale, interval '1 ms')::text,
     'needs', (select jsonb_agg(s -> 'name') from jsonb_array_elements(v_steps) as s)));
   perform htdag.define_flow(jsonb_build_object(
     'flow',        'ingest_file',
     'description', 'Read one changed file of a codebase and bring everything derived from it up to date.',
-    'timeout',     '300 s',
+    'timeout',     v_policy.dag_timeout::text,
     'steps',       v_steps));
   perform htdag.set_limits('ingest_file', 10, 30, 0.7, 0.8, p_only_if_unset => true);
 
@@ -364,4 +373,4 @@ begin
 end;
 $$;
 comment on function code.define_flows() is
-  'Define ingest_file and ingest_codebase and give them limits where they have none. Repeatable: a definition that is the same makes no new version.';
+  'Define ingest_file and ingest_codebase by the policy and give them limits where they have none. Repeatable: a definition that is the same makes no new version.';

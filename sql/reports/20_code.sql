@@ -184,3 +184,13 @@ comment on column report.ingestions.bytes_done is 'Size of those that are stored
 comment on column report.ingestions.share_done is 'From 0 to 1, by size.';
 comment on column report.ingestions.started_at is 'When the scan had compared everything.';
 comment on column report.ingestions.finished_at is 'When everything was stored, resolved and indexed.';
+
+create or replace view report.policy as
+select max_retries, backoff_multiplier, initial_delay, node_timeout, dag_timeout
+  from code.policies;
+comment on view report.policy is 'How the built-in flows retry and how long they may take; code.set_policy changes it.';
+comment on column report.policy.max_retries is 'Further tries of a step after the first.';
+comment on column report.policy.backoff_multiplier is 'How much longer each delay between tries is than the one before.';
+comment on column report.policy.initial_delay is 'Delay before the second try; twice as long in ingest_codebase.';
+comment on column report.policy.node_timeout is 'Time limit of the longest steps of ingest_file; the others'' are in proportion.';
+comment on column report.policy.dag_timeout is 'Time limit of a run of ingest_file.';

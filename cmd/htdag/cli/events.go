@@ -26,7 +26,7 @@ func (a *app) events() *cobra.Command {
 		Long: "Lists the last events, the newest last, of flows that somebody subscribed to. With --follow\nit prints each new one as it comes, until it is interrupted, none twice and none missed.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
-			if err := within("limit", int(limit), 1_000_000); err != nil {
+			if err := within("limit", int(limit), 1, 1_000_000); err != nil {
 				return err
 			}
 			return a.client(ctx, "events", func(pool *pgxpool.Pool) error {

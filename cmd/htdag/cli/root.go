@@ -3,7 +3,8 @@
 //
 // Every flag has an environment variable: HTDAG_ and the flag's name in capitals
 // with underscores (--debounce-delay-ms is HTDAG_DEBOUNCE_DELAY_MS). A flag that is
-// given wins over its variable. The database is also taken from DATABASE_URL.
+// given wins over its variable, which wins over a settings file (htdag.yaml). The
+// database is also taken from DATABASE_URL.
 //
 // Exit status: 0 when the verb did what it says, 1 when it failed, 2 when it was
 // called wrongly; that of db psql is psql's, and flow diff answers as diff does. Results go to standard output, messages and logs to standard error.
@@ -32,12 +33,19 @@ type app struct {
 	getenv         func(string) string
 	log            *slog.Logger
 	letGo          func()            // leaves interrupts to a child that has the terminal
-	variables      map[string]string // environment variables that set flags, by flag
+	sources        map[string]source // of values that flags did not get from the command line, by flag
 
 	databaseURL string
 	dataDir     string
 	binDir      string
 	logLevel    string
+}
+
+// source is what gave a flag its value.
+type source struct {
+	kind string // environment or file
+	name string // the variable, or the file and line
+	said string // how an error names the setting
 }
 
 // errUsage marks errors of the caller's making: exit status 2.
@@ -62,7 +70,7 @@ func (t trouble) Unwrap() error { return t.error }
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer, getenv func(string) string) int {
 	ctx, letGo, stop := interruptible(stderr)
 	defer stop()
-	a := &app{stdin: stdin, stdout: stdout, stderr: stderr, getenv: getenv, letGo: letGo, variables: map[string]string{}}
+	a := &app{stdin: stdin, stdout: stdout, stderr: stderr, getenv: getenv, letGo: letGo, sources: map[string]source{}}
 	root := a.root()
 	root.SetArgs(args)
 	root.SetIn(stdin)
@@ -77,8 +85,8 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer, getenv func(
 		return int(child)
 	case errors.Is(err, errUsage):
 		message := strings.TrimPrefix(err.Error(), errUsage.Error()+": ")
-		for flag, variable := range a.variables {
-			message = strings.Replace(message, "--"+flag+" is ", variable+" is ", 1)
+		for flag, source := range a.sources {
+			message = strings.Replace(message, "--"+flag+" is ", source.said+" is ", 1)
 		}
 		fmt.Fprintf(stderr, "htdag: %s\n", message)
 		fmt.Fprintln(stderr, "Run htdag --help, or the verb with --help, to see how it is used.")
@@ -145,7 +153,7 @@ func (a *app) root() *cobra.Command {
 	f.StringVar(&a.dataDir, "data-dir", "", "where the local PostgreSQL lives (default a directory of the user's)")
 	f.StringVar(&a.binDir, "postgres-bin-dir", "", "directory of the server binaries for the local PostgreSQL (default the newest found)")
 	f.StringVar(&a.logLevel, "log-level", "warn", "debug, info, warn or error")
-	root.AddCommand(a.up(), a.runCommand(), a.flow(), a.startCommand(), a.runs(), a.events(), a.why(), a.cancel(), a.retry(), a.dead(), a.pause(), a.resume(), a.schedule(), a.signalCommand(), a.migrate(), a.db())
+	root.AddCommand(a.up(), a.runCommand(), a.configCommand(), a.flow(), a.startCommand(), a.runs(), a.events(), a.why(), a.cancel(), a.retry(), a.dead(), a.pause(), a.resume(), a.schedule(), a.signalCommand(), a.migrate(), a.db())
 	root.CompletionOptions.HiddenDefaultCmd = true
 	checkArgs(root)
 	return root
@@ -170,7 +178,7 @@ func checkArgs(cmd *cobra.Command) {
 func (a *app) fromEnvironment(flags *pflag.FlagSet) error {
 	var wrong error
 	flags.VisitAll(func(f *pflag.Flag) {
-		name := "HTDAG_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		name := variable(f.Name)
 		value := a.getenv(name)
 		if f.Changed || value == "" {
 			return
@@ -178,7 +186,7 @@ func (a *app) fromEnvironment(flags *pflag.FlagSet) error {
 		if err := flags.Set(f.Name, value); err != nil {
 			wrong = usagef("environment variable %s=%q: %s", name, value, err)
 		}
-		a.variables[f.Name] = name
+		a.sources[f.Name] = source{kind: "environment", name: name, said: name}
 	})
 	if a.databaseURL == "" {
 		a.databaseURL = a.getenv("DATABASE_URL")

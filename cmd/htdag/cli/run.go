@@ -71,7 +71,7 @@ func (a *app) sendEvents(ctx context.Context, pool *pgxpool.Pool, s settings) (e
 // that need one to others.
 func (a *app) runner(pool *pgxpool.Pool, s settings, queues []string, d steps.Disk) *runner.Runner {
 	registry := runner.NewRegistry()
-	steps.Register(registry, steps.Deps{Pool: pool, Disk: d, Embedder: ingest.HashEmbedder{}, Log: a.log})
+	steps.Register(registry, steps.Deps{Pool: pool, Disk: d, Embedder: ingest.HashEmbedder{}, DependencyAware: s.dependencyAware, Log: a.log})
 	return runner.New(pool, registry, runner.Options{
 		Name: s.name, Queues: queues, Concurrency: s.concurrency, GiveUp: s.giveUp, Log: a.log,
 	})

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -27,15 +26,13 @@ func (a *app) up() *cobra.Command {
 		Use:   "up [flags] DIR...",
 		Short: "Ingest source trees and keep them current",
 		Long:  "Starts what is needed (a local PostgreSQL when no database is named), brings the\ndatabase to this version, ingests the directories, and then watches them. Ctrl-C stops.",
-		Args: func(_ *cobra.Command, dirs []string) error {
-			if len(dirs) == 0 || slices.Contains(dirs, "") {
-				return errors.New("name the directory to ingest, as in: htdag up path/to/source")
-			}
-			return nil
-		},
 		RunE: func(cmd *cobra.Command, dirs []string) error {
-			if err := s.check(); err != nil {
+			dirs, err := a.configure(cmd.Flags(), &s, dirs)
+			if err = cmp.Or(err, s.checkRunner()); err != nil {
 				return err
+			}
+			if len(dirs) == 0 || slices.Contains(dirs, "") {
+				return usagef("name the directory to ingest, as in: htdag up path/to/source")
 			}
 			if len(dirs) > 1 && s.codebase != "" {
 				return usagef("--codebase names one codebase, but there are %d directories; leave it out and each is named after its directory", len(dirs))
@@ -49,13 +46,16 @@ func (a *app) up() *cobra.Command {
 				return err
 			}
 			defer pool.Close()
-			if err := register(cmd.Context(), pool, roots, s.limits(cmd)); err != nil {
+			if err := nameRoots(cmd.Context(), pool, s, roots); err != nil {
+				return err
+			}
+			if err := register(cmd.Context(), pool, roots, s.limits(cmd), s.policy(cmd)); err != nil {
 				return err
 			}
 			return a.diagnose(cmd.Context(), a.serve(cmd.Context(), pool, s, roots))
 		},
 	}
-	cmd.Flags().StringVar(&s.codebase, "codebase", "", "name of the codebase (default the directory's)")
+	cmd.Flags().StringVar(&s.codebase, "codebase", "", "name of the codebase (default as detected)")
 	cmd.Flags().BoolVar(&s.once, "once", false, "stop after the ingestion instead of watching")
 	s.runnerFlags(cmd)
 	s.watchFlags(cmd)
@@ -80,25 +80,17 @@ func checkRoots(ctx context.Context, dirs []string, s settings) ([]watcher.Root,
 		} else if !errors.Is(err, found) {
 			return nil, err
 		}
-		name := s.codebase
-		if name == "" {
-			name = filepath.Base(path)
+		if slices.ContainsFunc(roots, func(r watcher.Root) bool { return r.Path == path }) {
+			return nil, usagef("%s is given twice", path)
 		}
-		for _, r := range roots {
-			if r.Path == path {
-				return nil, usagef("%s is given twice", path)
-			} else if r.Name == name {
-				return nil, usagef("%s and %s have the same name; start them one at a time, with --codebase NAME", r.Path, path)
-			}
-		}
-		roots = append(roots, watcher.Root{Name: name, Path: path})
+		roots = append(roots, watcher.Root{Path: path})
 	}
 	return roots, nil
 }
 
-// register makes the roots known and sets the limits that were given: all of it or,
-// if a name is taken, nothing.
-func register(ctx context.Context, pool *pgxpool.Pool, roots []watcher.Root, limits dbsqlc.ChangeLimitsParams) error {
+// register makes the roots known and sets the limits and the policy that were given:
+// all of it or, if a name is taken, nothing.
+func register(ctx context.Context, pool *pgxpool.Pool, roots []watcher.Root, limits dbsqlc.ChangeLimitsParams, policy dbsqlc.SetPolicyParams) error {
 	err := db.InTx(ctx, pool, func(tx pgx.Tx) error {
 		queries := dbsqlc.New(tx)
 		for i, r := range roots {
@@ -108,16 +100,27 @@ func register(ctx context.Context, pool *pgxpool.Pool, roots []watcher.Root, lim
 			}
 			roots[i].CodebaseID = id
 		}
-		if limits == (dbsqlc.ChangeLimitsParams{Flow: limits.Flow}) {
-			return nil
-		}
-		_, err := queries.ChangeLimits(ctx, limits)
-		return err
+		return store(ctx, queries, limits, policy)
 	})
 	if errors.Is(err, db.ErrState) {
 		return fmt.Errorf("%w; --codebase NAME gives it another name", err)
 	}
 	return err
+}
+
+// store takes what was given of the settings that live in the database there.
+func store(ctx context.Context, queries *dbsqlc.Queries, limits dbsqlc.ChangeLimitsParams, policy dbsqlc.SetPolicyParams) error {
+	if limits != (dbsqlc.ChangeLimitsParams{Flow: limits.Flow}) {
+		if _, err := queries.ChangeLimits(ctx, limits); err != nil {
+			return err
+		}
+	}
+	if policy != (dbsqlc.SetPolicyParams{}) {
+		if _, err := queries.SetPolicy(ctx, policy); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // giveUp is how long the database may refuse everything while somebody waits.
@@ -168,7 +171,7 @@ func (a *app) serve(ctx context.Context, pool *pgxpool.Pool, s settings, roots [
 	}}
 	var err error
 	if watching {
-		w := watcher.New(watcher.Options{DebounceDelay: s.debounce(), Filter: s.filter(), BurstSize: rec.burst}, rec, a.log)
+		w := watcher.New(watcher.Options{DebounceDelay: s.debounce(), Filter: s.filter(), BurstSize: rec.burst, BatchSize: s.batchSize}, rec, a.log)
 		together(func() error { return w.Run(ctx, roots...) })
 	} else {
 		for _, r := range roots {
