@@ -64,6 +64,10 @@ e2e: ## the built binary, from the outside
 	@echo '== end to end'
 	@go test ./cmd/htdag
 
+.PHONY: accuracy
+accuracy: ## precision and recall of symbols against universal-ctags, on what lies on this machine
+	@go run ./runner/ingest/lang/accuracy
+
 .PHONY: generate
 generate: ## write generated files anew: queries, sql/schema.sql
 	@$(SQLC) generate

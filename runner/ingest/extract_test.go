@@ -27,7 +27,7 @@ func TestExtract(t *testing.T) {
 		{"a.md", "Markdown", "# A\n", "goldmark", "", "module A"},
 		{"a.json", "JSON", `{"a": 1}`, "decoder", "", "variable a"},
 		{"a.json", "JSON", `{"a": 1`, "decoder", "unexpected end", "variable a"},
-		{"a.c", "C", "int f(void) {\n}\n", "lexer", "", "function f"},
+		{"a.c", "C", "int f(void) {\n}\n", "tree-sitter", "", "function f"},
 		{"a.ml", "OCaml", "(* class fake *)\nmodule Table = struct\nend\n", "lexer", "", "module Table"},
 		{"a.jl", "Julia", "# function fake()\nfunction area(r)\n  r^2\nend\n", "lexer", "", "function area"},
 		{"a.txt", "Text", "class action is no class\n", "lines", "", ""},
@@ -101,7 +101,7 @@ func TestAttempt(t *testing.T) {
 
 // A crashed or timed out parser leaves the file to the lexer, which says why.
 func TestExtractFallsBack(t *testing.T) {
-	src := lang.Source{Path: "a.c", Language: "C", Text: []byte("int f(void) {\n}\n")}
+	src := lang.Source{Path: "a.m", Language: "Objective-C", Text: []byte("int f(void) {\n}\n")}
 	crash := func(context.Context, lang.Source) (Extraction, error) { panic("no such rule") }
 	ex, err := extractWith(context.Background(), crash, src)
 	if err != nil {
@@ -124,6 +124,9 @@ func TestImports(t *testing.T) {
 		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
 		if err != nil {
 			return err
+		}
+		if file.Name.Name == "main" {
+			return nil // a command that measures the package
 		}
 		for _, i := range file.Imports {
 			path := strings.Trim(i.Path.Value, `"`)

@@ -214,7 +214,8 @@ func (l *linker) bare(name, caller string) link {
 		if from.original == "" { // a module called as a function: import f from 'f'
 			return link{reach: reachImport, name: name, target: name, importAt: from.importAt}
 		}
-		return link{reach: reachImport, name: from.original, target: from.original, importAt: from.importAt}
+		// An imported member has its type before it: import static a.b.C.f.
+		return link{reach: reachImport, name: lastPart(from.original), target: from.original, importAt: from.importAt}
 	}
 	if builtin(l.language, name) {
 		return elsewhere(reachNone, name, name)

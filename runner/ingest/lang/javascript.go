@@ -116,6 +116,7 @@ func ecmaRules(language string, grammar func() unsafe.Pointer) *treeRules {
 
 		comments: []string{"comment"},
 		attached: []string{"decorator"},
+		unsigned: []string{"decorator"},
 		wrappers: []string{"export_statement", "lexical_declaration", "variable_declaration", "expression_statement"},
 		local: append([]string{"if_statement", "for_statement", "for_in_statement", "while_statement", "do_statement",
 			"switch_statement", "try_statement", "class_static_block"}, ecmaFunctions...),

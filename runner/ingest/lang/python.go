@@ -59,6 +59,7 @@ var pythonRules = &treeRules{
 	comments:  []string{"comment"},
 	wrappers:  []string{"decorated_definition", "expression_statement"},
 	local:     []string{"lambda"},
+	unsigned:  []string{"decorator"},
 	docInside: pythonDocstring,
 
 	visit: map[string]func(*treeWalk, int) bool{

@@ -23,6 +23,11 @@ func (w *treeWalk) calls(node int, c *boundCall) {
 	}
 	callee := w.follow(node, []treesitter.Field{c.callee})
 	name, qualifier := w.callee(callee)
+	if c.of != 0 && qualifier == "" {
+		if of := w.tree.Child(node, c.of); of != treesitter.None {
+			qualifier = w.qualifier(of)
+		}
+	}
 	if name == "" || qualifier == "" && c.ignore[name] {
 		return
 	}
@@ -43,7 +48,7 @@ func (w *treeWalk) called(node int, name, qualifier string) {
 		typ = w.typeOf(qualifier)
 	}
 	w.CallOn(w.top().callable, name, qualifier, typ, w.nameOffset(node))
-	if typ == "" && strings.Contains(qualifier, ".") {
+	if typ == "" && qualifier != "" {
 		w.callOnField(qualifier)
 	}
 }
@@ -57,7 +62,7 @@ func (w *treeWalk) nameOffset(node int) int {
 		switch {
 		case a == nil:
 		case a.member != nil:
-			next = w.tree.Child(node, a.member.name)
+			_, next = w.sides(node, a.member)
 		case a.isUnwrapped:
 			next = w.follow(node, []treesitter.Field{a.unwrap})
 		}
@@ -83,12 +88,11 @@ func (w *treeWalk) callee(node int) (name, qualifier string) {
 		case a.isName:
 			return w.nodeText(node), ""
 		case a.member != nil:
-			n := w.tree.Child(node, a.member.name)
+			of, n := w.sides(node, a.member)
 			if a := w.action(n); n == treesitter.None || a == nil {
 				return "", ""
 			}
 			name, inner := w.callee(n)
-			of := w.tree.Child(node, a.member.of)
 			if of == treesitter.None || inner != "" {
 				return name, inner
 			}
@@ -127,11 +131,11 @@ func (w *treeWalk) chain(node, depth int) (string, bool) {
 	case a.isName:
 		return w.nodeText(node), true
 	case a.member != nil:
-		name, ok := w.chain(w.tree.Child(node, a.member.name), depth-1)
+		of, n := w.sides(node, a.member)
+		name, ok := w.chain(n, depth-1)
 		if !ok {
 			return "", false
 		}
-		of := w.tree.Child(node, a.member.of)
 		if of == treesitter.None {
 			return name, true
 		}
@@ -140,8 +144,34 @@ func (w *treeWalk) chain(node, depth int) (string, bool) {
 	case a.isUnwrapped:
 		return w.chain(w.follow(node, []treesitter.Field{a.unwrap}), depth-1)
 	case len(a.calls) > 0:
-		callee, ok := w.chain(w.follow(node, []treesitter.Field{a.calls[0].callee}), depth-1)
+		c := a.calls[0]
+		callee, ok := w.chain(w.follow(node, []treesitter.Field{c.callee}), depth-1)
+		if of := w.tree.Child(node, c.of); ok && c.of != 0 && of != treesitter.None {
+			before, whole := w.chain(of, depth-1)
+			callee, ok = before+c.separator+callee, whole
+		}
 		return callee + "()", ok
 	}
 	return "", false
+}
+
+// sides returns the two sides of a member.
+func (w *treeWalk) sides(node int, m *boundMember) (of, name int) {
+	of, name = treesitter.None, treesitter.None
+	if m.of != 0 {
+		of = w.tree.Child(node, m.of)
+	} else {
+		of = w.tree.First(node)
+	}
+	if m.name != 0 {
+		name = w.tree.Child(node, m.name)
+	} else {
+		for c := w.tree.First(node); c != treesitter.None; c = w.tree.Sibling(c) {
+			name = c
+		}
+	}
+	if of == name {
+		of = treesitter.None
+	}
+	return of, name
 }

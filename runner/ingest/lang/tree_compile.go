@@ -1,6 +1,7 @@
 package lang
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -56,7 +57,7 @@ type treeAction struct {
 	isName, isPattern, isOperator    bool
 	isComment, isAttached, isWrapper bool
 	isLocal, isSignature, isSkipped  bool
-	isUnwrapped, isAny               bool
+	isUnwrapped, isUnsigned, isAny   bool
 
 	unwrap treesitter.Field
 	member *boundMember
@@ -79,14 +80,15 @@ type boundMember struct {
 }
 
 type boundCall struct {
-	callee treesitter.Field
-	ignore map[string]bool
-	accept func(w *treeWalk, node int) bool
+	callee, of treesitter.Field
+	separator  string
+	ignore     map[string]bool
+	accept     func(w *treeWalk, node int) bool
 }
 
 type boundBind struct {
 	*bindRule
-	name, typ, value treesitter.Field
+	name, typ, value []treesitter.Field
 	construct        map[treesitter.Kind][]treesitter.Field
 }
 
@@ -145,7 +147,7 @@ func (r *treeRules) compile() (*treeGrammar, error) {
 		each(d.node, func(a *treeAction) { a.defines = append(a.defines, d) })
 	}
 	for i := range r.calls {
-		c := &boundCall{callee: field(r.calls[i].callee), ignore: map[string]bool{}, accept: r.calls[i].accept}
+		c := &boundCall{callee: field(r.calls[i].callee), of: field(r.calls[i].of), separator: cmp.Or(r.calls[i].separator, "."), ignore: map[string]bool{}, accept: r.calls[i].accept}
 		for _, name := range r.calls[i].ignore {
 			c.ignore[name] = true
 		}
@@ -153,8 +155,13 @@ func (r *treeRules) compile() (*treeGrammar, error) {
 	}
 	for i := range r.binds {
 		rule := &r.binds[i]
-		b := &boundBind{bindRule: rule, name: field(rule.name), typ: field(rule.typ), value: field(rule.value),
-			construct: map[treesitter.Kind][]treesitter.Field{}}
+		b := &boundBind{bindRule: rule, name: path(rule.name), construct: map[treesitter.Kind][]treesitter.Field{}}
+		if rule.typ != "" {
+			b.typ = path(rule.typ)
+		}
+		if rule.value != "" {
+			b.value = path(rule.value)
+		}
 		for node, names := range rule.construct {
 			for k := range kinds([]string{node}) {
 				b.construct[k] = path(names)
@@ -188,6 +195,7 @@ func (r *treeRules) compile() (*treeGrammar, error) {
 		{r.local, func(a *treeAction) { a.isLocal = true }},
 		{r.signature, func(a *treeAction) { a.isSignature = true }},
 		{r.skip, func(a *treeAction) { a.isSkipped = true }},
+		{r.unsigned, func(a *treeAction) { a.isUnsigned = true }},
 	} {
 		for _, node := range l.nodes {
 			each(node, l.mark)

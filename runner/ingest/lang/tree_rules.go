@@ -41,6 +41,8 @@ type treeRules struct {
 	wrappers  []string // node types that belong to the definition inside them: export, decorated
 	local     []string // node types inside which variables are nobody else's business
 	signature []string // like local, but the names bound inside are the function's: parameter lists
+	bare      bool     // methods name the fields of their own object without saying self
+	unsigned  []string // node types that begin a definition and are no part of its signature: decorators
 	skip      []string // node types nothing is taken out of
 
 	// Documentation. Comments and attached nodes count where they stand directly
@@ -86,8 +88,8 @@ type defineRule struct {
 
 // memberRule says where the two sides of "name of something" are.
 type memberRule struct {
-	of        string // field of what comes before the name
-	name      string // field of the name
+	of        string // field of what comes before the name, "" for the first child
+	name      string // field of the name, "" for the last child
 	separator string
 }
 
@@ -95,8 +97,12 @@ type memberRule struct {
 type callRule struct {
 	node   string
 	callee string
-	ignore []string                         // names that are no calls: keywords that look like functions
-	accept func(w *treeWalk, node int) bool // whether it is a call at all; nil for yes
+	// of is the field of what comes before the name where the call itself has it,
+	// not a member below it; separator is what stands between, "." unless given.
+	of        string
+	separator string
+	ignore    []string                         // names that are no calls: keywords that look like functions
+	accept    func(w *treeWalk, node int) bool // whether it is a call at all; nil for yes
 }
 
 // bindRule says that a node gives a name a meaning, and where its type can be read:
@@ -106,9 +112,9 @@ type callRule struct {
 // that has a name elsewhere, and is not recorded.
 type bindRule struct {
 	node      string
-	name      string            // field of the name, "" for the first child
-	typ       string            // field of the type annotation
-	value     string            // field of the value
+	name      string            // path of fields to the name, "" for the first child
+	typ       string            // path of fields to the type annotation
+	value     string            // path of fields to the value
 	construct map[string]string // by node type of the value: path of fields to the type's name in it
 	parameter bool
 	field     bool // of the type around, not of the function

@@ -24,9 +24,7 @@ func (w *treeWalk) plainName(node int) string {
 func (w *treeWalk) signature(anchor, node, body int) string {
 	start, end := int(w.tree.Nodes[anchor].Start), int(w.tree.Nodes[node].End)
 	for _, around := range []int{anchor, node} {
-		for c := w.tree.First(around); c != treesitter.None && w.is(c, "decorator"); c = w.tree.Sibling(c) {
-			start = int(w.tree.Nodes[c].End)
-		}
+		start, _ = w.afterUnsigned(around, start)
 	}
 	if body != treesitter.None {
 		end = start
@@ -49,6 +47,26 @@ func (w *treeWalk) signature(anchor, node, body int) string {
 		return string(clipBytes(bytes.TrimRight(text[:i], " \t\r"), 4*MaxSignature)) + "…"
 	}
 	return strings.TrimRight(string(clipBytes(text, 4*MaxSignature)), "; \t")
+}
+
+// afterUnsigned returns where the signature of what a node holds begins: after
+// decorators and the like, also those among its modifiers. Whole says that nothing
+// else is in the node.
+func (w *treeWalk) afterUnsigned(node, start int) (after int, whole bool) {
+	for c := w.tree.First(node); c != treesitter.None; c = w.tree.Sibling(c) {
+		a := w.action(c)
+		if a != nil && a.isUnsigned {
+			start = int(w.tree.Nodes[c].End)
+			continue
+		}
+		if first := w.action(w.tree.First(c)); first != nil && first.isUnsigned {
+			if start, whole = w.afterUnsigned(c, start); whole {
+				continue
+			}
+		}
+		return start, false
+	}
+	return start, true
 }
 
 // withoutComments returns the text between two offsets that are inside node.

@@ -16,7 +16,7 @@ import (
 	"github.com/htdag/htdag/runner/ingest/lang/langtest"
 )
 
-var treeLanguages = []string{"Python", "JavaScript", "TypeScript", "TSX", "Rust", "Elixir"}
+var treeLanguages = []string{"Python", "JavaScript", "TypeScript", "TSX", "Rust", "Elixir", "Java", "C", "C++"}
 
 func extractTree(t testing.TB, language, path, text string) (lang.Extraction, error) {
 	t.Helper()
@@ -47,6 +47,9 @@ func TestTreeDepth(t *testing.T) {
 		"TypeScript": {nest("namespace A { ", "", "}"), "type T = " + nest("{a: ", "1", "}"), "let x: " + nest("A<", "B", ">")},
 		"TSX":        {nest("<A b={1}>", "x", "</A>")},
 		"Rust":       {nest("mod a { use super::b; ", "", "}"), nest("fn f(x: T) { ", "", "}"), "use " + nest("a::{", "b", "}") + ";", nest("f!(g(x), ", "1", ");"), "fn f() { " + nest("g(|x| h(x, ", "1", "))") + " }"},
+		"Java":       {nest("class A { void f() { g(); ", "", "} }"), "class A { int a = " + nest("f(x -> g(x, ", "1", "));") + "}", "class A { Object o = " + nest("new A() { int f() { return ", "1", "; } }") + "; }"},
+		"C":          {nest("struct a { ", "int x;", "} b;"), nest("void f(void) { g(); ", "", "}"), "int x = " + nest("f(", "1", ")") + ";", "int " + nest("(*", "x", ")(int)") + ";"},
+		"C++":        {nest("namespace a { ", "", "}"), nest("class A { void f() { g(); ", "", "} };"), "int x = " + nest("[&](A x) { return f(x, ", "1", "); }()") + ";", "void " + nest("a::", "f", "") + "() {}"},
 		"Elixir":     {nest("defmodule A do\n", "", "end\n"), nest("fn x -> f(x, ", "1", ") end"), nest("quote do\n", "x", "\nend")},
 	} {
 		for i, text := range texts {

@@ -11,19 +11,19 @@ import (
 
 // bind notes the type of a local name or of a field.
 func (w *treeWalk) bind(node int, b *boundBind) {
-	nameNode := w.follow(node, []treesitter.Field{b.name})
+	nameNode := w.follow(node, b.name)
 	a := w.action(nameNode)
 	if a == nil {
 		return
 	}
 	typ := ""
-	if b.typ != 0 {
-		if t := w.tree.Child(node, b.typ); t != treesitter.None {
+	if b.typ != nil {
+		if t := w.follow(node, b.typ); t != treesitter.None {
 			typ = w.typeText(t)
 		}
 	}
-	if v := treesitter.None; typ == "" && b.value != 0 {
-		if v = w.tree.Child(node, b.value); v != treesitter.None {
+	if v := treesitter.None; typ == "" && b.value != nil {
+		if v = w.follow(node, b.value); v != treesitter.None {
 			if path, ok := b.construct[w.tree.Nodes[v].Kind]; ok {
 				typ = w.typeText(w.follow(v, path))
 			}
@@ -56,6 +56,7 @@ func (w *treeWalk) bindLocal(name string, l localName) {
 				f.types = map[string]localName{}
 			}
 			l.parameter = l.parameter || f.types[name].parameter
+			l.bound = true
 			f.types[name] = l
 			return
 		}
@@ -98,7 +99,13 @@ type fieldCall struct {
 }
 
 func (w *treeWalk) callOnField(qualifier string) {
-	of, name, _ := strings.Cut(qualifier, ".")
+	of, name, dotted := strings.Cut(qualifier, ".")
+	if !dotted && len(w.self) > 0 {
+		if !w.bare || w.lookup(qualifier).bound {
+			return
+		}
+		of, name = w.self[0], qualifier
+	}
 	if self := w.top().self; self != "" && w.isSelf(of) && !strings.Contains(name, ".") {
 		w.onSelf = append(w.onSelf, fieldCall{len(w.ex.Calls) - 1, self + "." + name})
 	}

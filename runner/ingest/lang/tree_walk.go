@@ -36,6 +36,7 @@ type treeFrame struct {
 	owner    int    // number of the frame that is callable's own; 0 for none
 	local    bool   // variables are nobody else's business
 	weight   int    // decisions, of an owner
+	access   string // who may see what follows, where a word above it says so
 	types    map[string]localName
 
 	signature bool // bound names belong to the frame around
@@ -45,6 +46,7 @@ type treeFrame struct {
 type localName struct {
 	typ       string
 	parameter bool
+	bound     bool // the text gives the name a meaning
 }
 
 type lastDefinition struct {
@@ -146,7 +148,7 @@ func (w *treeWalk) top() *treeFrame { return &w.frames[len(w.frames)-1] }
 // the one around it that change may alter.
 func (w *treeWalk) enter(node int, change func(f *treeFrame)) {
 	f := *w.top()
-	f.end, f.weight, f.types, f.signature = int(w.tree.Nodes[node].Next), 0, nil, false
+	f.end, f.weight, f.types, f.signature, f.access = int(w.tree.Nodes[node].Next), 0, nil, false, ""
 	change(&f)
 	w.frames = append(w.frames, f)
 }
