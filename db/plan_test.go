@@ -67,7 +67,7 @@ func TestPlans(t *testing.T) {
 			t.Parallel()
 			pool := dbtest.New(t)
 			dbtest.Exec(t, pool, "select htdag.make_partitions(p_count => $1)", partitions)
-			dbtest.Exec(t, pool, `select htdag.define_flow('{"flow": "plans", "steps": [{"name": "a"}, {"name": "b", "needs": ["a"]}, {"name": "c", "needs": ["b"]}, {"name": "each", "map": "input", "needs": ["a"]}]}')`)
+			dbtest.Exec(t, pool, `select htdag.define_flow('{"flow": "plans", "steps": [{"name": "a", "timeout": "1 day"}, {"name": "b", "needs": ["a"]}, {"name": "c", "needs": ["b"]}, {"name": "each", "map": "input", "needs": ["a"]}]}')`)
 			for range 2 {
 				dbtest.Exec(t, pool, "select htdag.register_runner('plans', '{default,q1,q2}', '{a,b,c,each}', 1, '1 day')")
 			}

@@ -70,11 +70,12 @@ set search_path = ''
 as $$
 declare
   v_now     constant timestamptz := htdag.clock();
+  v_ids     constant bigint[] := array(select task_id from unnest(p_tasks));
   v_changes htdag.run_change[];
   v_lost    record;
 begin
   with stopped as (
-    select t.task_id, o.outcome, s.step_no + (o.outcome = 'succeeded')::integer as step_no,
+    select t.task_id, t.run_id, t.lane_id, t.limit_key, o.outcome, s.step_no + (o.outcome = 'succeeded')::integer as step_no,
            case o.outcome when 'succeeded' then 0 else tries - (o.outcome in ('released', 'snoozed'))::integer end as attempt,
            case when again then 'retry' when o.outcome = 'snoozed' then 'snooze' when o.outcome = 'decomposed' then 'sub-flow' end as parked,
            case when again then v_now + htdag.retry_delay(s, tries) * (1 + s.jitter * (2 * random() - 1))
@@ -94,12 +95,12 @@ begin
          ready_at = case when k.parked in ('retry', 'snooze') then k.due_at else v_now end,
          parked = w.parked, due_at = case when w.parked in ('limit', 'paused') then 'infinity' else k.due_at end
     from stopped k
-    join htdag.tasks o on o.task_id = k.task_id
-    join htdag.runs r on r.run_id = o.run_id
-    join htdag.lanes l on l.lane_id = o.lane_id
+    join htdag.runs r on r.run_id = k.run_id
+    join htdag.lanes l on l.lane_id = k.lane_id
    -- What goes back to be claimed at once queues anew for its limit.
-   cross join lateral (select coalesce(k.parked, htdag.held_for(r.state, o.limit_key, l.is_limited)) as parked) w
-   where t.task_id = k.task_id;
+   cross join lateral (select coalesce(k.parked, htdag.held_for(r.state, k.limit_key, l.is_limited)) as parked) w
+   -- The list keeps a plan made for an empty table from reading all tasks for each of these.
+   where t.task_id = any (v_ids) and t.task_id = k.task_id;
   perform htdag.emit_tries(p_tasks, p_step_nos, p_outcomes);
 
   select array_agg((d.run_id, d.bits, d.bits & ~d.bits, d.bits & ~d.bits, d.bits & ~d.bits)::htdag.run_change) into v_changes
