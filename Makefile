@@ -69,9 +69,9 @@ accuracy: ## precision and recall of symbols against universal-ctags, on what li
 	@go run ./runner/ingest/lang/accuracy
 
 .PHONY: generate
-generate: ## write generated files anew: queries, sql/schema.sql
+generate: ## write generated files anew: queries, sql/schema.sql, costs of operations
 	@$(SQLC) generate
-	@go test ./db -run TestSchemaHasNoDrift -count=1 -update
+	@go test ./db -run 'TestSchemaHasNoDrift|TestCost$$' -count=1 -update
 
 .PHONY: clean
 clean: ## remove what was built here
