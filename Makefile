@@ -68,6 +68,10 @@ e2e: ## the built binary, from the outside
 accuracy: ## precision and recall of symbols against universal-ctags, on what lies on this machine
 	@go run ./runner/ingest/lang/accuracy
 
+.PHONY: bench-depth
+bench-depth: ## claims and completions in queues that are deep or old; ARGS=-long for full size
+	@cd sql/test/bench && go run ./depth $(ARGS)
+
 .PHONY: generate
 generate: ## write generated files anew: queries, sql/schema.sql, costs of operations
 	@$(SQLC) generate

@@ -34,6 +34,7 @@ type Options struct {
 	Poll         time.Duration                // longest wait between looks for work when idle; 5 s when 0
 	DrainTimeout time.Duration                // how long handlers may finish after Run's context ended; 30 s when 0
 	GiveUp       time.Duration                // how long the database may refuse before Run fails; never when 0
+	PollOnly     bool                         // do not listen for wake-ups: for a pooler that lends connections by the transaction
 	Load         func() (cpu, memory float64) // shares in use, 0 to 1, at each heartbeat; SystemLoad's when nil
 	Log          *slog.Logger                 // nothing is logged when nil
 }
@@ -92,6 +93,9 @@ func (r *Runner) Run(ctx context.Context) error {
 	listenerDone := make(chan struct{})
 	go func() {
 		defer close(listenerDone)
+		if r.opts.PollOnly {
+			return
+		}
 		db.Listen(listening, r.pool, "htdag_wake", r.opts.Log, func(queue string) {
 			if queue == "" || queue == "*" || slices.Contains(r.opts.Queues, queue) {
 				r.wakeUp()

@@ -4445,9 +4445,9 @@ declare
 begin
   perform htdag.check_want(p_want);
   if p_want > 0 then
-    v_taken := htdag.lease_tasks(p_runner, v_lanes, p_want);
+    v_taken := htdag.lease_tasks(p_runner, v_lanes, p_want, p_must => true);
     if cardinality(v_taken) = 0 and htdag.promote() > 0 then
-      v_taken := htdag.lease_tasks(p_runner, htdag.runner_lanes(p_runner), p_want);
+      v_taken := htdag.lease_tasks(p_runner, htdag.runner_lanes(p_runner), p_want, p_must => true);
     end if;
   end if;
   if cardinality(v_taken) > 0 then
@@ -6525,6 +6525,33 @@ $$;
 
 COMMENT ON FUNCTION htdag.judged_moves(p_run_ids bigint[], p_to htdag.flow_versions, p_busy bigint[]) IS 'Whether each of the runs can move to a version.';
 
+CREATE FUNCTION htdag.keep_floors(p_lanes integer[], p_known bigint[], p_everywhere boolean, p_taken bigint[], p_all boolean, p_pages bigint, p_began timestamp with time zone) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_far   constant boolean := p_pages > 8 + 8 * cardinality(p_lanes) + 2 * coalesce(cardinality(p_known), 0);
+  v_now   constant timestamptz := clock_timestamp();
+  v_until bigint[] := p_known[1:2];
+begin
+  if not v_far then
+    if p_everywhere and p_known is not null then
+      perform set_config('htdag.floors', '', false);
+    end if;
+    return false;
+  end if;
+  if p_everywhere then
+    v_until := array[htdag.microseconds(v_now + least(100 * (v_now - p_began), interval '10 s')),
+                     htdag.microseconds(v_now + least(10 * (v_now - p_began), interval '1 s'))];
+  end if;
+  perform set_config('htdag.floors', (v_until
+    || htdag.raise_floors(p_lanes, p_known, p_taken, pg_sequence_last_value('htdag.tasks_task_id_seq'), p_all, p_everywhere))::text, false);
+  return true;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.keep_floors(p_lanes integer[], p_known bigint[], p_everywhere boolean, p_taken bigint[], p_all boolean, p_pages bigint, p_began timestamp with time zone) IS 'Remember in the session where a claim need not look the next time; returns whether it changed what it knew.';
+
 CREATE FUNCTION htdag.keep_partitions() RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -6667,35 +6694,33 @@ $$;
 
 COMMENT ON FUNCTION htdag.lane(p_queue text, p_kind text) IS 'Number of the lane for a queue and kind, made on first use.';
 
-CREATE FUNCTION htdag.lease_tasks(p_runner integer, p_lanes integer[], p_want integer) RETURNS bigint[]
+CREATE FUNCTION htdag.lease_tasks(p_runner integer, p_lanes integer[], p_want integer, p_must boolean DEFAULT false) RETURNS bigint[]
     LANGUAGE plpgsql
     SET search_path TO ''
     SET lock_timeout TO '10 ms'
     AS $$
 declare
-  v_now   constant timestamptz := htdag.clock();
-  v_taken bigint[] := array[]::bigint[];
-  v_lane  integer;
+  v_now    constant timestamptz := htdag.clock();
+  v_began  constant timestamptz := clock_timestamp();
+  v_known  constant bigint[] := nullif(current_setting('htdag.floors', true), '')::bigint[];
+  v_floors bigint[] := case when v_known[1] > htdag.microseconds(v_began) then v_known end;
+  v_pages  bigint := htdag.pages_read();
+  v_taken  bigint[];
 begin
-  for v_lane in
-    select l from unnest(p_lanes) l
-     cross join lateral (select t.priority, t.task_id from htdag.tasks t
-                          where t.lane_id = l and t.runner_id is null and t.parked is null
-                          order by t.priority, t.task_id limit 1) h
-     order by h.priority, h.task_id
-  loop
-    v_taken := v_taken || array(select t.task_id from htdag.tasks t
-                                 where t.lane_id = v_lane and t.runner_id is null and t.parked is null
-                                 order by t.priority, t.task_id
-                                 limit p_want - cardinality(v_taken)
-                                   for update skip locked);
-    exit when cardinality(v_taken) >= p_want;
-  end loop;
+  v_taken := htdag.lock_next(p_lanes, v_floors, p_want);
+  if v_floors is not null and p_must and cardinality(v_taken) = 0 and v_known[2] < htdag.microseconds(v_began) then
+    v_floors := null;
+    v_taken := htdag.lock_next(p_lanes, null, p_want);
+  end if;
+  v_pages := htdag.pages_read() - v_pages;
   if cardinality(v_taken) > 0 then
     update htdag.tasks
        set runner_id = p_runner, token = htdag.random_token(), attempt = attempt + 1,
            claimed_at = v_now, timeout_at = v_now + time_limit + interval '30 s'
      where task_id = any (v_taken);
+  end if;
+  if v_known is not null or v_pages > 16 then
+    perform htdag.keep_floors(p_lanes, v_known, v_floors is null, v_taken, cardinality(v_taken) < p_want, v_pages, v_began);
   end if;
   return v_taken;
 exception when lock_not_available then
@@ -6706,7 +6731,7 @@ exception when lock_not_available then
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.lease_tasks(p_runner integer, p_lanes integer[], p_want integer) IS 'Lease up to p_want ready tasks of the lanes to a runner, soonest first; returns their ids. Tasks that others are claiming are passed over.';
+COMMENT ON FUNCTION htdag.lease_tasks(p_runner integer, p_lanes integer[], p_want integer, p_must boolean) IS 'Lease up to p_want ready tasks of the lanes to a runner, soonest first; returns their ids. Tasks that others are claiming are passed over.';
 
 CREATE FUNCTION htdag.limit_due_at() RETURNS timestamp with time zone
     LANGUAGE plpgsql STABLE
@@ -6839,6 +6864,52 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.lock_ended(p_run_id bigint) IS 'A run, locked with what is left of its tasks and shards if it has ended.';
+
+CREATE FUNCTION htdag.lock_first(p_lane integer, p_after_priority integer, p_after_task bigint, p_below_priority integer, p_want integer) RETURNS bigint[]
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  return array(select t.task_id from htdag.tasks t
+                where t.lane_id = p_lane and t.runner_id is null and t.parked is null
+                  and (t.priority, t.task_id) > (p_after_priority, p_after_task) and t.priority < p_below_priority
+                order by t.priority, t.task_id
+                limit p_want
+                  for update skip locked);
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.lock_first(p_lane integer, p_after_priority integer, p_after_task bigint, p_below_priority integer, p_want integer) IS 'Lock up to p_want claimable tasks of a lane after a task of a priority and below another priority; those that others hold are passed over.';
+
+CREATE FUNCTION htdag.lock_next(p_lanes integer[], p_floors bigint[], p_want integer) RETURNS bigint[]
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_taken   bigint[] := array[]::bigint[];
+  v_stretch record;
+begin
+  if cardinality(p_lanes) = 1 and p_floors is null then
+    return htdag.lock_first(p_lanes[1], -2147483647, 0, 2147483647, p_want);
+  end if;
+  for v_stretch in
+    select s.*
+      from htdag.stretches(p_lanes, p_floors) s
+     cross join lateral (select t.priority, t.task_id from htdag.tasks t
+                          where t.lane_id = s.lane_id and t.runner_id is null and t.parked is null
+                            and (t.priority, t.task_id) > (s.after_priority, s.after_task) and t.priority < s.below_priority
+                          order by t.priority, t.task_id limit 1) h
+     order by h.priority, h.task_id
+  loop
+    v_taken := v_taken || htdag.lock_first(v_stretch.lane_id, v_stretch.after_priority, v_stretch.after_task, v_stretch.below_priority,
+                                           p_want - cardinality(v_taken));
+    exit when cardinality(v_taken) >= p_want;
+  end loop;
+  return v_taken;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.lock_next(p_lanes integer[], p_floors bigint[], p_want integer) IS 'Lock up to p_want claimable tasks of the lanes above the floors, soonest first.';
 
 CREATE FUNCTION htdag.lock_runs(p_movers htdag.tasks[], p_reached htdag.tasks[]) RETURNS integer
     LANGUAGE plpgsql
@@ -7039,6 +7110,13 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.merge_changes(p_changes htdag.run_change[]) IS 'One change per run, in ascending order.';
+
+CREATE FUNCTION htdag.microseconds(p_at timestamp with time zone) RETURNS bigint
+    LANGUAGE sql STABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN ((EXTRACT(epoch FROM p_at) * (1000000)::numeric))::bigint;
+
+COMMENT ON FUNCTION htdag.microseconds(p_at timestamp with time zone) IS 'A time as microseconds since 1970.';
 
 CREATE FUNCTION htdag.move_obstacle(p_from integer, p_to integer, p_scheduled bit varying, p_succeeded bit varying, p_failed bit varying, p_skipped bit varying) RETURNS text
     LANGUAGE plpgsql STABLE
@@ -8101,6 +8179,43 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.purge_memos(p_kind text, p_before timestamp with time zone) IS 'Forget what steps of a kind (of all when null) gave before a time, so that the same work is done again; returns how many outputs.';
+
+CREATE FUNCTION htdag.raise_floors(p_lanes integer[], p_floors bigint[], p_taken bigint[], p_last bigint, p_all boolean, p_learn boolean) RETURNS bigint[]
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return array(
+    with found as (
+      select distinct on (t.lane_id) t.lane_id, t.priority, t.task_id
+        from htdag.tasks t where t.task_id = any (p_taken)
+       order by t.lane_id, t.priority desc, t.task_id desc
+    ), known as (
+      select p_floors[i]::integer as lane_id, p_floors[i + 1]::integer as priority, p_floors[i + 2] as task_id
+        from generate_series(3, cardinality(p_floors), 3) i
+      union all
+      select f.lane_id, f.priority, null from found f
+      union all
+      -- Others may have emptied what this session has never taken from.
+      (select s.lane_id, s.priority * 1000 - least(s.step_no, 999), null
+         from htdag.steps s where p_learn and s.lane_id = any (p_lanes)
+        order by s.flow_version_id desc limit 32)
+    ), raised as (
+      select k.lane_id, k.priority,
+             greatest(max(k.task_id), max(case when k.lane_id <> all (p_lanes) then null
+                                               when p_all or k.priority < f.priority then p_last - 1000
+                                               when k.priority = f.priority then least(f.task_id, p_last - 1000) end)) as task_id
+        from known k
+        left join found f on f.lane_id = k.lane_id
+       group by k.lane_id, k.priority
+    )
+    select n
+      from (select * from raised where task_id > 0 order by task_id desc limit 32) r
+     cross join lateral unnest(array[r.lane_id, r.priority, r.task_id]) n);
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.raise_floors(p_lanes integer[], p_floors bigint[], p_taken bigint[], p_last bigint, p_all boolean, p_learn boolean) IS 'Floors after a claim, as lane, priority and task of each; p_learn also looks for priorities among the definitions of steps.';
 
 CREATE FUNCTION htdag.random_token() RETURNS bigint
     LANGUAGE sql PARALLEL SAFE
@@ -10488,6 +10603,24 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.stray_runs(p_part htdag.partitions) IS 'Runs outside a partition that belong to trees with members in it, 10,001 at most.';
+
+CREATE FUNCTION htdag.stretches(p_lanes integer[], p_floors bigint[], OUT lane_id integer, OUT after_priority integer, OUT after_task bigint, OUT below_priority integer) RETURNS SETOF record
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return query
+  select e.lane_id, lag(e.priority, 1, -2147483647) over w, lag(e.task_id, 1, 0::bigint) over w, e.priority
+    from (select p_floors[i]::integer as lane_id, p_floors[i + 1]::integer as priority, p_floors[i + 2] as task_id
+            from generate_series(3, cardinality(p_floors), 3) i
+           where p_floors[i] = any (p_lanes)
+          union all
+          select l, 2147483647, 0 from unnest(p_lanes) l) e
+  window w as (partition by e.lane_id order by e.priority);
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.stretches(p_lanes integer[], p_floors bigint[], OUT lane_id integer, OUT after_priority integer, OUT after_task bigint, OUT below_priority integer) IS 'What is left of the claim index between floors: from after one task of a priority to below another priority.';
 
 CREATE FUNCTION htdag.subscribe(p_name text, p_filter jsonb DEFAULT '{}'::jsonb, p_target text DEFAULT 'events'::text, p_secret text DEFAULT NULL::text, p_max_tries integer DEFAULT 12) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
@@ -12916,6 +13049,15 @@ ALTER TABLE ONLY htdag.runs ATTACH PARTITION htdag.runs_1 FOR VALUES FROM ('0') 
 
 ALTER TABLE ONLY htdag.runs ALTER COLUMN run_id SET DEFAULT nextval('htdag.runs_run_id_seq'::regclass);
 
+CREATE INDEX tasks_claim_idx ON htdag.tasks USING btree (lane_id, priority, task_id) WHERE ((runner_id IS NULL) AND (parked IS NULL));
+
+CREATE FUNCTION htdag.pages_read() RETURNS bigint
+    LANGUAGE sql
+    SET search_path TO ''
+    RETURN pg_stat_get_xact_blocks_fetched(('htdag.tasks_claim_idx'::regclass)::oid);
+
+COMMENT ON FUNCTION htdag.pages_read() IS 'Pages of the claim index that this session has read lately; only differences mean something.';
+
 ALTER TABLE ONLY code.blobs
     ADD CONSTRAINT blobs_pkey PRIMARY KEY (sha256);
 
@@ -13209,8 +13351,6 @@ CREATE INDEX signals_run_idx ON htdag.signals USING btree (run_id, name, signal_
 CREATE INDEX steps_lane_idx ON htdag.steps USING btree (lane_id);
 
 CREATE INDEX task_limits_pattern_idx ON htdag.task_limits USING btree (key) WHERE (key ~~ '%*'::text);
-
-CREATE INDEX tasks_claim_idx ON htdag.tasks USING btree (lane_id, priority, task_id) WHERE ((runner_id IS NULL) AND (parked IS NULL));
 
 CREATE INDEX tasks_leased_idx ON htdag.tasks USING btree (timeout_at) WHERE (runner_id IS NOT NULL);
 

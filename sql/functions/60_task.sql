@@ -85,10 +85,64 @@ $$;
 
 comment on function htdag.runner_lanes(integer) is 'Lanes that a runner may claim from. Raises HT001 for a runner that is not registered.';
 
--- Lease up to p_want tasks of the lanes. A lane is one range of the claim index;
--- lanes are visited by the priority of their first task and then by its age, so that
--- none is forgotten while another always has work.
-create or replace function htdag.lease_tasks(p_runner integer, p_lanes integer[], p_want integer)
+-- Lock the first unclaimed tasks of one stretch of the claim index.
+create or replace function htdag.lock_first(p_lane integer, p_after_priority integer, p_after_task bigint, p_below_priority integer, p_want integer)
+returns bigint[]
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+  return array(select t.task_id from htdag.tasks t
+                where t.lane_id = p_lane and t.runner_id is null and t.parked is null
+                  and (t.priority, t.task_id) > (p_after_priority, p_after_task) and t.priority < p_below_priority
+                order by t.priority, t.task_id
+                limit p_want
+                  for update skip locked);
+end;
+$$;
+
+comment on function htdag.lock_first(integer, integer, bigint, integer, integer) is
+  'Lock up to p_want claimable tasks of a lane after a task of a priority and below another priority; those that others hold are passed over.';
+
+-- A stretch is one range of the claim index: a lane, or what is left of it between
+-- floors. Stretches are visited by the priority of their first task and then by its age,
+-- so that none is forgotten while another always has work.
+create or replace function htdag.lock_next(p_lanes integer[], p_floors bigint[], p_want integer)
+returns bigint[]
+language plpgsql
+volatile
+set search_path = ''
+as $$
+declare
+  v_taken   bigint[] := array[]::bigint[];
+  v_stretch record;
+begin
+  if cardinality(p_lanes) = 1 and p_floors is null then
+    return htdag.lock_first(p_lanes[1], -2147483647, 0, 2147483647, p_want);
+  end if;
+  for v_stretch in
+    select s.*
+      from htdag.stretches(p_lanes, p_floors) s
+     cross join lateral (select t.priority, t.task_id from htdag.tasks t
+                          where t.lane_id = s.lane_id and t.runner_id is null and t.parked is null
+                            and (t.priority, t.task_id) > (s.after_priority, s.after_task) and t.priority < s.below_priority
+                          order by t.priority, t.task_id limit 1) h
+     order by h.priority, h.task_id
+  loop
+    v_taken := v_taken || htdag.lock_first(v_stretch.lane_id, v_stretch.after_priority, v_stretch.after_task, v_stretch.below_priority,
+                                           p_want - cardinality(v_taken));
+    exit when cardinality(v_taken) >= p_want;
+  end loop;
+  return v_taken;
+end;
+$$;
+
+comment on function htdag.lock_next(integer[], bigint[], integer) is 'Lock up to p_want claimable tasks of the lanes above the floors, soonest first.';
+
+-- Lease up to p_want tasks of the lanes; p_must says that the caller would rather have
+-- one that lies below a floor than none.
+create or replace function htdag.lease_tasks(p_runner integer, p_lanes integer[], p_want integer, p_must boolean default false)
 returns bigint[]
 language plpgsql
 volatile
@@ -96,29 +150,27 @@ set search_path = ''
 set lock_timeout = '10 ms'
 as $$
 declare
-  v_now   constant timestamptz := htdag.clock();
-  v_taken bigint[] := array[]::bigint[];
-  v_lane  integer;
+  v_now    constant timestamptz := htdag.clock();
+  v_began  constant timestamptz := clock_timestamp();
+  v_known  constant bigint[] := nullif(current_setting('htdag.floors', true), '')::bigint[];
+  v_floors bigint[] := case when v_known[1] > htdag.microseconds(v_began) then v_known end;
+  v_pages  bigint := htdag.pages_read();
+  v_taken  bigint[];
 begin
-  for v_lane in
-    select l from unnest(p_lanes) l
-     cross join lateral (select t.priority, t.task_id from htdag.tasks t
-                          where t.lane_id = l and t.runner_id is null and t.parked is null
-                          order by t.priority, t.task_id limit 1) h
-     order by h.priority, h.task_id
-  loop
-    v_taken := v_taken || array(select t.task_id from htdag.tasks t
-                                 where t.lane_id = v_lane and t.runner_id is null and t.parked is null
-                                 order by t.priority, t.task_id
-                                 limit p_want - cardinality(v_taken)
-                                   for update skip locked);
-    exit when cardinality(v_taken) >= p_want;
-  end loop;
+  v_taken := htdag.lock_next(p_lanes, v_floors, p_want);
+  if v_floors is not null and p_must and cardinality(v_taken) = 0 and v_known[2] < htdag.microseconds(v_began) then
+    v_floors := null;
+    v_taken := htdag.lock_next(p_lanes, null, p_want);
+  end if;
+  v_pages := htdag.pages_read() - v_pages;
   if cardinality(v_taken) > 0 then
     update htdag.tasks
        set runner_id = p_runner, token = htdag.random_token(), attempt = attempt + 1,
            claimed_at = v_now, timeout_at = v_now + time_limit + interval '30 s'
      where task_id = any (v_taken);
+  end if;
+  if v_known is not null or v_pages > 16 then
+    perform htdag.keep_floors(p_lanes, v_known, v_floors is null, v_taken, cardinality(v_taken) < p_want, v_pages, v_began);
   end if;
   return v_taken;
 exception when lock_not_available then
@@ -129,7 +181,7 @@ exception when lock_not_available then
 end;
 $$;
 
-comment on function htdag.lease_tasks(integer, integer[], integer) is
+comment on function htdag.lease_tasks(integer, integer[], integer, boolean) is
   'Lease up to p_want ready tasks of the lanes to a runner, soonest first; returns their ids. Tasks that others are claiming are passed over.';
 
 create or replace function htdag.claim_steps(p_runner integer, p_want integer default 1)
@@ -150,9 +202,9 @@ declare
 begin
   perform htdag.check_want(p_want);
   if p_want > 0 then
-    v_taken := htdag.lease_tasks(p_runner, v_lanes, p_want);
+    v_taken := htdag.lease_tasks(p_runner, v_lanes, p_want, p_must => true);
     if cardinality(v_taken) = 0 and htdag.promote() > 0 then
-      v_taken := htdag.lease_tasks(p_runner, htdag.runner_lanes(p_runner), p_want);
+      v_taken := htdag.lease_tasks(p_runner, htdag.runner_lanes(p_runner), p_want, p_must => true);
     end if;
   end if;
   if cardinality(v_taken) > 0 then
