@@ -22,6 +22,7 @@ func cRules(language string, grammar func() unsafe.Pointer) *treeRules {
 	return &treeRules{
 		language: language,
 		grammar:  grammar,
+		mask:     maskMacros,
 
 		defines: []defineRule{
 			{node: "function_definition", kind: KindFunction, inside: cppMethods, name: "declarator", body: "body",

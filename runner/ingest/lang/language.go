@@ -48,7 +48,7 @@ type Language struct {
 
 	// Marks are texts that only this one holds among the languages that share an
 	// extension with it. Of these the one with most marks in a file has it; where
-	// there are none, the first by file name of its specification.
+	// there are none, the first by name.
 	Marks []string
 
 	// Extract is the parser; nil where there is none.
@@ -99,7 +99,9 @@ func register(l Language) struct{} {
 		if !strings.HasPrefix(ext, ".") || ext != strings.ToLower(ext) {
 			panic(fmt.Sprintf("extension %q of %s must begin with a dot and be in lower case", ext, l.Name))
 		}
-		languages.extensions[ext] = append(languages.extensions[ext], l.Name)
+		names := append(languages.extensions[ext], l.Name)
+		sort.Strings(names)
+		languages.extensions[ext] = names
 	}
 	for _, program := range l.Interpreters {
 		languages.interpreters[program] = append(languages.interpreters[program], l.Name)

@@ -26,7 +26,11 @@ func (r *treeRules) extractor() ExtractFunc {
 			return Extraction{}, err
 		}
 		var ex Extraction
-		err = parsers.Parse(ctx, g.language, src.Text, func(tree *treesitter.Tree) error {
+		text := src.Text
+		if r.mask != nil {
+			text = r.mask(text)
+		}
+		err = parsers.Parse(ctx, g.language, text, func(tree *treesitter.Tree) error {
 			ex = newTreeWalk(g, src, tree).run()
 			return nil
 		})

@@ -16,6 +16,10 @@ type treeRules struct {
 	language string // name of the language, for errors
 	grammar  func() unsafe.Pointer
 
+	// mask blanks what the grammar would stumble over. It keeps every offset, and
+	// returns its argument where there is nothing to do.
+	mask func(text []byte) []byte
+
 	defines []defineRule // in order of preference where a node type has several
 	calls   []callRule
 	binds   []bindRule

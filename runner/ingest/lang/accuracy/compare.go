@@ -152,6 +152,10 @@ func (o *oracle) ours(text []byte, ex ingest.Extraction) []tag {
 		callable[s.Key] = s.Kind == lang.KindFunction || s.Kind == lang.KindMethod
 		inner[s.Key] = callable[s.ParentKey] || inner[s.ParentKey]
 		at := s.StartByte + nameOffset(text[s.StartByte:s.EndByte], s.Name, classes[s.Kind] == "function" || isEither(s))
+		head, _, _ := bytes.Cut(text[s.StartByte:s.EndByte], []byte{'{'})
+		if strings.HasPrefix(s.Signature, "typedef ") && (s.Kind == lang.KindType || !bytes.Contains(head, []byte(s.Name))) {
+			at = s.StartByte + max(bytes.LastIndex(text[s.StartByte:s.EndByte], []byte(s.Name)), 0)
+		}
 		line := sort.Search(len(starts), func(i int) bool { return starts[i] > at })
 		tags = append(tags, tag{
 			name: o.normal(s.Name), class: classes[s.Kind], kind: s.Kind, line: line, inner: inner[s.Key],
@@ -222,7 +226,7 @@ func (o *oracle) tags(files []string) (map[string][]tag, error) {
 			return nil, fmt.Errorf("read ctags' line %q: %w", line, err)
 		}
 		class, ok := o.kinds[t.Kind]
-		if t.Type != "tag" || !ok || strings.HasPrefix(t.Name, "__anon") {
+		if t.Type != "tag" || !ok || strings.HasPrefix(t.Name, "__anon") || o.ignore != nil && o.ignore(t.Path, t.Kind) {
 			continue
 		}
 		tags[t.Path] = append(tags[t.Path], tag{name: o.normal(t.Name), class: class, kind: t.Kind, line: t.Line})

@@ -2,6 +2,7 @@ package main
 
 import (
 	"maps"
+	"path/filepath"
 	"strings"
 
 	"github.com/htdag/htdag/runner/ingest/lang"
@@ -23,6 +24,7 @@ type oracle struct {
 	options    []string
 	kinds      map[string]string // of ctags, to class; others are not compared
 	name       func(string) string
+	ignore     func(path, kind string) bool // what is not compared
 }
 
 var cKinds = map[string]string{
@@ -31,9 +33,9 @@ var cKinds = map[string]string{
 }
 
 var oracles = []oracle{
-	{language: "C", ctags: "C", extensions: []string{".c", ".h"}, options: []string{"--kinds-C=+px"}, kinds: cKinds},
+	{language: "C", ctags: "C", extensions: []string{".c", ".h"}, options: []string{"--kinds-C=+px"}, kinds: cKinds, ignore: announced},
 	{language: "C++", ctags: "C++", extensions: []string{".cc", ".cpp", ".cxx", ".hh", ".hpp", ".hxx", ".h", ""}, options: []string{"--kinds-C++=+px"},
-		kinds: with(cKinds, map[string]string{"class": "type", "namespace": "module"}), name: func(name string) string { return strings.ReplaceAll(name, " ", "") }},
+		kinds: with(cKinds, map[string]string{"class": "type", "namespace": "module"}), name: func(name string) string { return strings.ReplaceAll(name, " ", "") }, ignore: announced},
 	{language: "Java", ctags: "Java", extensions: []string{".java"}, kinds: map[string]string{
 		"annotation": "type", "class": "type", "enumConstant": "value", "field": "value", "enum": "type", "interface": "type", "method": "function",
 	}},
@@ -43,4 +45,14 @@ func with(kinds, more map[string]string) map[string]string {
 	all := maps.Clone(kinds)
 	maps.Copy(all, more)
 	return all
+}
+
+// announced says that a C declaration outside headers only announces what is
+// defined elsewhere; the extractor leaves those out on purpose.
+func announced(path, kind string) bool {
+	switch filepath.Ext(path) {
+	case ".c", ".cc", ".cpp", ".cxx":
+		return kind == "prototype" || kind == "externvar"
+	}
+	return false
 }
