@@ -10,6 +10,8 @@ func engines() []Engine {
 		&pgflow{},
 		&dbosEngine{},
 		&riverEngine{},
+		graphile(),
+		pgBoss(),
 		&floor{batch: 1},
 		&floor{batch: 50},
 	}

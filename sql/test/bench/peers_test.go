@@ -21,6 +21,8 @@ func TestPeers(t *testing.T) {
 	for _, peer := range []func() Engine{
 		func() Engine { return &riverEngine{} },
 		func() Engine { return &dbosEngine{} },
+		graphile,
+		pgBoss,
 	} {
 		for _, shape := range peer().Shapes() {
 			name := peer().Name() + "_" + string(shape)
