@@ -14,14 +14,7 @@ func report(heading string, all []*contestant) string {
 	var out strings.Builder
 	out.WriteString(heading)
 	out.WriteString("\nTARGETS\n" + list(targets(all)))
-	for len(all) > 0 {
-		n := 1
-		for n < len(all) && all[n].Shape == all[0].Shape && all[n].Sync == all[0].Sync {
-			n++
-		}
-		out.WriteString("\n" + block(all[:n]))
-		all = all[n:]
-	}
+	out.WriteString("\n" + blocks(all))
 	out.WriteString(`
 ahead     how many times as fast as the engine of the row htdag is; at "idle", how many times as soon a run has ended
 drain     rate without the time in which runs are started, where all are started first
@@ -34,6 +27,20 @@ sent      statements that clients sent, counted in a round of its own
 nested    statements that functions of the database ran in turn
 `)
 	return out.String()
+}
+
+// blocks writes a table for each workload.
+func blocks(all []*contestant) string {
+	var list []string
+	for len(all) > 0 {
+		n := 1
+		for n < len(all) && all[n].Shape == all[0].Shape && all[n].Sync == all[0].Sync {
+			n++
+		}
+		list = append(list, block(all[:n]))
+		all = all[n:]
+	}
+	return strings.Join(list, "\n")
 }
 
 func list(targets []target) string {

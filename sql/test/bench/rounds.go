@@ -115,7 +115,7 @@ func (b *bench) prepare(ctx context.Context, c *contestant) error {
 		if c.Shape == Idle {
 			c.Runs = max(1, c.Runs/10) // one at a time takes long
 		}
-		c.Warm = min(c.Warm, c.Runs)
+		c.Warm = min(c.Warm, c.Runs/2)
 		return nil
 	}
 	_, err = b.on(ctx, c, false, func(engine Engine) (total int, err error) {
@@ -229,6 +229,9 @@ func (b *bench) opened(ctx context.Context, c *contestant, url string, do func(E
 // play has an engine do its runs, within ten times the time that a round should last
 // and a minute.
 func (b *bench) play(ctx context.Context, engine Engine, runs int) (Sample, error) {
+	if runs == 0 {
+		return Sample{}, nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, time.Minute+time.Duration(10*b.plan.Seconds)*time.Second)
 	defer cancel()
 	return engine.Run(ctx, runs, b.plan.Workers)
