@@ -12,6 +12,10 @@ RACE := ./db ./runner ./runner/webhook ./sql/test/...
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+.PHONY: bench-ingest
+bench-ingest: build ## how fast DIR (Go's library) is ingested, and an edit found: files/s, CPU, memory, beside ctags
+	@cd sql/test/bench && go run ./ingest -dir "$(or $(DIR),$$(go env GOROOT)/src)" -htdag "$(CURDIR)/bin/htdag"
+
 .PHONY: build
 build: ## build bin/htdag
 	@go build -o bin/htdag ./cmd/htdag
