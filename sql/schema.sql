@@ -919,7 +919,8 @@ begin
       on conflict (file_id) do update
      set names    = excluded.names,
          provided = excluded.provided,
-         roots    = excluded.roots;
+         roots    = excluded.roots,
+         calls    = null;
   get diagnostics v_marked = row_count;
   return v_marked;
 end;
@@ -927,7 +928,7 @@ $$;
 
 COMMENT ON FUNCTION code.mark_copied(p_codebase_id integer, p_file_ids bigint[]) IS 'Mark files that had nothing derived before and whose rows a client has copied in. Returns their number.';
 
-CREATE FUNCTION code.mark_stale(p_codebase_id integer, p_file_ids bigint[], p_names text[], p_provided text[], p_roots boolean[]) RETURNS bigint
+CREATE FUNCTION code.mark_stale(p_codebase_id integer, p_file_ids bigint[], p_names text[], p_provided text[], p_roots boolean[], p_calls_same boolean DEFAULT false) RETURNS bigint
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
@@ -935,8 +936,8 @@ declare
   v_marked bigint;
 begin
   -- Arrays of arrays must be rectangular in SQL; so each element is the text of one.
-  insert into code.stale_links as l (file_id, codebase_id, names, provided, roots)
-  select g.file_id, p_codebase_id, g.names::text[], g.provided::text[], g.roots
+  insert into code.stale_links as l (file_id, codebase_id, names, provided, roots, calls)
+  select g.file_id, p_codebase_id, g.names::text[], g.provided::text[], g.roots, case when p_calls_same then '{}'::integer[] end
     from unnest(p_file_ids, p_names, p_provided, p_roots) as g (file_id, names, provided, roots)
    order by g.file_id
       on conflict (file_id) do update
@@ -948,13 +949,14 @@ begin
                       when l.provided is not null and excluded.provided is not null
                         then array(select unnest(l.provided) union select unnest(excluded.provided))
                     end,
-         roots    = l.roots or excluded.roots;
+         roots    = l.roots or excluded.roots,
+         calls    = null;
   get diagnostics v_marked = row_count;
   return v_marked;
 end;
 $$;
 
-COMMENT ON FUNCTION code.mark_stale(p_codebase_id integer, p_file_ids bigint[], p_names text[], p_provided text[], p_roots boolean[]) IS 'Note that files are to be resolved and which names they gained or lost; p_names and p_provided hold one text array per file, written as text.';
+COMMENT ON FUNCTION code.mark_stale(p_codebase_id integer, p_file_ids bigint[], p_names text[], p_provided text[], p_roots boolean[], p_calls_same boolean) IS 'Note that files are to be resolved and which names they gained or lost; p_names and p_provided hold one text array per file, written as text. All their own calls and imports are to be resolved too, unless p_calls_same says that none need it and no mark was there before.';
 
 CREATE VIEW code.matching_lines AS
  SELECT f.path,
@@ -1487,7 +1489,7 @@ $$;
 
 COMMENT ON FUNCTION code.reserve_symbol_ids(p_count integer) IS 'Ids for symbols that a client is about to COPY, so that it can name them in its calls.';
 
-CREATE FUNCTION code.resolve_calls(p_codebase_id integer, p_file_ids bigint[], p_names text[], p_all boolean) RETURNS SETOF bigint
+CREATE FUNCTION code.resolve_calls(p_codebase_id integer, p_file_ids bigint[], p_names text[], p_all boolean, p_of_files bigint[], p_ordinals integer[]) RETURNS SETOF bigint
     LANGUAGE plpgsql
     SET search_path TO ''
     SET plan_cache_mode TO 'force_custom_plan'
@@ -1505,7 +1507,10 @@ begin
       select distinct c.file_id
         from code.calls c
        where c.codebase_id = p_codebase_id
-         and (c.file_id = any (p_file_ids) or c.name = any (p_names)));
+         and (c.file_id = any (p_file_ids) or c.file_id = any (p_of_files) or c.name = any (p_names)));
+    if v_files = '{}' then
+      return;
+    end if;
   end if;
 
   return query
@@ -1520,7 +1525,11 @@ begin
        and (p_all or i.file_id = any (v_files))
      where c.codebase_id = p_codebase_id
        and c.reach <> 'file'
-       and (p_all or c.file_id = any (p_file_ids) or c.name = any (p_names))
+       and (p_all
+            or c.file_id = any (p_file_ids)
+            or c.name = any (p_names)
+            or (c.file_id = any (p_of_files)
+                and (c.file_id, c.ordinal) in (select o.file_id, o.ordinal from unnest(p_of_files, p_ordinals) as o (file_id, ordinal))))
        and (p_all or f.file_id = any (v_files))
   ),
   names as materialized (
@@ -1748,7 +1757,7 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION code.resolve_calls(p_codebase_id integer, p_file_ids bigint[], p_names text[], p_all boolean) IS 'Resolve the calls of some files and all calls of some names (or all). Confidence: 1 and 0.95 same file (by the caller), 0.95 import or package, 0.9 own or named type, 0.8 star import, 0.75 the only method of the name in the type''s unit, 0.7 type unique, 0.6 method unique in sight, 0.5 unique in the codebase.';
+COMMENT ON FUNCTION code.resolve_calls(p_codebase_id integer, p_file_ids bigint[], p_names text[], p_all boolean, p_of_files bigint[], p_ordinals integer[]) IS 'Resolve the calls of some files, single ones of others, and all calls of some names (or all). Confidence: 1 and 0.95 same file (by the caller), 0.95 import or package, 0.9 own or named type, 0.8 star import, 0.75 the only method of the name in the type''s unit, 0.7 type unique, 0.6 method unique in sight, 0.5 unique in the codebase.';
 
 CREATE FUNCTION code.resolve_codebase(p_codebase_id integer, p_anew boolean DEFAULT false) RETURNS bigint
     LANGUAGE plpgsql
@@ -1890,29 +1899,40 @@ CREATE FUNCTION code.resolve_marked(p_codebase_id integer, p_file_ids bigint[]) 
     SET search_path TO ''
     AS $$
 declare
-  v_files    bigint[];
+  v_files    bigint[]; -- all that are marked
+  v_whole    bigint[]; -- those of which everything is to be resolved
+  v_of_files bigint[]; -- of the others, the calls that are
+  v_ordinals integer[];
   v_names    text[];
   v_provided text[];
   v_roots    boolean;
   v_all      boolean;
-  v_changed  bigint[];
-  v_recalled bigint[];
+  v_changed  bigint[] := '{}'::bigint[];
+  v_recalled bigint[] := '{}'::bigint[];
 begin
   perform code.lock_codebase(p_codebase_id);
   -- A mark without names stands for everything. It waits for the whole ingestion
   -- that left it; one file's run has not the time.
-  with taken as (
+  with taken as materialized (
     delete from code.stale_links l
      where l.codebase_id = p_codebase_id
        and (p_file_ids is null or (l.file_id = any (p_file_ids) and l.names is not null))
-    returning l.file_id, l.names, l.provided, l.roots
+    returning l.file_id, l.names, l.provided, l.roots, l.calls
+  ),
+  single as (
+    select array_agg(t.file_id) as of_files, array_agg(o.ordinal) as ordinals
+      from taken t
+     cross join lateral unnest(t.calls) as o (ordinal)
   )
   select coalesce(array_agg(t.file_id), '{}'::bigint[]),
+         coalesce(array_agg(t.file_id) filter (where t.calls is null), '{}'::bigint[]),
+         coalesce((select s.of_files from single s), '{}'::bigint[]),
+         coalesce((select s.ordinals from single s), '{}'::integer[]),
          coalesce(bool_or(t.names is null or t.provided is null), false),
          array(select distinct n from taken x cross join lateral unnest(x.names) as n),
          array(select distinct n from taken x cross join lateral unnest(x.provided) as n),
          coalesce(bool_or(t.roots), false)
-    into v_files, v_all, v_names, v_provided, v_roots
+    into v_files, v_whole, v_of_files, v_ordinals, v_all, v_names, v_provided, v_roots
     from taken t;
   if v_files = '{}' then
     return 0::bigint;
@@ -1930,11 +1950,15 @@ begin
     perform code.refresh_statistics();
     perform pg_catalog.set_config('enable_nestloop', 'off', true);
   end if;
-  v_changed := array(select code.resolve_imports(p_codebase_id, v_files, v_provided, v_all or v_roots));
-  v_recalled := array(select code.resolve_calls(
-                               p_codebase_id,
-                               array(select unnest(v_files) union select unnest(v_changed)),
-                               v_names, v_all));
+  if v_all or v_roots or v_whole <> '{}' or v_provided <> '{}' then
+    v_changed := array(select code.resolve_imports(p_codebase_id, v_whole, v_provided, v_all or v_roots));
+  end if;
+  if v_all or v_whole <> '{}' or v_changed <> '{}' or v_names <> '{}' or v_of_files <> '{}' then
+    v_recalled := array(select code.resolve_calls(
+                                 p_codebase_id,
+                                 array(select unnest(v_whole) union select unnest(v_changed)),
+                                 v_names, v_all, v_of_files, v_ordinals));
+  end if;
   if v_all then
     perform pg_catalog.set_config('enable_nestloop', 'on', true);
   end if;
@@ -2424,23 +2448,39 @@ begin
       from code.symbols s
      where s.file_id = any (p_replaced)
   ),
+  known as materialized (
+    select c.*
+      from code.calls c
+     where c.file_id = any (p_replaced)
+  ),
+  -- What another file answers depends on what is called, not on the line: calls of
+  -- a file that say the same have the same answer, wherever an edit moves them.
+  answered as materialized (
+    select distinct on (k.file_id, k.reach, k.name, k.target, coalesce(k.import_ordinal, -1))
+           k.file_id, k.reach, k.name, k.target, coalesce(k.import_ordinal, -1) as import_ordinal, k.callee_id, k.confidence
+      from known k
+     where k.reach not in ('file', 'none')
+     order by k.file_id, k.reach, k.name, k.target, coalesce(k.import_ordinal, -1)
+  ),
   given as materialized (
     select g.file_id, g.ordinal, caller.symbol_id as caller_id, g.name, nullif(g.qualifier, '') as qualifier,
            g.line, g.reach, g.target,
-           callee.symbol_id as callee_id,
-           case when callee.symbol_id is not null then g.confidence end as confidence,
-           nullif(g.import_ordinal, -1) as import_ordinal
+           coalesce(callee.symbol_id, a.callee_id) as callee_id,
+           case when callee.symbol_id is not null then g.confidence else a.confidence end as confidence,
+           nullif(g.import_ordinal, -1) as import_ordinal,
+           g.reach not in ('file', 'none') and a.file_id is null as unanswered
       from unnest(p_file_ids, p_ordinals, p_caller_keys, p_names, p_qualifiers, p_lines, p_reaches, p_targets,
                   p_callee_keys, p_confidences, p_import_ordinals)
         as g (file_id, ordinal, caller_key, name, qualifier, line, reach, target,
               callee_key, confidence, import_ordinal)
       left join local caller on caller.file_id = g.file_id and caller.key = g.caller_key
       left join local callee on callee.file_id = g.file_id and callee.key = g.callee_key
-  ),
-  known as materialized (
-    select c.*
-      from code.calls c
-     where c.file_id = any (p_replaced)
+      left join answered a
+        on a.file_id = g.file_id
+       and a.reach = g.reach
+       and a.name = g.name
+       and a.target = g.target
+       and a.import_ordinal = g.import_ordinal
   ),
   gone as (
     delete from code.calls c
@@ -2480,13 +2520,23 @@ begin
       from given g
      where not exists (select from known k where k.file_id = g.file_id and k.ordinal = g.ordinal)
     returning 1
+  ),
+  marked as (
+    update code.stale_links l
+       set calls = l.calls || u.ordinals
+      from (select g.file_id, array_agg(g.ordinal order by g.ordinal) as ordinals
+              from given g
+             where g.unanswered
+             group by g.file_id) u
+     where l.file_id = u.file_id
+       and l.calls is not null
   )
   select (select count(*) from gone) + (select count(*) from kept) + (select count(*) from added) into v_written;
   return v_written;
 end;
 $$;
 
-COMMENT ON FUNCTION code.store_calls(p_codebase_id integer, p_replaced bigint[], p_file_ids bigint[], p_ordinals integer[], p_caller_keys text[], p_names text[], p_qualifiers text[], p_lines integer[], p_reaches text[], p_targets text[], p_callee_keys text[], p_confidences double precision[], p_import_ordinals integer[]) IS 'Replace the calls of the files p_replaced by difference. Calls answered within their file name the callee''s key. Call it after store_symbols. Returns how many rows were written.';
+COMMENT ON FUNCTION code.store_calls(p_codebase_id integer, p_replaced bigint[], p_file_ids bigint[], p_ordinals integer[], p_caller_keys text[], p_names text[], p_qualifiers text[], p_lines integer[], p_reaches text[], p_targets text[], p_callee_keys text[], p_confidences double precision[], p_import_ordinals integer[]) IS 'Replace the calls of the files p_replaced by difference. Calls answered within their file name the callee''s key; what is new to a file is added to its mark. Call it after store_symbols and store_imports. Returns how many rows were written.';
 
 CREATE FUNCTION code.store_chunks(p_codebase_id integer, p_replaced bigint[], p_file_ids bigint[], p_symbol_keys text[], p_start_lines integer[], p_end_lines integer[], p_text_hashes bytea[], p_contents text[], p_words text[]) RETURNS bigint
     LANGUAGE plpgsql
@@ -2682,7 +2732,7 @@ begin
      where i.file_id = k.file_id
        and i.ordinal = k.ordinal
        and not exists (select from given g where g.file_id = k.file_id and g.ordinal = k.ordinal)
-    returning 1
+    returning i.file_id
   ),
   kept as (
     update code.imports i
@@ -2696,21 +2746,33 @@ begin
      where i.file_id = k.file_id
        and i.ordinal = k.ordinal
        and (k.module, k.alias, k.names, k.line, k.seeks) is distinct from (g.module, g.alias, g.names, g.line, g.seeks)
-    returning 1
+    returning i.file_id,
+              (k.module, k.alias, k.names, k.seeks) is distinct from (g.module, g.alias, g.names, g.seeks) as changed
   ),
   added as (
     insert into code.imports (file_id, ordinal, codebase_id, module, alias, names, line, seeks)
     select g.file_id, g.ordinal, p_codebase_id, g.module, g.alias, g.names, g.line, g.seeks
       from given g
      where not exists (select from known k where k.file_id = g.file_id and k.ordinal = g.ordinal)
-    returning 1
+    returning file_id
+  ),
+  -- Any call of a file may go through any of its imports.
+  marked as (
+    update code.stale_links l
+       set calls = null
+     where l.calls is not null
+       and l.file_id in (select file_id from gone
+                          union all
+                         select file_id from kept where changed
+                          union all
+                         select file_id from added)
   )
   select (select count(*) from gone) + (select count(*) from kept) + (select count(*) from added) into v_written;
   return v_written;
 end;
 $$;
 
-COMMENT ON FUNCTION code.store_imports(p_codebase_id integer, p_replaced bigint[], p_file_ids bigint[], p_ordinals integer[], p_modules text[], p_aliases text[], p_names text[], p_lines integer[], p_seeks text[]) IS 'Replace the imports of the files p_replaced by difference. p_names and p_seeks hold one text array per import, written as text. Returns how many rows were written.';
+COMMENT ON FUNCTION code.store_imports(p_codebase_id integer, p_replaced bigint[], p_file_ids bigint[], p_ordinals integer[], p_modules text[], p_aliases text[], p_names text[], p_lines integer[], p_seeks text[]) IS 'Replace the imports of the files p_replaced by difference. p_names and p_seeks hold one text array per import, written as text. Call it after store_symbols. Returns how many rows were written.';
 
 CREATE FUNCTION code.store_provides(p_codebase_id integer, p_replaced bigint[], p_file_ids bigint[], p_names text[], p_root_files bigint[], p_prefixes text[], p_directories text[]) RETURNS bigint
     LANGUAGE plpgsql
@@ -2927,7 +2989,8 @@ begin
              array_agg(r.file_id),
              array_agg(coalesce(m.names, '{}')),
              array_agg('{}'::text),
-             array_agg(false)), 0)
+             array_agg(false),
+             p_calls_same => true), 0)
     into v_written
     from unnest(p_replaced) as r (file_id)
     left join marks m on m.file_id = r.file_id;
@@ -2935,7 +2998,7 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION code.store_symbols(p_codebase_id integer, p_replaced bigint[], p_file_ids bigint[], p_keys text[], p_parent_keys text[], p_kinds text[], p_names text[], p_qualified_names text[], p_signatures text[], p_docs text[], p_exporteds boolean[], p_export_names text[], p_start_lines integer[], p_end_lines integer[], p_start_bytes integer[], p_end_bytes integer[], p_complexities integer[]) IS 'Replace the symbols of the files p_replaced by difference on their keys, and mark the names that came or went. Returns how many rows were written.';
+COMMENT ON FUNCTION code.store_symbols(p_codebase_id integer, p_replaced bigint[], p_file_ids bigint[], p_keys text[], p_parent_keys text[], p_kinds text[], p_names text[], p_qualified_names text[], p_signatures text[], p_docs text[], p_exporteds boolean[], p_export_names text[], p_start_lines integer[], p_end_lines integer[], p_start_bytes integer[], p_end_bytes integer[], p_complexities integer[]) IS 'Replace the symbols of the files p_replaced by difference on their keys, and mark the names that came or went. What store_imports, store_provides, store_calls and store_files find changed is added to the mark, so call this first. Returns how many rows were written.';
 
 CREATE FUNCTION code.store_vectors(p_model_id smallint, p_text_hashes bytea[], p_dimensions text[], p_weights text[]) RETURNS bigint
     LANGUAGE plpgsql
@@ -11684,7 +11747,8 @@ CREATE TABLE code.stale_links (
     codebase_id integer NOT NULL,
     names text[],
     provided text[],
-    roots boolean NOT NULL
+    roots boolean NOT NULL,
+    calls integer[]
 );
 
 COMMENT ON TABLE code.stale_links IS 'Files whose imports and calls are to be resolved, with the names that they gained or lost.';
@@ -11694,6 +11758,8 @@ COMMENT ON COLUMN code.stale_links.names IS 'Symbol names gained or lost: calls 
 COMMENT ON COLUMN code.stale_links.provided IS 'Import names gained or lost: imports that seek these are resolved again.';
 
 COMMENT ON COLUMN code.stale_links.roots IS 'Whether import prefixes changed, so that every import is resolved again.';
+
+COMMENT ON COLUMN code.stale_links.calls IS 'Ordinals of the file''s own calls that are to be resolved; null for all of them, and its imports.';
 
 ALTER TABLE code.symbols ALTER COLUMN symbol_id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME code.symbols_symbol_id_seq

@@ -151,7 +151,8 @@ create or replace function code.mark_stale(
   p_file_ids    bigint[],
   p_names       text[],
   p_provided    text[],
-  p_roots       boolean[]
+  p_roots       boolean[],
+  p_calls_same  boolean default false
 )
 returns bigint
 language plpgsql
@@ -162,8 +163,8 @@ declare
   v_marked bigint;
 begin
   -- Arrays of arrays must be rectangular in SQL; so each element is the text of one.
-  insert into code.stale_links as l (file_id, codebase_id, names, provided, roots)
-  select g.file_id, p_codebase_id, g.names::text[], g.provided::text[], g.roots
+  insert into code.stale_links as l (file_id, codebase_id, names, provided, roots, calls)
+  select g.file_id, p_codebase_id, g.names::text[], g.provided::text[], g.roots, case when p_calls_same then '{}'::integer[] end
     from unnest(p_file_ids, p_names, p_provided, p_roots) as g (file_id, names, provided, roots)
    order by g.file_id
       on conflict (file_id) do update
@@ -175,13 +176,14 @@ begin
                       when l.provided is not null and excluded.provided is not null
                         then array(select unnest(l.provided) union select unnest(excluded.provided))
                     end,
-         roots    = l.roots or excluded.roots;
+         roots    = l.roots or excluded.roots,
+         calls    = null;
   get diagnostics v_marked = row_count;
   return v_marked;
 end;
 $$;
-comment on function code.mark_stale(integer, bigint[], text[], text[], boolean[]) is
-  'Note that files are to be resolved and which names they gained or lost; p_names and p_provided hold one text array per file, written as text.';
+comment on function code.mark_stale(integer, bigint[], text[], text[], boolean[], boolean) is
+  'Note that files are to be resolved and which names they gained or lost; p_names and p_provided hold one text array per file, written as text. All their own calls and imports are to be resolved too, unless p_calls_same says that none need it and no mark was there before.';
 
 create or replace function code.forget_files(p_codebase_id integer, p_paths text[], p_seen_at timestamptz default 'infinity')
 returns bigint

@@ -37,7 +37,7 @@ begin
      where i.file_id = k.file_id
        and i.ordinal = k.ordinal
        and not exists (select from given g where g.file_id = k.file_id and g.ordinal = k.ordinal)
-    returning 1
+    returning i.file_id
   ),
   kept as (
     update code.imports i
@@ -51,21 +51,33 @@ begin
      where i.file_id = k.file_id
        and i.ordinal = k.ordinal
        and (k.module, k.alias, k.names, k.line, k.seeks) is distinct from (g.module, g.alias, g.names, g.line, g.seeks)
-    returning 1
+    returning i.file_id,
+              (k.module, k.alias, k.names, k.seeks) is distinct from (g.module, g.alias, g.names, g.seeks) as changed
   ),
   added as (
     insert into code.imports (file_id, ordinal, codebase_id, module, alias, names, line, seeks)
     select g.file_id, g.ordinal, p_codebase_id, g.module, g.alias, g.names, g.line, g.seeks
       from given g
      where not exists (select from known k where k.file_id = g.file_id and k.ordinal = g.ordinal)
-    returning 1
+    returning file_id
+  ),
+  -- Any call of a file may go through any of its imports.
+  marked as (
+    update code.stale_links l
+       set calls = null
+     where l.calls is not null
+       and l.file_id in (select file_id from gone
+                          union all
+                         select file_id from kept where changed
+                          union all
+                         select file_id from added)
   )
   select (select count(*) from gone) + (select count(*) from kept) + (select count(*) from added) into v_written;
   return v_written;
 end;
 $$;
 comment on function code.store_imports(integer, bigint[], bigint[], integer[], text[], text[], text[], integer[], text[]) is
-  'Replace the imports of the files p_replaced by difference. p_names and p_seeks hold one text array per import, written as text. Returns how many rows were written.';
+  'Replace the imports of the files p_replaced by difference. p_names and p_seeks hold one text array per import, written as text. Call it after store_symbols. Returns how many rows were written.';
 
 create or replace function code.store_provides(
   p_codebase_id  integer,
@@ -207,23 +219,39 @@ begin
       from code.symbols s
      where s.file_id = any (p_replaced)
   ),
+  known as materialized (
+    select c.*
+      from code.calls c
+     where c.file_id = any (p_replaced)
+  ),
+  -- What another file answers depends on what is called, not on the line: calls of
+  -- a file that say the same have the same answer, wherever an edit moves them.
+  answered as materialized (
+    select distinct on (k.file_id, k.reach, k.name, k.target, coalesce(k.import_ordinal, -1))
+           k.file_id, k.reach, k.name, k.target, coalesce(k.import_ordinal, -1) as import_ordinal, k.callee_id, k.confidence
+      from known k
+     where k.reach not in ('file', 'none')
+     order by k.file_id, k.reach, k.name, k.target, coalesce(k.import_ordinal, -1)
+  ),
   given as materialized (
     select g.file_id, g.ordinal, caller.symbol_id as caller_id, g.name, nullif(g.qualifier, '') as qualifier,
            g.line, g.reach, g.target,
-           callee.symbol_id as callee_id,
-           case when callee.symbol_id is not null then g.confidence end as confidence,
-           nullif(g.import_ordinal, -1) as import_ordinal
+           coalesce(callee.symbol_id, a.callee_id) as callee_id,
+           case when callee.symbol_id is not null then g.confidence else a.confidence end as confidence,
+           nullif(g.import_ordinal, -1) as import_ordinal,
+           g.reach not in ('file', 'none') and a.file_id is null as unanswered
       from unnest(p_file_ids, p_ordinals, p_caller_keys, p_names, p_qualifiers, p_lines, p_reaches, p_targets,
                   p_callee_keys, p_confidences, p_import_ordinals)
         as g (file_id, ordinal, caller_key, name, qualifier, line, reach, target,
               callee_key, confidence, import_ordinal)
       left join local caller on caller.file_id = g.file_id and caller.key = g.caller_key
       left join local callee on callee.file_id = g.file_id and callee.key = g.callee_key
-  ),
-  known as materialized (
-    select c.*
-      from code.calls c
-     where c.file_id = any (p_replaced)
+      left join answered a
+        on a.file_id = g.file_id
+       and a.reach = g.reach
+       and a.name = g.name
+       and a.target = g.target
+       and a.import_ordinal = g.import_ordinal
   ),
   gone as (
     delete from code.calls c
@@ -263,6 +291,16 @@ begin
       from given g
      where not exists (select from known k where k.file_id = g.file_id and k.ordinal = g.ordinal)
     returning 1
+  ),
+  marked as (
+    update code.stale_links l
+       set calls = l.calls || u.ordinals
+      from (select g.file_id, array_agg(g.ordinal order by g.ordinal) as ordinals
+              from given g
+             where g.unanswered
+             group by g.file_id) u
+     where l.file_id = u.file_id
+       and l.calls is not null
   )
   select (select count(*) from gone) + (select count(*) from kept) + (select count(*) from added) into v_written;
   return v_written;
@@ -270,4 +308,4 @@ end;
 $$;
 comment on function code.store_calls(integer, bigint[], bigint[], integer[], text[], text[], text[], integer[], text[], text[],
   text[], double precision[], integer[]) is
-  'Replace the calls of the files p_replaced by difference. Calls answered within their file name the callee''s key. Call it after store_symbols. Returns how many rows were written.';
+  'Replace the calls of the files p_replaced by difference. Calls answered within their file name the callee''s key; what is new to a file is added to its mark. Call it after store_symbols and store_imports. Returns how many rows were written.';

@@ -72,7 +72,8 @@ begin
       on conflict (file_id) do update
      set names    = excluded.names,
          provided = excluded.provided,
-         roots    = excluded.roots;
+         roots    = excluded.roots,
+         calls    = null;
   get diagnostics v_marked = row_count;
   return v_marked;
 end;
@@ -196,7 +197,8 @@ begin
              array_agg(r.file_id),
              array_agg(coalesce(m.names, '{}')),
              array_agg('{}'::text),
-             array_agg(false)), 0)
+             array_agg(false),
+             p_calls_same => true), 0)
     into v_written
     from unnest(p_replaced) as r (file_id)
     left join marks m on m.file_id = r.file_id;
@@ -205,4 +207,4 @@ end;
 $$;
 comment on function code.store_symbols(integer, bigint[], bigint[], text[], text[], text[], text[], text[], text[], text[],
   boolean[], text[], integer[], integer[], integer[], integer[], integer[]) is
-  'Replace the symbols of the files p_replaced by difference on their keys, and mark the names that came or went. Returns how many rows were written.';
+  'Replace the symbols of the files p_replaced by difference on their keys, and mark the names that came or went. What store_imports, store_provides, store_calls and store_files find changed is added to the mark, so call this first. Returns how many rows were written.';

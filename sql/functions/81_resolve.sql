@@ -129,7 +129,14 @@ $$;
 comment on function code.resolve_imports(integer, bigint[], text[], boolean) is
   'Resolve the imports of some files and those that seek any of the provided names (or all). Returns the files whose imports now mean something else.';
 
-create or replace function code.resolve_calls(p_codebase_id integer, p_file_ids bigint[], p_names text[], p_all boolean)
+create or replace function code.resolve_calls(
+  p_codebase_id integer,
+  p_file_ids    bigint[],
+  p_names       text[],
+  p_all         boolean,
+  p_of_files    bigint[],
+  p_ordinals    integer[]
+)
 returns setof bigint
 language plpgsql
 volatile
@@ -149,7 +156,10 @@ begin
       select distinct c.file_id
         from code.calls c
        where c.codebase_id = p_codebase_id
-         and (c.file_id = any (p_file_ids) or c.name = any (p_names)));
+         and (c.file_id = any (p_file_ids) or c.file_id = any (p_of_files) or c.name = any (p_names)));
+    if v_files = '{}' then
+      return;
+    end if;
   end if;
 
   return query
@@ -164,7 +174,11 @@ begin
        and (p_all or i.file_id = any (v_files))
      where c.codebase_id = p_codebase_id
        and c.reach <> 'file'
-       and (p_all or c.file_id = any (p_file_ids) or c.name = any (p_names))
+       and (p_all
+            or c.file_id = any (p_file_ids)
+            or c.name = any (p_names)
+            or (c.file_id = any (p_of_files)
+                and (c.file_id, c.ordinal) in (select o.file_id, o.ordinal from unnest(p_of_files, p_ordinals) as o (file_id, ordinal))))
        and (p_all or f.file_id = any (v_files))
   ),
   names as materialized (
@@ -391,8 +405,8 @@ begin
   select distinct c.file_id from changed c;
 end;
 $$;
-comment on function code.resolve_calls(integer, bigint[], text[], boolean) is
-  'Resolve the calls of some files and all calls of some names (or all). Confidence: 1 and 0.95 same file (by the caller), 0.95 import or package, 0.9 own or named type, 0.8 star import, 0.75 the only method of the name in the type''s unit, 0.7 type unique, 0.6 method unique in sight, 0.5 unique in the codebase.';
+comment on function code.resolve_calls(integer, bigint[], text[], boolean, bigint[], integer[]) is
+  'Resolve the calls of some files, single ones of others, and all calls of some names (or all). Confidence: 1 and 0.95 same file (by the caller), 0.95 import or package, 0.9 own or named type, 0.8 star import, 0.75 the only method of the name in the type''s unit, 0.7 type unique, 0.6 method unique in sight, 0.5 unique in the codebase.';
 
 create or replace function code.refresh_statistics()
 returns integer
@@ -416,29 +430,40 @@ volatile
 set search_path = ''
 as $$
 declare
-  v_files    bigint[];
+  v_files    bigint[]; -- all that are marked
+  v_whole    bigint[]; -- those of which everything is to be resolved
+  v_of_files bigint[]; -- of the others, the calls that are
+  v_ordinals integer[];
   v_names    text[];
   v_provided text[];
   v_roots    boolean;
   v_all      boolean;
-  v_changed  bigint[];
-  v_recalled bigint[];
+  v_changed  bigint[] := '{}'::bigint[];
+  v_recalled bigint[] := '{}'::bigint[];
 begin
   perform code.lock_codebase(p_codebase_id);
   -- A mark without names stands for everything. It waits for the whole ingestion
   -- that left it; one file's run has not the time.
-  with taken as (
+  with taken as materialized (
     delete from code.stale_links l
      where l.codebase_id = p_codebase_id
        and (p_file_ids is null or (l.file_id = any (p_file_ids) and l.names is not null))
-    returning l.file_id, l.names, l.provided, l.roots
+    returning l.file_id, l.names, l.provided, l.roots, l.calls
+  ),
+  single as (
+    select array_agg(t.file_id) as of_files, array_agg(o.ordinal) as ordinals
+      from taken t
+     cross join lateral unnest(t.calls) as o (ordinal)
   )
   select coalesce(array_agg(t.file_id), '{}'::bigint[]),
+         coalesce(array_agg(t.file_id) filter (where t.calls is null), '{}'::bigint[]),
+         coalesce((select s.of_files from single s), '{}'::bigint[]),
+         coalesce((select s.ordinals from single s), '{}'::integer[]),
          coalesce(bool_or(t.names is null or t.provided is null), false),
          array(select distinct n from taken x cross join lateral unnest(x.names) as n),
          array(select distinct n from taken x cross join lateral unnest(x.provided) as n),
          coalesce(bool_or(t.roots), false)
-    into v_files, v_all, v_names, v_provided, v_roots
+    into v_files, v_whole, v_of_files, v_ordinals, v_all, v_names, v_provided, v_roots
     from taken t;
   if v_files = '{}' then
     return 0::bigint;
@@ -456,11 +481,15 @@ begin
     perform code.refresh_statistics();
     perform pg_catalog.set_config('enable_nestloop', 'off', true);
   end if;
-  v_changed := array(select code.resolve_imports(p_codebase_id, v_files, v_provided, v_all or v_roots));
-  v_recalled := array(select code.resolve_calls(
-                               p_codebase_id,
-                               array(select unnest(v_files) union select unnest(v_changed)),
-                               v_names, v_all));
+  if v_all or v_roots or v_whole <> '{}' or v_provided <> '{}' then
+    v_changed := array(select code.resolve_imports(p_codebase_id, v_whole, v_provided, v_all or v_roots));
+  end if;
+  if v_all or v_whole <> '{}' or v_changed <> '{}' or v_names <> '{}' or v_of_files <> '{}' then
+    v_recalled := array(select code.resolve_calls(
+                                 p_codebase_id,
+                                 array(select unnest(v_whole) union select unnest(v_changed)),
+                                 v_names, v_all, v_of_files, v_ordinals));
+  end if;
   if v_all then
     perform pg_catalog.set_config('enable_nestloop', 'on', true);
   end if;

@@ -1,0 +1,5 @@
+begin;
+
+alter table code.stale_links drop column calls;
+
+commit;
