@@ -155,7 +155,12 @@ func (w *world) file(t *rapid.T) (string, string) {
 // headed changes what stands above the definitions of a Go file and leaves these
 // alone: its package, its platform, what its import means.
 func headed(t *rapid.T, text string) string {
-	switch roll(t, 3, "head") {
+	switch roll(t, 4, "head") {
+	case 3: // what stands below moves down, and its calls with it
+		if at := strings.Index(text, "\nfunc "); at >= 0 {
+			return text[:at] + fmt.Sprintf("\nfunc first(x *%s) { x.%s() }\n", pick(t, types, "type"), pick(t, functions, "callee")) + text[at:]
+		}
+		return text
 	case 0:
 		if rest, ok := strings.CutPrefix(text, constraint); ok {
 			return rest

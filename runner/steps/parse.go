@@ -31,7 +31,8 @@ func (s *steps) judge(path string, content []byte, size int64) *parsed {
 }
 
 // extract fills in what the text holds. Text that is not to be parsed is still
-// cut into chunks, so that it can be searched.
+// cut into chunks, so that it can be searched, unless there is nothing in it that
+// anybody would search for.
 func (p *parsed) extract(ctx context.Context, path string) error {
 	if p.Status == ingest.StatusSkipped {
 		return nil
@@ -44,19 +45,28 @@ func (p *parsed) extract(ctx context.Context, path string) error {
 			return fmt.Errorf("extract from %s: %w", path, err)
 		}
 		if p.extraction.Partial != "" {
-			p.Status = ingest.StatusPartial
-			if p.Reason != "" {
-				p.Reason += "; "
-			}
-			p.Reason += p.extraction.Partial
+			p.lacks(p.extraction.Partial)
 		}
 	}
 	if family(p.language) == "js" {
 		p.isDefault = defaultExport(p.Text)
 	}
 	p.scope = scope(p.language, path, p.extraction.Module)
+	if len(p.extraction.Symbols) == 0 && ingest.Random(p.Text) {
+		p.lacks("looks random: its text is not indexed for search")
+		return nil
+	}
 	p.chunks = ingest.Chunks(string(p.Text), p.extraction.Symbols)
 	return nil
+}
+
+// lacks notes that something is missing.
+func (p *parsed) lacks(what string) {
+	p.Status = ingest.StatusPartial
+	if p.Reason != "" {
+		p.Reason += "; "
+	}
+	p.Reason += what
 }
 
 // parseFile does all that needs nothing but the path and the bytes.

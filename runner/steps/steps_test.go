@@ -2,6 +2,8 @@ package steps
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"io/fs"
 	"os"
@@ -77,6 +79,51 @@ func TestIngestCodebase(t *testing.T) {
 				t.Errorf("%s (-want +got):\n%s", tt.query, diff)
 			}
 		})
+	}
+}
+
+// An edit leaves the answers of calls that it only moves, and does not look for
+// them again.
+func TestEditKeepsAnswers(t *testing.T) {
+	t.Parallel()
+	c := newCorpus(t, dbtest.New(t), "m", t.TempDir())
+	c.write(goTree)
+	c.ingestAll()
+	const answers = "select caller, callee, callee_path, confidence from report.calls where caller_path = 'main.go' order by 1, 2"
+	want := append(c.query(answers), "start | Open | db/db.go | 0.95")
+	c.write(map[string]string{"main.go": strings.Replace(goTree["main.go"], "func main", "func start() { db.Open(\"z\") }\n\nfunc main", 1)})
+	c.ingestFile("main.go")
+	if diff := cmp.Diff(want, c.query(answers)); diff != "" {
+		t.Errorf("calls of main.go (-want +got):\n%s", diff)
+	}
+	// A mark that nobody has taken yet stands for all calls, since what it was made
+	// of is not known any more.
+	c.query(`select code.store_symbols(p_codebase_id => codebase_id, p_replaced => array[file_id], p_file_ids => '{}', p_keys => '{}', p_parent_keys => '{}',
+		p_kinds => '{}', p_names => '{}', p_qualified_names => '{}', p_signatures => '{}', p_docs => '{}', p_exporteds => '{}', p_export_names => '{}',
+		p_start_lines => '{}', p_end_lines => '{}', p_start_bytes => '{}', p_end_bytes => '{}', p_complexities => '{}')
+		from code.files cross join generate_series(1, $1::integer) where path = 'db/doc.go'`, 2)
+	if diff := cmp.Diff([]string{"db/doc.go | -"}, c.query("select path, calls from code.stale_links join code.files using (file_id)")); diff != "" {
+		t.Errorf("marks (-want +got):\n%s", diff)
+	}
+}
+
+// Text that looks random is known, but not taken apart for search.
+func TestRandomText(t *testing.T) {
+	t.Parallel()
+	c := newCorpus(t, dbtest.New(t), "m", t.TempDir())
+	var noise strings.Builder
+	for i := range 600 {
+		sum := sha256.Sum256([]byte{byte(i), byte(i >> 8)})
+		noise.WriteString(base64.StdEncoding.EncodeToString(sum[:]) + "\n")
+	}
+	c.write(map[string]string{"noise.txt": noise.String(), "plain.txt": "Nothing random here.\n"})
+	c.ingestAll()
+	if diff := cmp.Diff([]string{
+		"noise.txt | partial | looks random: its text is not indexed for search | 600 | 0",
+		"plain.txt | ingested | - | 1 | 1",
+	}, c.query(`select f.path, f.status, f.reason, f.lines, (select count(*) from code.chunks c where c.file_id = f.file_id)
+		from code.files f order by f.path`)); diff != "" {
+		t.Errorf("files (-want +got):\n%s", diff)
 	}
 }
 
