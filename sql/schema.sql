@@ -515,11 +515,13 @@ begin
     'steps',       v_steps));
   perform htdag.set_limits('ingest_file', 10, 30, 0.7, 0.8, p_only_if_unset => true);
 
+  -- Resolving and the graph come one after the other, so they begin before the
+  -- vectors, which many runners can make at once.
   select jsonb_agg(v_codebase || s order by n) into v_steps
     from jsonb_array_elements('[
       {"name": "codebase_scan",        "group": "detection", "queue": "root:{codebase}", "timeout": "30 min"},
       {"name": "batch_ingestion",      "group": "parsing", "timeout": "10 min", "needs": ["codebase_scan"], "map": "codebase_scan.batches"},
-      {"name": "relationship_mapping", "group": "storage", "timeout": "10 min", "needs": ["batch_ingestion"]},
+      {"name": "relationship_mapping", "group": "storage", "timeout": "10 min", "needs": ["batch_ingestion"], "priority": -1},
       {"name": "embedding_plan",       "group": "storage", "timeout": "60 s", "needs": ["batch_ingestion"]},
       {"name": "embedding_generation", "group": "storage", "timeout": "10 min", "needs": ["embedding_plan"],
        "map": "embedding_plan.batches", "on_failure": "continue"},
