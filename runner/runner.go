@@ -51,6 +51,11 @@ type Runner struct {
 // New returns a runner that works on the database of a pool. The pool should have
 // at least Concurrency + 3 connections: one per handler that writes through
 // Task.Tx, one to exchange, one for heartbeats and one to listen.
+//
+// Behind a pooler that lends connections by the transaction (PgBouncer's pool_mode
+// transaction) nothing lasts that a session was told: set Options.PollOnly, and add
+// default_query_exec_mode=cache_describe to the URL, without which pgx prepares
+// statements by name.
 func New(pool *pgxpool.Pool, registry *Registry, opts Options) *Runner {
 	if opts.Name == "" {
 		host, _ := os.Hostname()

@@ -48,23 +48,34 @@ func unvacuumed(ctx context.Context, b *bench) error {
 // snapshot: a transaction is open for long, so that no row which it may see can be removed.
 func snapshot(ctx context.Context, b *bench) error {
 	return b.inWorld(ctx, func(w *world, c *client) error {
-		tx, err := w.conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead})
+		holder, err := pgx.Connect(ctx, w.server.SocketURL(w.name))
+		if err != nil {
+			return err
+		}
+		defer holder.Close(context.Background())
+		tx, err := holder.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead})
 		if err != nil {
 			return err
 		}
 		if _, err := tx.Exec(ctx, "select"); err != nil {
 			return err
 		}
+		if err := w.fill(ctx, 5000); err != nil {
+			return err
+		}
+		if err := w.profile(ctx, c, "before"); err != nil {
+			return err
+		}
 		if err := w.age(ctx, c, "behind a snapshot", b.hold); err != nil {
+			return err
+		}
+		if err := w.profile(ctx, c, "after"); err != nil {
 			return err
 		}
 		if err := tx.Rollback(ctx); err != nil {
 			return err
 		}
-		if err := w.age(ctx, c, "when it has gone, and", 0); err != nil {
-			return err
-		}
-		return nil
+		return w.age(ctx, c, "when it has gone, and", 0)
 	})
 }
 
