@@ -2,38 +2,30 @@ package main
 
 import (
 	"os"
-
-	prettytable "github.com/jedib0t/go-pretty/v6/table"
-	"github.com/jedib0t/go-pretty/v6/text"
+	"strings"
+	"text/tabwriter"
 )
 
 // table is one table of the report: a name and figures in every row.
-type table struct{ w prettytable.Writer }
+type table struct{ rows [][]string }
 
-func newTable(columns ...string) *table {
-	w := prettytable.NewWriter()
-	w.SetOutputMirror(os.Stdout)
-	w.SetStyle(prettytable.StyleLight)
-	w.Style().Format.Header = text.FormatDefault
-	var configs []prettytable.ColumnConfig
-	header := prettytable.Row{}
-	for i, c := range columns {
-		header = append(header, c)
-		if i > 0 {
-			configs = append(configs, prettytable.ColumnConfig{Number: i + 1, Align: text.AlignRight, AlignHeader: text.AlignRight})
-		}
-	}
-	w.AppendHeader(header)
-	w.SetColumnConfigs(configs)
-	return &table{w}
-}
+func newTable(columns ...string) *table { return &table{[][]string{columns}} }
 
 func (t *table) add(name string, figures ...string) {
-	row := prettytable.Row{name}
-	for _, f := range figures {
-		row = append(row, f)
-	}
-	t.w.AppendRow(row)
+	t.rows = append(t.rows, append([]string{name}, figures...))
 }
 
-func (t *table) print() { t.w.Render() }
+// print writes figures flush right and, since the writer does that to every cell, pads
+// names to one width itself.
+func (t *table) print() {
+	width := 0
+	for _, row := range t.rows {
+		width = max(width, len(row[0]))
+	}
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+	for _, row := range t.rows {
+		name := row[0] + strings.Repeat(" ", width-len(row[0]))
+		w.Write([]byte(name + "\t" + strings.Join(row[1:], "\t") + "\t\n"))
+	}
+	w.Flush()
+}
