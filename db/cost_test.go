@@ -2,8 +2,11 @@ package db_test
 
 import (
 	"fmt"
+	"os"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -324,4 +327,65 @@ func TestCost(t *testing.T) {
 		})
 	}
 	m.CheckCosts(t, engineCosts, costHeading, costs, *update)
+	m.CheckCosts(t, flowCosts, costHeading+"Whole flows: what a hundred steps cost, from start_flows of 20 to the end, one runner, 50 tasks a call.\n", flowsCosts(t, m, warm), *update)
+}
+
+// keptSize is what ended runs take up, indexes included.
+const keptSize = `select sum(pg_total_relation_size(oid))::bigint from pg_class
+	where relkind = 'r' and relname ~ '^(runs|run_io|attempts)_' and relnamespace = 'htdag'::regnamespace`
+
+// flowsCosts are the costs of whole flows by the hundred steps. What depends on the
+// machine, or is kept for as long as one likes, is only told.
+func flowsCosts(t *testing.T, m *dbtest.Meter, warm *pgxpool.Pool) (costs []dbtest.Operation) {
+	for _, f := range []struct {
+		name        string
+		steps, runs int
+		input       string
+	}{{"chain", 5, 1000, "{}"}, {"diamond", 10, 200, "{}"}, {"map", 1002, 2, numbers(1000)}, {"bundle", 5, 400, "{}"}} {
+		t.Run(f.name, func(t *testing.T) {
+			s := openCosts(t, m, m.Clone(t, warm))
+			defer s.conn.Close(t.Context())
+			var all []dbtest.Cost
+			var before int64
+			s.must(s.conn.QueryRow(t.Context(), keptSize).Scan(&before))
+			cpu := s.cpu()
+			s.runFlow(f.name, f.input, f.runs, func(do func()) {
+				all = append(all, m.Measure(t, s.conn, func(pgx.Tx) error { do(); return nil }))
+			})
+			steps := int64(f.steps * f.runs)
+			total := dbtest.Total(all)
+			if total.Rows["attempts_1"].Inserted != steps {
+				t.Fatalf("%d steps were done, not %d", total.Rows["attempts_1"].Inserted, steps)
+			}
+			costs = append(costs, dbtest.Operation{Name: f.name, Cost: total.Per(steps / 100)})
+			var after int64
+			s.must(s.conn.QueryRow(t.Context(), keptSize).Scan(&after))
+			t.Logf("%d bytes kept of each run; %d microseconds of CPU a step, with all the counting", (after-before)/int64(f.runs), (s.cpu()-cpu).Microseconds()/steps)
+		})
+	}
+	return costs
+}
+
+// runFlow starts runs, 20 in a call, and does them, 50 tasks in a call.
+func (s *costSession) runFlow(flow, input string, runs int, call func(do func())) {
+	s.t.Helper()
+	for range runs / min(20, runs) {
+		call(func() { s.start(flow, input, min(20, runs)) })
+	}
+	for claims := []dbsqlc.HtdagClaim{{}}; len(claims) > 0; {
+		call(func() { claims = s.exchange(50); s.answer(claims) })
+	}
+}
+
+// cpu is what the session's server process has used; 0 where the system does not say.
+func (s *costSession) cpu() time.Duration {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.conn.PgConn().PID()))
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(stat), ") ")
+	fields := strings.Fields(rest)
+	user, _ := strconv.Atoi(fields[11])
+	system, _ := strconv.Atoi(fields[12])
+	return time.Duration(user+system) * 10 * time.Millisecond
 }

@@ -67,13 +67,17 @@ func Total(costs []Cost) (sum Cost) {
 // Mean returns the mean of costs of the same work, rounded. A single figure depends
 // on how full the pages were that it came to.
 func Mean(costs []Cost) Cost {
-	n := int64(len(costs))
-	mean := func(sum int64) int64 { return (sum + n/2) / n }
-	sum := Total(costs)
-	for table, r := range sum.Rows {
-		sum.Rows[table] = Rows{mean(r.Inserted), mean(r.Updated), mean(r.Hot), mean(r.Deleted)}
+	return Total(costs).Per(int64(len(costs)))
+}
+
+// Per divides all that adds up, and rounds.
+func (c Cost) Per(n int64) Cost {
+	part := func(sum int64) int64 { return (sum + n/2) / n }
+	rows := map[string]Rows{}
+	for table, r := range c.Rows {
+		rows[table] = Rows{part(r.Inserted), part(r.Updated), part(r.Hot), part(r.Deleted)}
 	}
-	return Cost{mean(sum.Trips), mean(sum.Statements), mean(sum.Buffers), mean(sum.Records), mean(sum.Bytes), sum.Rows, sum.Locks, sum.LocksHeld}
+	return Cost{part(c.Trips), part(c.Statements), part(c.Buffers), part(c.Records), part(c.Bytes), rows, c.Locks, c.LocksHeld}
 }
 
 // Measure does work in a transaction and returns what it cost. The beginning and
