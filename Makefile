@@ -30,7 +30,7 @@ psql: build ## open psql on the database that "make up" uses
 	@bin/htdag db psql
 
 .PHONY: test
-test: check unit cases race e2e ## everything CI runs, cheap checks first
+test: check unit bench-quick cases race e2e ## everything CI runs, cheap checks first
 
 .PHONY: check
 check: ## formatting, vet, static analysis, generated code
@@ -40,6 +40,7 @@ check: ## formatting, vet, static analysis, generated code
 	@$(SQLC) diff
 	@echo '== vet'
 	@go vet ./...
+	@cd sql/test/bench && go vet ./...
 	@echo '== staticcheck'
 	@$(STATICCHECK) ./...
 
@@ -47,6 +48,8 @@ check: ## formatting, vet, static analysis, generated code
 unit: ## tests, on PostgreSQL servers that they start themselves
 	@echo '== tests'
 	@go test $$(go list ./... | grep -v -e /cmd/htdag$$ -e /watcher$$)
+	@echo '== tests of the benchmark, a module of its own'
+	@cd sql/test/bench && go test ./...
 	@echo '== tests of the watcher, which has the machine to itself: it is about time'
 	@go test ./watcher
 
@@ -71,6 +74,15 @@ e2e: ## the built binary, from the outside
 .PHONY: accuracy
 accuracy: ## precision and recall of symbols against universal-ctags, on what lies on this machine
 	@go run ./runner/ingest/lang/accuracy
+
+.PHONY: bench
+bench: ## measure htdag beside other engines on PostgreSQL: make bench [ARGS='-sync both -json FILE ...']
+	@cd sql/test/bench && go run . $(ARGS)
+
+.PHONY: bench-quick
+bench-quick: ## the benchmark at its smallest, to see that it works and that all results are right
+	@echo '== benchmark, at its smallest'
+	@cd sql/test/bench && go run . -quick -engines htdag,pgflow,floor $(if $(CI),-strict) 2>/dev/null
 
 .PHONY: bench-depth
 bench-depth: ## claims and completions in queues that are deep or old; ARGS=-long for full size

@@ -24,7 +24,7 @@ const (
 	floorInsert = "insert into floor.steps (run_id) select unnest($1::bigint[])"
 )
 
-func (e *floor) Name() string { return fmt.Sprintf("floor, %d a commit", e.batch) }
+func (e *floor) Name() string { return fmt.Sprintf("floor x%d", e.batch) }
 
 func (e *floor) Shapes() []Shape {
 	if e.batch == 1 {

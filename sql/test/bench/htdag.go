@@ -33,7 +33,7 @@ const (
 
 func (e *htdagSQL) Name() string {
 	if e.bundled {
-		return "htdag, bundles"
+		return "htdag bundles"
 	}
 	return "htdag"
 }

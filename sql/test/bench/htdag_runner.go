@@ -23,7 +23,7 @@ type htdagRunner struct {
 // it completes and claims in one call.
 const runnerConcurrency = 100
 
-func (e *htdagRunner) Name() string    { return "htdag, runner" }
+func (e *htdagRunner) Name() string    { return "htdag runner" }
 func (e *htdagRunner) Shapes() []Shape { return []Shape{Chain, Diamond, Map, Ingest, Jobs, Idle} }
 
 func (e *htdagRunner) Open(ctx context.Context, url string, shape Shape) (err error) {

@@ -11,8 +11,10 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime"
 	"slices"
 	"strings"
+	"time"
 )
 
 func main() {
@@ -31,7 +33,7 @@ type config struct {
 	url, dir, sync  string
 	shapes, engines string
 	json            string
-	strict          bool
+	quick, strict   bool
 }
 
 func parse(args []string, stderr io.Writer) (c config, err error) {
@@ -45,11 +47,16 @@ func parse(args []string, stderr io.Writer) (c config, err error) {
 	f.IntVar(&c.plan.Rounds, "rounds", 5, "timed rounds")
 	f.Float64Var(&c.plan.Seconds, "seconds", 3, "how long a round should last")
 	f.IntVar(&c.plan.Runs, "steps", 0, "steps in a round, whatever time that takes")
+	f.BoolVar(&c.plan.Count, "count", true, "count statements, in a further round that is not timed")
 	f.IntVar(&c.plan.Workers, "workers", 4, "workers of each engine")
+	f.BoolVar(&c.quick, "quick", false, "one tiny round that is neither durable nor counted: to see that everything works, not how fast")
 	f.StringVar(&c.json, "json", "", "write all measurements to this `file`")
 	f.BoolVar(&c.strict, "strict", false, "fail when an engine cannot be had")
 	if err := f.Parse(args); err != nil {
 		return c, err
+	}
+	if c.quick {
+		c.plan.Rounds, c.plan.Runs, c.plan.Count, c.sync = 1, 200, false, "off"
 	}
 	if f.NArg() > 0 {
 		return c, fmt.Errorf("%q is not a flag", f.Arg(0))
@@ -103,7 +110,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	s, err := startServer(ctx, c.url, c.dir, slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	s, err := startServer(ctx, c.url, c.dir, !c.quick, slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
 	if err != nil {
 		return err
 	}
@@ -123,7 +130,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	fmt.Fprint(stdout, report(s, c.plan, all))
+	if c.quick {
+		fmt.Fprint(stdout, "A few runs of each engine, to see that they work. The figures mean nothing.\n\n"+blocks(all))
+	} else {
+		fmt.Fprint(stdout, report(heading(s, c.plan), all))
+	}
 	if c.json != "" {
 		text, err := json.MarshalIndent(all, "", " ")
 		if err != nil {
@@ -134,6 +145,20 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		}
 	}
 	return verdict(all, c.strict)
+}
+
+// heading says where and how it was measured.
+func heading(s *server, p plan) string {
+	length := fmt.Sprintf("about %g seconds", p.Seconds)
+	if p.Runs > 0 {
+		length = fmt.Sprintf("%d steps", p.Runs)
+	}
+	rounds := fmt.Sprintf("medians of %d rounds", p.Rounds)
+	if p.Rounds == 1 {
+		rounds = "one round"
+	}
+	return fmt.Sprintf("%s: PostgreSQL %s, %d processors for server and engines together, %s/%s\n%s\n%s of %s each, engines in turns; %d workers; durable unless it says otherwise\n",
+		time.Now().Format("2006-01-02"), s.version, runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, s.about, rounds, length, p.Workers)
 }
 
 // verdict fails if something went wrong, or was not to be had and had to be.

@@ -13,7 +13,7 @@ import (
 // Each peer does all that it says it does, twice on one database with different
 // numbers of workers, and its own tables agree.
 func TestPeers(t *testing.T) {
-	server, err := startServer(t.Context(), "", "", slog.New(slog.DiscardHandler))
+	server, err := startServer(t.Context(), "", "", false, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

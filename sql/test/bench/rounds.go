@@ -15,6 +15,7 @@ type plan struct {
 	Seconds float64 // that a round should last
 	Runs    int     // in a round; as many as last Seconds when 0
 	Workers int
+	Count   bool // statements, in a further round
 	Sync    bool // synchronous_commit
 }
 
@@ -62,7 +63,7 @@ func (b *bench) measure(ctx context.Context, shape Shape, makers []func() Engine
 	}
 	for n := range b.plan.Rounds + 1 {
 		counting := n == b.plan.Rounds
-		if counting && !b.server.counts {
+		if counting && (!b.server.counts || !b.plan.Count) {
 			break
 		}
 		for _, c := range list {
@@ -111,7 +112,10 @@ func (b *bench) prepare(ctx context.Context, c *contestant) error {
 	c.Runs, c.Warm = b.plan.Runs, warmUps[c.Shape]
 	if c.Runs > 0 {
 		c.Runs = max(1, c.Runs/c.Shape.Tasks())
-		c.Warm = min(c.Warm, c.Runs)
+		if c.Shape == Idle {
+			c.Runs = max(1, c.Runs/10) // one at a time takes long
+		}
+		c.Warm = min(c.Warm, c.Runs/2)
 		return nil
 	}
 	_, err = b.on(ctx, c, false, func(engine Engine) (total int, err error) {
@@ -139,7 +143,7 @@ var warmUps = map[Shape]int{Chain: 40, Diamond: 20, Map: 1, Ingest: 20, Jobs: 20
 // roughly rounds to two digits: as exact as a guess from one try is.
 func roughly(n float64) int {
 	unit := math.Pow(10, math.Floor(math.Log10(max(n, 1)))-1)
-	return max(1, int(math.Round(n/unit)*unit))
+	return max(1, int(math.Round(math.Round(n/unit)*unit)))
 }
 
 // round plays one round on a copy of the contestant's database.
@@ -225,6 +229,9 @@ func (b *bench) opened(ctx context.Context, c *contestant, url string, do func(E
 // play has an engine do its runs, within ten times the time that a round should last
 // and a minute.
 func (b *bench) play(ctx context.Context, engine Engine, runs int) (Sample, error) {
+	if runs == 0 {
+		return Sample{}, nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, time.Minute+time.Duration(10*b.plan.Seconds)*time.Second)
 	defer cancel()
 	return engine.Run(ctx, runs, b.plan.Workers)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/url"
 	"time"
 
@@ -46,11 +47,15 @@ type server struct {
 	local   *localpg.Server
 }
 
-// startServer starts a server in a temporary directory below dir, or connects to the
-// one at a URL.
-func startServer(ctx context.Context, givenURL, dir string, log *slog.Logger) (*server, error) {
+// startServer starts a server in a temporary directory below dir, durable or not, or
+// connects to the one at a URL.
+func startServer(ctx context.Context, givenURL, dir string, durable bool, log *slog.Logger) (*server, error) {
 	s := &server{url: givenURL, about: "a given server, configured by whoever gave it"}
 	if givenURL == "" {
+		settings := maps.Clone(settings)
+		if !durable {
+			settings["fsync"], settings["full_page_writes"] = "off", "off"
+		}
 		local, err := localpg.Start(ctx, localpg.Options{Ephemeral: true, Dir: dir, Settings: settings, Log: log})
 		if err != nil {
 			return nil, fmt.Errorf("start a PostgreSQL server for the benchmark: %w", err)

@@ -21,6 +21,30 @@ const (
 // Shapes are all of them, in the order in which they are printed.
 var Shapes = []Shape{Chain, Diamond, Map, Ingest, Jobs, Storm, Idle}
 
+// about says what a shape is, to whoever reads the figures.
+func (s Shape) about() string {
+	return map[Shape]string{
+		Chain:   "five steps in a row",
+		Diamond: "one step, then eight at once, then one",
+		Map:     "a step that answers an array of 1,000, a task for each element, a step that is given all their answers",
+		Ingest:  "thirteen steps, the graph of what happens to a source file",
+		Jobs:    "single steps",
+		Storm:   "chains are started, and not worked on",
+		Idle:    "one chain at a time, on a system that has nothing else to do",
+	}[s]
+}
+
+// unit is what rates are counted in.
+func (s Shape) unit() string {
+	switch s {
+	case Storm:
+		return "start"
+	case Jobs:
+		return "job"
+	}
+	return "step"
+}
+
 // Elements is the size of the array of Map.
 const Elements = 1000
 
