@@ -82,7 +82,7 @@ bench: ## measure htdag beside other engines on PostgreSQL: make bench [ARGS='-s
 .PHONY: bench-quick
 bench-quick: ## the benchmark at its smallest, to see that it works and that all results are right
 	@echo '== benchmark, at its smallest'
-	@cd sql/test/bench && go run . -quick -engines htdag,pgflow,floor $(if $(CI),-strict) 2>/dev/null
+	@cd sql/test/bench && go run . -quick -engines htdag,pgflow,floor $(if $(CI),-strict)
 
 .PHONY: bench-depth
 bench-depth: ## claims and completions in queues that are deep or old; ARGS=-long for full size

@@ -121,7 +121,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		if sync && c.sync == "off" || !sync && c.sync == "on" {
 			continue
 		}
-		b := bench{server: s, plan: c.plan, progress: stderr}
+		b := bench{server: s, plan: c.plan, progress: progress(stderr)}
 		b.plan.Sync = sync
 		for _, shape := range shapes {
 			all = append(all, b.measure(ctx, shape, c.competitors(shape))...)
@@ -145,6 +145,16 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		}
 	}
 	return verdict(all, c.strict)
+}
+
+// progress is where it is shown what is going on: nowhere but on a terminal.
+func progress(stderr io.Writer) io.Writer {
+	if file, ok := stderr.(*os.File); ok {
+		if info, err := file.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
+			return stderr
+		}
+	}
+	return io.Discard
 }
 
 // heading says where and how it was measured.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -9,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -181,14 +183,32 @@ func (e *pgflow) work(ctx context.Context, worker int, l *ledger[pgtype16]) erro
 		if len(tasks) != len(messages) {
 			return errors.New("fewer tasks were started than messages read")
 		}
+		if err := e.complete(ctx, conn, tasks); err != nil {
+			return err
+		}
 		for _, t := range tasks {
-			if _, err := conn.Exec(ctx, "select from pgflow.complete_task($1, $2, $3, $4)", t.RunID, t.Step, t.Index, e.output(t)); err != nil {
-				return err
-			}
 			l.done(t.RunID)
 		}
 	}
 	return nil
+}
+
+// complete completes tasks, in one statement and in the order of their runs: complete_task
+// locks its run, and two workers that took runs in different orders would deadlock.
+func (e *pgflow) complete(ctx context.Context, conn *pgx.Conn, tasks []pgflowTask) error {
+	slices.SortFunc(tasks, func(a, b pgflowTask) int { return bytes.Compare(a.RunID[:], b.RunID[:]) })
+	var (
+		runs    []pgtype16
+		steps   []string
+		indexes []int32
+		outputs []json.RawMessage
+	)
+	for _, t := range tasks {
+		runs, steps, indexes, outputs = append(runs, t.RunID), append(steps, t.Step), append(indexes, t.Index), append(outputs, e.output(t))
+	}
+	_, err := conn.Exec(ctx, `select pgflow.complete_task(t.run_id, t.step, t.index, t.output)
+		from unnest($1::uuid[], $2::text[], $3::int[], $4::jsonb[]) t (run_id, step, index, output)`, runs, steps, indexes, outputs)
+	return err
 }
 
 // output is what the handler of a step answers.
