@@ -163,15 +163,19 @@ begin
   end if;
 
   return query
-  with called as materialized (
+  with importing as materialized (
+    select i.file_id, i.ordinal, i.resolved_name, i.alias = '.' or '*' = any (i.names) as brings_all
+      from code.imports i
+     where p_all or i.file_id = any (v_files)
+  ),
+  called as materialized (
     select c.file_id, c.ordinal, c.name, c.target, i.resolved_name,
            f.family, f.scope, f.precedence = 2 as tests,
            -- Through an import that no file satisfies, nothing here is called.
            case when c.import_ordinal is not null and i.resolved_name is null then 'none' else c.reach end as reach
       from code.calls c
       join code.files f on f.file_id = c.file_id
-      left join code.imports i on i.file_id = c.file_id and i.ordinal = c.import_ordinal
-       and (p_all or i.file_id = any (v_files))
+      left join importing i on i.file_id = c.file_id and i.ordinal = c.import_ordinal
      where c.codebase_id = p_codebase_id
        and c.reach <> 'file'
        and (p_all
@@ -224,10 +228,9 @@ begin
     union all
     select c.file_id, c.ordinal, i.resolved_name, c.name, c.target
       from called c
-      join code.imports i on i.file_id = c.file_id
+      join importing i on i.file_id = c.file_id
      where c.reach = 'package'
-       and (p_all or i.file_id = any (v_files))
-       and (i.alias = '.' or '*' = any (i.names))
+       and i.brings_all
        and i.resolved_name is not null
   ),
   exported as materialized (
@@ -254,38 +257,40 @@ begin
       from called c
      where c.reach in ('self', 'type', 'method')
   ),
-  -- A package has many files but is one unit.
+  named as materialized (
+    select i.resolved_name
+      from importing i
+     where i.file_id in (select a.file_id from asked a)
+       and i.resolved_name is not null
+    union
+    select c.resolved_name
+      from called c
+     where c.resolved_name is not null
+  ),
   named_units as materialized (
     select n.resolved_name, p.file_id
-      from (select i.resolved_name
-              from code.imports i
-             where i.file_id in (select a.file_id from asked a)
-               and (p_all or i.file_id = any (v_files))
-               and i.resolved_name is not null
-            union
-            select c.resolved_name
-              from called c
-             where c.resolved_name is not null) n
+      from named n
       join code.provides p on p.codebase_id = p_codebase_id and p.name = n.resolved_name
-     where p_all
-        or p.name = any (array(select i.resolved_name from code.imports i where i.file_id = any (v_files)))
+     where p_all or p.name = any (array(select x.resolved_name from named x))
   ),
+  -- A package has many files but is one unit. Of interest are those that define
+  -- something of a called name.
   units as materialized (
     select distinct n.resolved_name, coalesce(f.scope, 'file ' || f.file_id) as unit
       from named_units n
       join code.files f on f.file_id = n.file_id
      where f.precedence < 2
        and (p_all or f.file_id = any (array(select x.file_id from named_units x)))
+       and coalesce(f.scope, 'file ' || f.file_id) in (select d.unit from defined d)
   ),
   sight as materialized (
     select distinct a.file_id, a.unit, true as own
       from asked a
     union
     select i.file_id, u.unit, false
-      from code.imports i
+      from importing i
       join units u on u.resolved_name = i.resolved_name
      where i.file_id in (select a.file_id from asked a)
-       and (p_all or i.file_id = any (v_files))
   ),
   -- By file first: many units define a method of a common name, few are in sight.
   candidates as materialized (
@@ -311,16 +316,23 @@ begin
      group by d.unit, d.name, d.tests
     having count(*) = 1
   ),
-  inherited as materialized (
-    select c.file_id, c.ordinal, min(m.symbol_id) as symbol_id
+  typed as materialized (
+    select c.file_id, c.ordinal, c.name, c.scope as unit, c.tests
       from called c
-      left join units u on u.resolved_name = c.resolved_name
-      join sole_methods m
-        on m.unit = case when c.resolved_name is null then c.scope else u.unit end
-       and m.name = c.name
      where c.reach in ('self', 'type')
-       and (not m.tests or (c.tests and c.resolved_name is null))
-     group by c.file_id, c.ordinal
+       and c.resolved_name is null
+    union all
+    select c.file_id, c.ordinal, c.name, u.unit, false
+      from called c
+      join units u on u.resolved_name = c.resolved_name
+     where c.reach in ('self', 'type')
+  ),
+  inherited as materialized (
+    select t.file_id, t.ordinal, min(m.symbol_id) as symbol_id
+      from typed t
+      join sole_methods m on m.unit = t.unit and m.name = t.name
+     where t.tests or not m.tests
+     group by t.file_id, t.ordinal
     having count(*) = 1
   ),
   lone_methods as materialized (
