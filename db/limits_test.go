@@ -27,7 +27,7 @@ const exceeded = `
 	union all
 	select format('%s tasks of %s at once', count(*), limit_key) from htdag.tasks where parked is null and limit_key like 'tool:%' group by limit_key having count(*) > 2
 	union all
-	select format('%s tasks in the queue at once', count(*)) from htdag.tasks join htdag.lanes using (lane_id) where parked is null and queue = 'few' having count(*) > 3
+	select format('%s tasks in the queue at once', count(*)) from htdag.tasks join htdag.steps s using (flow_version_id, step_no) where parked is null and s.queue = 'few' having count(*) > 3
 	union all
 	select format('key %s has %s runs under way', r.input ->> 'key', count(*)) from htdag.runs u join htdag.run_io r using (run_id)
 	 where u.finished_at is null and r.input ? 'key' group by r.input ->> 'key' having count(*) > 1`

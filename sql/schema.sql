@@ -462,20 +462,12 @@ CREATE FUNCTION code.define_flows() RETURNS integer
     SET search_path TO ''
     AS $$
 declare
-  v_policy   code.policies;
-  v_file     jsonb; -- defaults of every step; what a step says itself comes last and wins
-  v_codebase jsonb;
-  v_scale    double precision; -- of time limits: those written here are for a policy of 60 s
+  -- Defaults of every step; what a step says itself comes last and wins.
+  v_file     constant jsonb := '{"max_retries": 3, "initial_delay": "1 s", "backoff": 2}'::jsonb;
+  v_codebase constant jsonb := '{"max_retries": 3, "initial_delay": "2 s", "backoff": 2}'::jsonb;
   v_steps    jsonb;
 begin
-  select * into v_policy from code.policies;
-  v_file := jsonb_build_object('max_retries', v_policy.max_retries, 'backoff', v_policy.backoff_multiplier);
-  v_codebase := v_file || jsonb_build_object('initial_delay', (v_policy.initial_delay * 2)::text);
-  v_file := v_file || jsonb_build_object('initial_delay', v_policy.initial_delay::text);
-  v_scale := (extract(epoch from v_policy.node_timeout) / 60)::double precision;
-
-  select jsonb_agg(v_file || s || jsonb_build_object('timeout', greatest((s ->> 'timeout')::interval * v_scale, interval '1 ms')::text) order by n)
-    into v_steps
+  select jsonb_agg(v_file || s order by n) into v_steps
     from jsonb_array_elements('[
       {"name": "file_detection",      "group": "detection",  "queue": "root:{codebase}", "bundle": "validation", "timeout": "30 s"},
       {"name": "file_validation",     "group": "validation", "queue": "root:{codebase}", "bundle": "validation", "timeout": "10 s",
@@ -505,13 +497,12 @@ begin
        "needs": ["vector_index_update", "search_index_rebuild", "graph_update", "progress_validation", "progress_storage"]}
     ]') with ordinality as x (s, n);
   v_steps := v_steps || jsonb_build_array(v_file || jsonb_build_object(
-    'name', 'error_notification', 'group', 'notification', 'run_on', 'failure',
-    'timeout', greatest(interval '10 s' * v_scale, interval '1 ms')::text,
+    'name', 'error_notification', 'group', 'notification', 'timeout', '10 s', 'run_on', 'failure',
     'needs', (select jsonb_agg(s -> 'name') from jsonb_array_elements(v_steps) as s)));
   perform htdag.define_flow(jsonb_build_object(
     'flow',        'ingest_file',
     'description', 'Read one changed file of a codebase and bring everything derived from it up to date.',
-    'timeout',     v_policy.dag_timeout::text,
+    'timeout',     '300 s',
     'steps',       v_steps));
   perform htdag.set_limits('ingest_file', 10, 30, 0.7, 0.8, p_only_if_unset => true);
 
@@ -548,7 +539,7 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION code.define_flows() IS 'Define ingest_file and ingest_codebase by the policy and give them limits where they have none. Repeatable: a definition that is the same makes no new version.';
+COMMENT ON FUNCTION code.define_flows() IS 'Define ingest_file and ingest_codebase and give them limits where they have none. Repeatable: a definition that is the same makes no new version.';
 
 CREATE TABLE code.dependencies (
     file_id bigint NOT NULL,
@@ -2274,40 +2265,6 @@ end;
 $$;
 
 COMMENT ON FUNCTION code.search_words(p_words text[], p_codebase_id integer, p_limit integer) IS 'Chunks that hold the words, best first: rare words, repeated words, short chunks and names of definitions count more.';
-
-CREATE FUNCTION code.set_policy(p_max_retries integer DEFAULT NULL::integer, p_backoff_multiplier double precision DEFAULT NULL::double precision, p_initial_delay interval DEFAULT NULL::interval, p_node_timeout interval DEFAULT NULL::interval, p_dag_timeout interval DEFAULT NULL::interval) RETURNS boolean
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO ''
-    AS $$
-declare
-  v_was code.policies;
-begin
-  perform from code.policy order by singleton for no key update; -- one at a time
-  select * into v_was from code.policies;
-  begin
-    update code.policy
-       set max_retries        = coalesce(p_max_retries, max_retries),
-           backoff_multiplier = coalesce(p_backoff_multiplier, backoff_multiplier),
-           initial_delay      = coalesce(p_initial_delay, initial_delay),
-           node_timeout       = coalesce(p_node_timeout, node_timeout),
-           dag_timeout        = coalesce(p_dag_timeout, dag_timeout);
-  exception when check_violation then
-    raise exception using
-      errcode = 'HT006',
-      message = format('policy of %s retries, multiplier %s, initial delay %s, time limits %s and %s is out of range',
-                       p_max_retries, p_backoff_multiplier, p_initial_delay, p_node_timeout, p_dag_timeout),
-      detail  = sqlerrm,
-      hint    = 'Retries are 0 to 1000, the multiplier is 1 to 1000, the delay up to a day, the limits from 1 ms to a day for steps and 30 days for runs.';
-  end;
-  if v_was is not distinct from (select p from code.policies p) then
-    return false;
-  end if;
-  perform code.define_flows();
-  return true;
-end;
-$$;
-
-COMMENT ON FUNCTION code.set_policy(p_max_retries integer, p_backoff_multiplier double precision, p_initial_delay interval, p_node_timeout interval, p_dag_timeout interval) IS 'Change how the built-in flows retry and how long they may take; null leaves a part as it is. Runs that are started from then on go by it, in a new version of the flow; those that have begun keep theirs. False where nothing changes. Raises HT006.';
 
 CREATE FUNCTION code.signature(p_dimensions smallint[], p_weights real[], p_size integer) RETURNS bit varying
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
@@ -4467,11 +4424,17 @@ WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_thr
 
 COMMENT ON TABLE htdag.tasks IS 'Live work only: a row is inserted when a step becomes ready and deleted when it ends.';
 
+COMMENT ON COLUMN htdag.tasks.task_id IS 'Unique among live tasks; the step handed on to the runner that made it due keeps it.';
+
 COMMENT ON COLUMN htdag.tasks.token IS 'Random fence of the present claim: whoever answers with another has lost the task.';
 
 COMMENT ON COLUMN htdag.tasks.timeout_at IS 'When the claim is taken back even from a runner that is alive.';
 
 COMMENT ON COLUMN htdag.tasks.due_at IS 'When the task moves on by itself; infinity where something else has to happen first.';
+
+COMMENT ON COLUMN htdag.tasks.lane_id IS 'Where it waits. Of a claimed task, where its row waited last: it may have been that of an earlier step. Steps without a lane of their own have this one.';
+
+COMMENT ON COLUMN htdag.tasks.priority IS 'Lower is sooner; of a claimed task, of the step for which its row waited last.';
 
 COMMENT ON COLUMN htdag.tasks.last_step_no IS 'Last step of the bundle that this task works through; step_no outside bundles.';
 
@@ -4522,9 +4485,9 @@ declare
 begin
   perform htdag.check_want(p_want);
   if p_want > 0 then
-    v_taken := htdag.lease_tasks(p_runner, v_lanes, p_want, p_must => true);
+    v_taken := htdag.lease_tasks(p_runner, v_lanes, p_want);
     if cardinality(v_taken) = 0 and htdag.promote() > 0 then
-      v_taken := htdag.lease_tasks(p_runner, htdag.runner_lanes(p_runner), p_want, p_must => true);
+      v_taken := htdag.lease_tasks(p_runner, htdag.runner_lanes(p_runner), p_want);
     end if;
   end if;
   if cardinality(v_taken) > 0 then
@@ -4562,9 +4525,9 @@ begin
     join htdag.flows f on f.flow_id = r.flow_id
     join htdag.steps s on s.flow_version_id = t.flow_version_id and s.step_no = t.step_no
     join htdag.run_io io on io.run_id = t.run_id
-    join htdag.lanes l on l.lane_id = t.lane_id
+    join htdag.lanes l on l.lane_id = coalesce(s.lane_id, t.lane_id)
    where t.task_id = any (p_task_ids)
-   order by t.priority, t.task_id;
+   order by (r.priority + s.priority) * 1000 - least(s.step_no, 999), t.task_id;
 end;
 $$;
 
@@ -4736,7 +4699,6 @@ COMMENT ON FUNCTION htdag.clear_signals() IS 'Delete signals that no step took b
 
 CREATE FUNCTION htdag.clock() RETURNS timestamp with time zone
     LANGUAGE sql
-    SET search_path TO ''
     RETURN clock_timestamp();
 
 COMMENT ON FUNCTION htdag.clock() IS 'The engine''s clock. All times that the engine stores come from it, never from a runner.';
@@ -4796,10 +4758,14 @@ CREATE FUNCTION htdag.complete_steps(p_runner integer, p_task_ids bigint[], p_to
 declare
   v_now     constant timestamptz := htdag.clock();
   v_lanes   constant integer[] := htdag.runner_lanes(p_runner);
-  v_done    htdag.tasks[];
+  v_runs    bigint[];
+  v_mapped  boolean;
+  v_done    htdag.tasks[] := array[]::htdag.tasks[];
   v_kept    htdag.tasks[] := array[]::htdag.tasks[];
   v_live    htdag.tasks[];
   v_changes htdag.run_change[];
+  v_gone    bigint[] := array[]::bigint[];
+  v_spare   bigint[];
   v_settled record;
   v_taken   bigint[] := array[]::bigint[];
   v_small   jsonb[];
@@ -4823,34 +4789,29 @@ begin
       from htdag.refuse_outputs(p_task_ids, p_tokens, p_step_nos, p_outcomes, p_outputs, p_errors, p_ran, p_codes, p_delays);
   end if;
 
-  -- The fence: a task whose every step succeeded is deleted by its token, here.
-  with answers as (
-    select task_id, token, min(step_no) as first_no, max(step_no) as last_no, count(*) as steps, bool_and(outcome = 'succeeded') as whole
-      from unnest(p_task_ids, p_tokens, p_step_nos, p_outcomes) a(task_id, token, step_no, outcome)
-     group by task_id, token
-     order by task_id
-  ), gone as (
-    delete from htdag.tasks t using answers a
-     where t.task_id = a.task_id and t.token = a.token and a.whole and t.step_no = a.first_no and t.last_step_no = a.last_no
-       and a.steps = a.last_no - a.first_no + 1
-    returning t as task
-  )
-  select array_agg(task order by (task).task_id) into v_done from gone;
-  v_done := coalesce(v_done, '{}');
-  -- A task with a step that did not succeed, or not yet, stays for now, locked.
-  if cardinality(v_done) < (select count(distinct a) from unnest(p_task_ids) a) then
-    v_kept := htdag.own_tasks(p_task_ids, p_tokens);
-  end if;
-
+  -- Elements of maps first, since they do not lock their run unless their shard asks for it.
   -- Shards, then runs, then whatever is inserted.
-  -- Elements of a map do not lock their run unless their shard asks for it.
-  perform htdag.lock_runs(v_kept || array(select t from unnest(v_done) t where t.map_index is null), htdag.count_down(v_done));
-  v_live := htdag.live_tasks(v_done);
-  if cardinality(v_live) < cardinality(v_done) then
-    perform htdag.count_back(array(select d from unnest(v_done) d where d.task_id not in (select l.task_id from unnest(v_live) l)));
+  select coalesce(array_agg(t.run_id) filter (where t.map_index is null), '{}'), coalesce(bool_or(t.map_index is not null), false)
+    into v_runs, v_mapped
+    from htdag.tasks t
+   where t.task_id = any (p_task_ids);
+  if v_mapped then
+    select * into v_done, v_kept from htdag.own_elements(p_task_ids, p_tokens, p_step_nos, p_outcomes);
+    perform htdag.lock_runs(v_runs || array(select t.run_id from unnest(v_kept) t), htdag.count_down(v_done));
+    v_live := htdag.live_tasks(v_done);
+    if cardinality(v_live) < cardinality(v_done) then
+      perform htdag.count_back(array(select d from unnest(v_done) d where d.task_id not in (select l.task_id from unnest(v_live) l)));
+    end if;
+    v_done := v_live;
+    v_kept := htdag.live_tasks(v_kept);
+  else
+    perform htdag.lock_runs(v_runs);
   end if;
-  v_done := v_live;
-  v_kept := htdag.live_tasks(v_kept);
+  if cardinality(v_runs) > 0 then
+    select v_done || o.done, array(select t from unnest(v_kept || o.kept) t order by t.task_id), array(select t.task_id from unnest(o.done) t)
+      into v_done, v_kept, v_gone
+      from htdag.own_tasks(v_runs, p_task_ids, p_tokens, p_step_nos, p_outcomes) o;
+  end if;
   if 'decomposed' = any (p_outcomes) then
     select * into p_outcomes, p_outputs, p_errors, p_codes
       from htdag.decompose(v_kept, p_task_ids, p_tokens, p_step_nos, p_outcomes, p_outputs, p_errors, p_codes);
@@ -4874,11 +4835,14 @@ begin
     perform htdag.remember(v_done, p_task_ids, p_tokens, p_outputs);
   end if;
 
-  v_changes := htdag.done_changes(v_done);
+  select * into v_changes, v_spare from htdag.done_changes(v_done);
   if cardinality(v_kept) > 0 then
+    -- What fails may withdraw all that its run has: what is through is not among it.
+    delete from htdag.tasks where task_id = any (v_gone);
+    v_gone := '{}'; v_spare := '{}';
     v_changes := htdag.merge_changes(v_changes || htdag.stopped_changes(v_kept, p_task_ids, p_tokens, p_step_nos, p_outcomes, p_outputs, p_codes, p_delays));
   end if;
-  select * into v_settled from htdag.settle(v_changes, p_runner, v_lanes, p_want);
+  select * into v_settled from htdag.settle(v_changes, p_runner, v_lanes, p_want, v_gone, v_spare);
   v_taken := v_settled.handed;
   if v_settled.ended or cardinality(v_taken) < p_want then
     perform htdag.fill_slots();
@@ -4895,8 +4859,7 @@ begin
   end if;
 
   return query
-  select v.* from (select distinct unnest(p_task_ids) as task_id) a, lateral htdag.verdict('stale', a.task_id) v
-   where not exists (select from unnest(v_done || v_kept) t where t.task_id = a.task_id);
+  select v.* from (select unnest(p_task_ids) except select t.task_id from unnest(v_done || v_kept) t) a(task_id), lateral htdag.verdict('stale', a.task_id) v;
   if v_settled.told or 'decomposed' = any (p_outcomes) or htdag.for_engine(v_settled.waiting) then
     return query select * from htdag.verdict('pump');
   end if;
@@ -5388,26 +5351,25 @@ $$;
 
 COMMENT ON FUNCTION htdag.discard_dead(p_run_ids bigint[], p_flow text, p_before timestamp with time zone) IS 'Forget dead tasks of the runs, of the flow, that died before a time; what is given has to hold together. The runs stay as they are. Returns how many. Raises HT001, HT006.';
 
-CREATE FUNCTION htdag.done_changes(p_done htdag.tasks[]) RETURNS htdag.run_change[]
+CREATE FUNCTION htdag.done_changes(p_done htdag.tasks[], OUT changes htdag.run_change[], OUT spare bigint[]) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
-declare
-  v_changes htdag.run_change[];
 begin
-  select array_agg((d.run_id, d.bits, d.blank, d.blank, d.blank)::htdag.run_change order by d.run_id)
-    into v_changes
-    from (select t.run_id, bit_or(s.self) as bits, bit_or(s.self & ~s.self) as blank
+  select coalesce(array_agg((d.run_id, d.bits, d.blank, d.blank, d.blank)::htdag.run_change order by d.run_id), '{}'),
+         coalesce(array_agg(d.spare order by d.run_id), '{}')
+    into changes, spare
+    from (select t.run_id, bit_or(s.self) as bits, bit_or(s.self & ~s.self) as blank,
+                 min(t.task_id) filter (where t.map_index is null and t.limit_key is null) as spare
             from unnest(p_done) t
             join htdag.steps s on s.flow_version_id = t.flow_version_id and s.step_no between t.step_no and t.last_step_no
            where t.map_index is null
               or not exists (select from htdag.map_shards m where m.run_id = t.run_id and m.step_no = t.step_no and m.remaining > 0)
            group by t.run_id) d;
-  return coalesce(v_changes, '{}');
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.done_changes(p_done htdag.tasks[]) IS 'The bits that succeeded tasks set in their runs.';
+COMMENT ON FUNCTION htdag.done_changes(p_done htdag.tasks[], OUT changes htdag.run_change[], OUT spare bigint[]) IS 'The bits that succeeded tasks set in their runs and, for each of these changes, a task whose row may be used again; null where there is none.';
 
 CREATE FUNCTION htdag.drop_expired(p_archive boolean DEFAULT true) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
@@ -6040,6 +6002,28 @@ $$;
 
 COMMENT ON FUNCTION htdag.fire_schedule(p_name text) IS 'Start the run of a schedule now, whether it is due, paused or neither; when it is due next stays as it is. Returns the run. Raises HT001, and HT003 when the flow is retired.';
 
+CREATE FUNCTION htdag.first_tasks(p_flow_version_id integer) RETURNS TABLE(step_no smallint, last_step_no smallint, lane_id integer, priority integer, time_limit interval, bits bit varying)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return query
+  select f.step_no, f.last_step_no, f.lane_id, f.priority, f.time_limit, f.bits
+    from (select min(s.step_no) as step_no, max(s.step_no) as last_step_no, (array_agg(s.lane_id order by s.step_no))[1] as lane_id,
+                 (array_agg(s.priority * 1000 - least(s.step_no, 999) order by s.step_no))[1] as priority,
+                 sum(s.timeout) as time_limit, bit_or(s.self)::bit varying as bits,
+                 bool_and(bool_and(not s.special and s.run_on <> 'failure' and s.delay = interval '0' and s.limit_key is null
+                                   and s.lane_id is not null and not l.is_limited)) over () as is_plain
+            from htdag.steps s
+            left join htdag.lanes l on l.lane_id = s.lane_id
+           where s.flow_version_id = p_flow_version_id and bit_count(s.gate) = 0
+           group by coalesce(s.bundle_no, s.step_no)) f
+   where f.is_plain;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.first_tasks(p_flow_version_id integer) IS 'Tasks that runs of a version begin with, priorities without the run''s; none where a first step has a condition, a delay, a limit or the like.';
+
 CREATE VIEW htdag.flow_edges AS
  SELECT s.step_no,
     s.name AS step,
@@ -6374,6 +6358,7 @@ declare
   v_limits  htdag.limits;
   v_held    boolean;
   v_runs    bigint[];
+  v_lanes   integer[];
 begin
   select * into v_limits from htdag.limits where flow_id = p_version.flow_id;
   v_held := found or v_start is not null;
@@ -6382,21 +6367,28 @@ begin
     select i, coalesce(given_id, nextval('htdag.runs_run_id_seq'::regclass)) as run_id, input,
            case when v_limits.key is not null then htdag.limit_key(input, v_limits.key) end as limit_key
       from unnest(p_inputs, p_run_ids) with ordinality u(input, given_id, i)
+  ), first as materialized (
+    select * from htdag.first_tasks(p_version.flow_version_id) where not v_held
   ), started as (
     insert into htdag.runs (run_id, flow_id, flow_version_id, state, priority, scheduled, succeeded, failed, skipped, queued_at,
            started_at, deadline_at, limit_key)
     overriding system value
     select run_id, p_version.flow_id, p_version.flow_version_id, case when v_held then 'queued' else 'running' end,
-           p_priority, v_blank, v_blank, v_blank, v_blank, v_now,
+           p_priority, coalesce((select bit_or(bits) from first), v_blank), v_blank, v_blank, v_blank, v_now,
            case when not v_held then v_now end, case when not v_held then v_now + p_version.run_timeout end, limit_key
       from numbered
   ), io as (
     insert into htdag.run_io (run_id, input) select run_id, input from numbered
+  ), opened as (
+    insert into htdag.tasks (run_id, flow_version_id, epoch, step_no, last_step_no, lane_id, priority, time_limit, ready_at)
+    select n.run_id, p_version.flow_version_id, 0, f.step_no, f.last_step_no, f.lane_id, p_priority * 1000 + f.priority, f.time_limit, v_now
+      from numbered n cross join first f
+     order by n.run_id, f.step_no
   ), held as (
     insert into htdag.run_queue (run_id, flow_id, priority, starts_at, limit_key)
     select run_id, p_version.flow_id, p_priority, v_start, coalesce(limit_key, '') from numbered where v_held
   )
-  select array_agg(run_id order by i) into v_runs from numbered;
+  select array_agg(run_id order by i), (select array_agg(distinct lane_id) from first) into v_runs, v_lanes from numbered;
 
   if v_runs[1] / 65536 <> v_runs[cardinality(v_runs)] / 65536 then
     -- Upkeep does this too, but nobody may be running it.
@@ -6410,6 +6402,8 @@ begin
   end if;
   if v_held then
     perform htdag.wake_idle(null);
+  elsif v_lanes is not null then
+    perform htdag.wake_idle(v_lanes);
   else
     perform htdag.schedule(v_runs);
   end if;
@@ -6602,33 +6596,6 @@ $$;
 
 COMMENT ON FUNCTION htdag.judged_moves(p_run_ids bigint[], p_to htdag.flow_versions, p_busy bigint[]) IS 'Whether each of the runs can move to a version.';
 
-CREATE FUNCTION htdag.keep_floors(p_lanes integer[], p_known bigint[], p_everywhere boolean, p_taken bigint[], p_all boolean, p_pages bigint, p_began timestamp with time zone) RETURNS boolean
-    LANGUAGE plpgsql
-    SET search_path TO ''
-    AS $$
-declare
-  v_far   constant boolean := p_pages > 8 + 8 * cardinality(p_lanes) + 2 * coalesce(cardinality(p_known), 0);
-  v_now   constant timestamptz := clock_timestamp();
-  v_until bigint[] := p_known[1:2];
-begin
-  if not v_far then
-    if p_everywhere and p_known is not null then
-      perform set_config('htdag.floors', '', false);
-    end if;
-    return false;
-  end if;
-  if p_everywhere then
-    v_until := array[htdag.microseconds(v_now + least(100 * (v_now - p_began), interval '10 s')),
-                     htdag.microseconds(v_now + least(10 * (v_now - p_began), interval '1 s'))];
-  end if;
-  perform set_config('htdag.floors', (v_until
-    || htdag.raise_floors(p_lanes, p_known, p_taken, pg_sequence_last_value('htdag.tasks_task_id_seq'), p_all, p_everywhere))::text, false);
-  return true;
-end;
-$$;
-
-COMMENT ON FUNCTION htdag.keep_floors(p_lanes integer[], p_known bigint[], p_everywhere boolean, p_taken bigint[], p_all boolean, p_pages bigint, p_began timestamp with time zone) IS 'Remember in the session where a claim need not look the next time; returns whether it changed what it knew.';
-
 CREATE FUNCTION htdag.keep_partitions() RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -6771,33 +6738,35 @@ $$;
 
 COMMENT ON FUNCTION htdag.lane(p_queue text, p_kind text) IS 'Number of the lane for a queue and kind, made on first use.';
 
-CREATE FUNCTION htdag.lease_tasks(p_runner integer, p_lanes integer[], p_want integer, p_must boolean DEFAULT false) RETURNS bigint[]
+CREATE FUNCTION htdag.lease_tasks(p_runner integer, p_lanes integer[], p_want integer) RETURNS bigint[]
     LANGUAGE plpgsql
     SET search_path TO ''
     SET lock_timeout TO '10 ms'
     AS $$
 declare
-  v_now    constant timestamptz := htdag.clock();
-  v_began  constant timestamptz := clock_timestamp();
-  v_known  constant bigint[] := nullif(current_setting('htdag.floors', true), '')::bigint[];
-  v_floors bigint[] := case when v_known[1] > htdag.microseconds(v_began) then v_known end;
-  v_pages  bigint := htdag.pages_read();
-  v_taken  bigint[];
+  v_now   constant timestamptz := htdag.clock();
+  v_taken bigint[] := array[]::bigint[];
+  v_lane  integer;
 begin
-  v_taken := htdag.lock_next(p_lanes, v_floors, p_want);
-  if v_floors is not null and p_must and cardinality(v_taken) = 0 and v_known[2] < htdag.microseconds(v_began) then
-    v_floors := null;
-    v_taken := htdag.lock_next(p_lanes, null, p_want);
-  end if;
-  v_pages := htdag.pages_read() - v_pages;
+  for v_lane in
+    select l from unnest(p_lanes) l
+     cross join lateral (select t.priority, t.task_id from htdag.tasks t
+                          where t.lane_id = l and t.runner_id is null and t.parked is null
+                          order by t.priority, t.task_id limit 1) h
+     order by h.priority, h.task_id
+  loop
+    v_taken := v_taken || array(select t.task_id from htdag.tasks t
+                                 where t.lane_id = v_lane and t.runner_id is null and t.parked is null
+                                 order by t.priority, t.task_id
+                                 limit p_want - cardinality(v_taken)
+                                   for update skip locked);
+    exit when cardinality(v_taken) >= p_want;
+  end loop;
   if cardinality(v_taken) > 0 then
     update htdag.tasks
        set runner_id = p_runner, token = htdag.random_token(), attempt = attempt + 1,
            claimed_at = v_now, timeout_at = v_now + time_limit + interval '30 s'
      where task_id = any (v_taken);
-  end if;
-  if v_known is not null or v_pages > 16 then
-    perform htdag.keep_floors(p_lanes, v_known, v_floors is null, v_taken, cardinality(v_taken) < p_want, v_pages, v_began);
   end if;
   return v_taken;
 exception when lock_not_available then
@@ -6808,7 +6777,7 @@ exception when lock_not_available then
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.lease_tasks(p_runner integer, p_lanes integer[], p_want integer, p_must boolean) IS 'Lease up to p_want ready tasks of the lanes to a runner, soonest first; returns their ids. Tasks that others are claiming are passed over.';
+COMMENT ON FUNCTION htdag.lease_tasks(p_runner integer, p_lanes integer[], p_want integer) IS 'Lease up to p_want ready tasks of the lanes to a runner, soonest first; returns their ids. Tasks that others are claiming are passed over.';
 
 CREATE FUNCTION htdag.limit_due_at() RETURNS timestamp with time zone
     LANGUAGE plpgsql STABLE
@@ -6928,7 +6897,8 @@ begin
   if v_seen.finished_at is null then
     return v_seen;
   end if;
-  perform from htdag.tasks where run_id = p_run_id order by task_id for update;
+  -- Claimed ones, but for elements of maps, belong to who holds the run.
+  perform from htdag.tasks where run_id = p_run_id and (runner_id is null or map_index is not null) order by task_id for update;
   perform from htdag.map_shards where run_id = p_run_id order by run_id, step_no, shard for update;
   select * into v_run from htdag.runs where run_id = p_run_id for update;
   if v_run.epoch <> v_seen.epoch and v_run.finished_at is not null then
@@ -6942,58 +6912,12 @@ $$;
 
 COMMENT ON FUNCTION htdag.lock_ended(p_run_id bigint) IS 'A run, locked with what is left of its tasks and shards if it has ended.';
 
-CREATE FUNCTION htdag.lock_first(p_lane integer, p_after_priority integer, p_after_task bigint, p_below_priority integer, p_want integer) RETURNS bigint[]
-    LANGUAGE plpgsql
-    SET search_path TO ''
-    AS $$
-begin
-  return array(select t.task_id from htdag.tasks t
-                where t.lane_id = p_lane and t.runner_id is null and t.parked is null
-                  and (t.priority, t.task_id) > (p_after_priority, p_after_task) and t.priority < p_below_priority
-                order by t.priority, t.task_id
-                limit p_want
-                  for update skip locked);
-end;
-$$;
-
-COMMENT ON FUNCTION htdag.lock_first(p_lane integer, p_after_priority integer, p_after_task bigint, p_below_priority integer, p_want integer) IS 'Lock up to p_want claimable tasks of a lane after a task of a priority and below another priority; those that others hold are passed over.';
-
-CREATE FUNCTION htdag.lock_next(p_lanes integer[], p_floors bigint[], p_want integer) RETURNS bigint[]
+CREATE FUNCTION htdag.lock_runs(p_run_ids bigint[], p_reached htdag.tasks[] DEFAULT '{}'::htdag.tasks[]) RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
 declare
-  v_taken   bigint[] := array[]::bigint[];
-  v_stretch record;
-begin
-  if cardinality(p_lanes) = 1 and p_floors is null then
-    return htdag.lock_first(p_lanes[1], -2147483647, 0, 2147483647, p_want);
-  end if;
-  for v_stretch in
-    select s.*
-      from htdag.stretches(p_lanes, p_floors) s
-     cross join lateral (select t.priority, t.task_id from htdag.tasks t
-                          where t.lane_id = s.lane_id and t.runner_id is null and t.parked is null
-                            and (t.priority, t.task_id) > (s.after_priority, s.after_task) and t.priority < s.below_priority
-                          order by t.priority, t.task_id limit 1) h
-     order by h.priority, h.task_id
-  loop
-    v_taken := v_taken || htdag.lock_first(v_stretch.lane_id, v_stretch.after_priority, v_stretch.after_task, v_stretch.below_priority,
-                                           p_want - cardinality(v_taken));
-    exit when cardinality(v_taken) >= p_want;
-  end loop;
-  return v_taken;
-end;
-$$;
-
-COMMENT ON FUNCTION htdag.lock_next(p_lanes integer[], p_floors bigint[], p_want integer) IS 'Lock up to p_want claimable tasks of the lanes above the floors, soonest first.';
-
-CREATE FUNCTION htdag.lock_runs(p_movers htdag.tasks[], p_reached htdag.tasks[]) RETURNS integer
-    LANGUAGE plpgsql
-    SET search_path TO ''
-    AS $$
-declare
-  v_runs constant bigint[] := array(select t.run_id from unnest(p_movers || p_reached) t order by 1);
+  v_runs constant bigint[] := array(select unnest(p_run_ids) union all select t.run_id from unnest(p_reached) t order by 1);
 begin
   perform from htdag.runs
     where run_id = any (v_runs) and run_id between v_runs[1] and v_runs[cardinality(v_runs)]
@@ -7003,7 +6927,7 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.lock_runs(p_movers htdag.tasks[], p_reached htdag.tasks[]) IS 'Lock, in ascending order, the runs that tasks move; map elements only where their shard is through or runs short.';
+COMMENT ON FUNCTION htdag.lock_runs(p_run_ids bigint[], p_reached htdag.tasks[]) IS 'Lock runs, in ascending order, also those of map elements whose shard is through or runs short.';
 
 CREATE FUNCTION htdag.lock_schedule(p_name text) RETURNS htdag.schedules
     LANGUAGE plpgsql
@@ -7187,13 +7111,6 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.merge_changes(p_changes htdag.run_change[]) IS 'One change per run, in ascending order.';
-
-CREATE FUNCTION htdag.microseconds(p_at timestamp with time zone) RETURNS bigint
-    LANGUAGE sql STABLE PARALLEL SAFE
-    SET search_path TO ''
-    RETURN ((EXTRACT(epoch FROM p_at) * (1000000)::numeric))::bigint;
-
-COMMENT ON FUNCTION htdag.microseconds(p_at timestamp with time zone) IS 'A time as microseconds since 1970.';
 
 CREATE FUNCTION htdag.move_obstacle(p_from integer, p_to integer, p_scheduled bit varying, p_succeeded bit varying, p_failed bit varying, p_skipped bit varying) RETURNS text
     LANGUAGE plpgsql STABLE
@@ -7681,27 +7598,68 @@ $$;
 
 COMMENT ON FUNCTION htdag.ordered_steps(p_flow text, p_steps jsonb) IS 'Step names so that each comes after what it needs and bundles stay together; raises HT004 with the path of a cycle.';
 
-CREATE FUNCTION htdag.own_tasks(p_task_ids bigint[], p_tokens bigint[]) RETURNS htdag.tasks[]
+CREATE FUNCTION htdag.own_elements(p_task_ids bigint[], p_tokens bigint[], p_step_nos smallint[], p_outcomes text[], OUT done htdag.tasks[], OUT kept htdag.tasks[]) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  with answers as (
+    select task_id, token, step_no
+      from unnest(p_task_ids, p_tokens, p_step_nos, p_outcomes) a(task_id, token, step_no, outcome)
+     where outcome = 'succeeded'
+     order by task_id
+  ), gone as (
+    delete from htdag.tasks t using answers a
+     where t.task_id = any (p_task_ids) and t.task_id = a.task_id and t.token = a.token and t.step_no = a.step_no and t.map_index is not null
+    returning t as task
+  )
+  select coalesce(array_agg(task order by (task).task_id), '{}') into done from gone;
+  kept := '{}';
+  -- One that did not succeed, or not yet, stays for now, locked.
+  if cardinality(done) < (select count(distinct a) from unnest(p_task_ids) a) then
+    kept := array(select t from htdag.tasks t
+                   where t.task_id = any (p_task_ids) and t.map_index is not null
+                     and exists (select from unnest(p_task_ids, p_tokens) a(task_id, token) where a.task_id = t.task_id and a.token = t.token)
+                   order by t.task_id
+                     for update);
+  end if;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.own_elements(p_task_ids bigint[], p_tokens bigint[], p_step_nos smallint[], p_outcomes text[], OUT done htdag.tasks[], OUT kept htdag.tasks[]) IS 'The elements of maps that still belong to the given tokens: those that succeeded, which are deleted, and the others, locked, by task_id.';
+
+CREATE FUNCTION htdag.own_tasks(p_run_ids bigint[], p_task_ids bigint[], p_tokens bigint[], p_step_nos smallint[], p_outcomes text[], OUT done htdag.tasks[], OUT kept htdag.tasks[]) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
 declare
-  v_tasks htdag.tasks[];
+  v_first bigint;
+  v_last  bigint;
+  v_dead  htdag.tasks[];
 begin
-  with own as (
-    select t as task
-      from htdag.tasks t
-     where t.task_id = any (p_task_ids)
-       and exists (select from unnest(p_task_ids, p_tokens) a(task_id, token) where a.task_id = t.task_id and a.token = t.token)
-     order by t.task_id
-       for update
+  select min(r), max(r) into v_first, v_last from unnest(p_run_ids) r;
+  with answers as (
+    select task_id, token, min(step_no) as first_no, max(step_no) as last_no, count(*) as steps, bool_and(outcome = 'succeeded') as whole
+      from unnest(p_task_ids, p_tokens, p_step_nos, p_outcomes) a(task_id, token, step_no, outcome)
+     group by task_id, token
   )
-  select array_agg(task order by (task).task_id) into v_tasks from own;
-  return coalesce(v_tasks, '{}');
+  select array_agg(t order by t.task_id) filter (where l.is_live and w.is_whole), array_agg(t) filter (where l.is_live and not w.is_whole),
+         array_agg(t) filter (where not l.is_live)
+    into done, kept, v_dead
+    from answers a
+    join htdag.tasks t on t.task_id = any (p_task_ids) and t.task_id = a.task_id and t.token = a.token and t.map_index is null
+    left join htdag.runs r on r.run_id = t.run_id and r.run_id between v_first and v_last
+   cross join lateral (select coalesce(htdag.is_live(r, t), false) as is_live) l
+   cross join lateral (select a.whole and t.step_no = a.first_no and t.last_step_no = a.last_no and a.steps = a.last_no - a.first_no + 1 as is_whole) w;
+  done := coalesce(done, '{}');
+  kept := coalesce(kept, '{}');
+  if v_dead is not null then
+    perform htdag.live_tasks(v_dead);
+  end if;
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.own_tasks(p_task_ids bigint[], p_tokens bigint[]) IS 'The tasks that still belong to the given tokens, locked, by task_id.';
+COMMENT ON FUNCTION htdag.own_tasks(p_run_ids bigint[], p_task_ids bigint[], p_tokens bigint[], p_step_nos smallint[], p_outcomes text[], OUT done htdag.tasks[], OUT kept htdag.tasks[]) IS 'The tasks, no elements of maps, that still belong to the given tokens: those whose every step succeeded, and the others. The caller holds their runs.';
 
 CREATE FUNCTION htdag.park_tasks(p_run_ids bigint[]) RETURNS integer
     LANGUAGE plpgsql
@@ -8257,46 +8215,8 @@ $$;
 
 COMMENT ON FUNCTION htdag.purge_memos(p_kind text, p_before timestamp with time zone) IS 'Forget what steps of a kind (of all when null) gave before a time, so that the same work is done again; returns how many outputs.';
 
-CREATE FUNCTION htdag.raise_floors(p_lanes integer[], p_floors bigint[], p_taken bigint[], p_last bigint, p_all boolean, p_learn boolean) RETURNS bigint[]
-    LANGUAGE plpgsql STABLE
-    SET search_path TO ''
-    AS $$
-begin
-  return array(
-    with found as (
-      select distinct on (t.lane_id) t.lane_id, t.priority, t.task_id
-        from htdag.tasks t where t.task_id = any (p_taken)
-       order by t.lane_id, t.priority desc, t.task_id desc
-    ), known as (
-      select p_floors[i]::integer as lane_id, p_floors[i + 1]::integer as priority, p_floors[i + 2] as task_id
-        from generate_series(3, cardinality(p_floors), 3) i
-      union all
-      select f.lane_id, f.priority, null from found f
-      union all
-      -- Others may have emptied what this session has never taken from.
-      (select s.lane_id, s.priority * 1000 - least(s.step_no, 999), null
-         from htdag.steps s where p_learn and s.lane_id = any (p_lanes)
-        order by s.flow_version_id desc limit 32)
-    ), raised as (
-      select k.lane_id, k.priority,
-             greatest(max(k.task_id), max(case when k.lane_id <> all (p_lanes) then null
-                                               when p_all or k.priority < f.priority then p_last - 1000
-                                               when k.priority = f.priority then least(f.task_id, p_last - 1000) end)) as task_id
-        from known k
-        left join found f on f.lane_id = k.lane_id
-       group by k.lane_id, k.priority
-    )
-    select n
-      from (select * from raised where task_id > 0 order by task_id desc limit 32) r
-     cross join lateral unnest(array[r.lane_id, r.priority, r.task_id]) n);
-end;
-$$;
-
-COMMENT ON FUNCTION htdag.raise_floors(p_lanes integer[], p_floors bigint[], p_taken bigint[], p_last bigint, p_all boolean, p_learn boolean) IS 'Floors after a claim, as lane, priority and task of each; p_learn also looks for priorities among the definitions of steps.';
-
 CREATE FUNCTION htdag.random_token() RETURNS bigint
     LANGUAGE sql PARALLEL SAFE
-    SET search_path TO ''
     RETURN (floor((random() * ('9007199254740992'::bigint)::double precision)))::bigint;
 
 COMMENT ON FUNCTION htdag.random_token() IS 'A fence for one claim. Random, since numbers of a sequence can come again after a crash.';
@@ -9514,12 +9434,11 @@ CREATE FUNCTION htdag.retry_or_lose(p_tasks htdag.tasks[], p_step_nos smallint[]
     AS $$
 declare
   v_now     constant timestamptz := htdag.clock();
-  v_ids     constant bigint[] := array(select task_id from unnest(p_tasks));
   v_changes htdag.run_change[];
   v_lost    record;
 begin
   with stopped as (
-    select t.task_id, t.run_id, t.lane_id, t.limit_key, o.outcome, s.step_no + (o.outcome = 'succeeded')::integer as step_no,
+    select t.task_id, o.outcome, s.step_no + (o.outcome = 'succeeded')::integer as step_no,
            case o.outcome when 'succeeded' then 0 else tries - (o.outcome in ('released', 'snoozed'))::integer end as attempt,
            case when again then 'retry' when o.outcome = 'snoozed' then 'snooze' when o.outcome = 'decomposed' then 'sub-flow' end as parked,
            case when again then v_now + htdag.retry_delay(s, tries) * (1 + s.jitter * (2 * random() - 1))
@@ -9536,15 +9455,17 @@ begin
   update htdag.tasks t
      set step_no = k.step_no, attempt = k.attempt,
          runner_id = null, token = null, claimed_at = null, timeout_at = null,
+         lane_id = l.lane_id, priority = (r.priority + h.priority) * 1000 - least(h.step_no, 999),
          ready_at = case when k.parked in ('retry', 'snooze') then k.due_at else v_now end,
          parked = w.parked, due_at = case when w.parked in ('limit', 'paused') then 'infinity' else k.due_at end
     from stopped k
-    join htdag.runs r on r.run_id = k.run_id
-    join htdag.lanes l on l.lane_id = k.lane_id
+    join htdag.tasks o on o.task_id = k.task_id
+    join htdag.runs r on r.run_id = o.run_id
+    join htdag.steps h on h.flow_version_id = o.flow_version_id and h.step_no = o.step_no
+    join htdag.lanes l on l.lane_id = coalesce(h.lane_id, o.lane_id)
    -- What goes back to be claimed at once queues anew for its limit.
-   cross join lateral (select coalesce(k.parked, htdag.held_for(r.state, k.limit_key, l.is_limited)) as parked) w
-   -- The list keeps a plan made for an empty table from reading all tasks for each of these.
-   where t.task_id = any (v_ids) and t.task_id = k.task_id;
+   cross join lateral (select coalesce(k.parked, htdag.held_for(r.state, o.limit_key, l.is_limited)) as parked) w
+   where t.task_id = k.task_id;
   perform htdag.emit_tries(p_tasks, p_step_nos, p_outcomes);
 
   select array_agg((d.run_id, d.bits, d.bits & ~d.bits, d.bits & ~d.bits, d.bits & ~d.bits)::htdag.run_change) into v_changes
@@ -10125,7 +10046,7 @@ $$;
 
 COMMENT ON FUNCTION htdag.setting(p_name text) IS 'Value of a setting, or its default.';
 
-CREATE FUNCTION htdag.settle(p_changes htdag.run_change[], p_runner integer DEFAULT NULL::integer, p_lanes integer[] DEFAULT '{}'::integer[], p_want integer DEFAULT 0, OUT handed bigint[], OUT waiting integer[], OUT ended boolean, OUT told boolean) RETURNS record
+CREATE FUNCTION htdag.settle(p_changes htdag.run_change[], p_runner integer DEFAULT NULL::integer, p_lanes integer[] DEFAULT '{}'::integer[], p_want integer DEFAULT 0, p_done bigint[] DEFAULT '{}'::bigint[], p_spare bigint[] DEFAULT '{}'::bigint[], OUT handed bigint[], OUT waiting integer[], OUT ended boolean, OUT told boolean) RETURNS record
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
@@ -10155,11 +10076,12 @@ begin
              r.succeeded | c.succeeded as succeeded,
              r.failed | c.failed as failed,
              (r.skipped | c.skipped) & ~(r.succeeded | c.succeeded | r.failed | c.failed) as skipped,
-             r.succeeded | r.failed | r.skipped | c.succeeded | c.failed | c.skipped as ended
-        from unnest(v_changes) c
+             r.succeeded | r.failed | r.skipped | c.succeeded | c.failed | c.skipped as ended,
+             p_spare[c.i] as spare
+        from unnest(v_changes) with ordinality c(run_id, succeeded, failed, skipped, unscheduled, i)
         join htdag.runs r on r.run_id = c.run_id and r.run_id between v_first and v_last
     ), due as materialized (
-      select c.run_id, c.flow_version_id, c.epoch, c.state, s.step_no, s.lane_id, s.queue, s.kind, s.timeout, s.delay, s.limit_key, s.self, s.dooms,
+      select c.run_id, c.flow_version_id, c.epoch, c.state, c.spare, s.step_no, s.lane_id, s.queue, s.kind, s.timeout, s.delay, s.limit_key, s.self, s.dooms,
              (c.priority + s.priority) * 1000 - least(s.step_no, 999) as priority,
              coalesce(s.bundle_no, s.step_no) as lead_no,
              case when s.run_on = 'failure' and bit_count(s.gate & c.failed) = 0 then 'skip'
@@ -10179,7 +10101,8 @@ begin
     ), heads as (
       select h.*, coalesce(h.lane_id, htdag.lane(htdag.templated(h.queue, h.run_id), h.kind)) as use_lane,
              case when h.limit_key like '%{%}%' then htdag.templated(h.limit_key, h.run_id) else h.limit_key end as use_limit,
-             row_number() over (order by h.priority, h.run_id) as place
+             row_number() over (order by h.priority, h.run_id) as place,
+             row_number() over (partition by h.run_id order by h.priority) as turn
         from (select p.*,
                      max(p.step_no) filter (where p.in_stretch) over (partition by p.run_id, p.lead_no) as last_step_no,
                      sum(p.timeout) filter (where p.in_stretch) over (partition by p.run_id, p.lead_no) as time_limit
@@ -10212,13 +10135,8 @@ begin
       insert into htdag.inbox (kind, run_id, task_id)
       select 'child_ended', run_id, parent_task_id from moved where finished_at is not null and parent_task_id is not null
       returning inbox_id
-    ), made as (
-      insert into htdag.tasks (run_id, flow_version_id, epoch, step_no, last_step_no, lane_id, priority, time_limit, ready_at,
-             limit_key, parked, due_at, attempt, runner_id, token, claimed_at, timeout_at)
-      select h.run_id, h.flow_version_id, h.epoch, h.step_no, h.last_step_no, h.use_lane, h.priority, h.time_limit, v_now,
-             h.use_limit, p.parked, case when h.delay > interval '0' then v_now + h.delay when p.parked is not null then 'infinity' end,
-             t.taken::integer, case when t.taken then p_runner end, case when t.taken then htdag.random_token() end,
-             case when t.taken then v_now end, case when t.taken then v_now + h.time_limit + interval '30 s' end
+    ), opened as materialized (
+      select h.*, p.parked, t.taken, case when t.taken and h.turn = 1 and h.lane_id is not null then h.spare end as row_id
         from heads h
        cross join lateral (select case when h.state = 'paused' then 'paused' when h.delay > interval '0' then 'delay'
                                        when h.use_limit is not null or h.use_lane = any (v_limited)
@@ -10229,10 +10147,28 @@ begin
                                   and h.run_id <> all (array(select d.run_id from due d
                                         where d.fate = 'special'
                                            or d.fate = 'skip' and exists (select from htdag.steps s where s.flow_version_id = d.flow_version_id and s.special))) as taken) t
-       order by h.run_id, h.step_no
+    ), reused as (
+      update htdag.tasks t
+         set flow_version_id = o.flow_version_id, step_no = o.step_no, last_step_no = o.last_step_no, time_limit = o.time_limit, attempt = 1,
+             memo_key = null, token = htdag.random_token(), ready_at = v_now, claimed_at = v_now, timeout_at = v_now + o.time_limit + interval '30 s'
+        from opened o
+       where t.task_id = any (p_spare) and t.task_id = o.row_id
+      returning t.task_id
+    ), gone as (
+      delete from htdag.tasks where task_id = any (array(select unnest(p_done) except select row_id from opened))
+    ), made as (
+      insert into htdag.tasks (run_id, flow_version_id, epoch, step_no, last_step_no, lane_id, priority, time_limit, ready_at,
+             limit_key, parked, due_at, attempt, runner_id, token, claimed_at, timeout_at)
+      select o.run_id, o.flow_version_id, o.epoch, o.step_no, o.last_step_no, o.use_lane, o.priority, o.time_limit, v_now,
+             o.use_limit, o.parked, case when o.delay > interval '0' then v_now + o.delay when o.parked is not null then 'infinity' end,
+             o.taken::integer, case when o.taken then p_runner end, case when o.taken then htdag.random_token() end,
+             case when o.taken then v_now end, case when o.taken then v_now + o.time_limit + interval '30 s' end
+        from opened o
+       where o.row_id is null
+       order by o.run_id, o.step_no
       returning task_id, runner_id, lane_id, parked
     )
-    select (select array_agg(task_id order by task_id) from made where runner_id is not null),
+    select (select array_agg(task_id order by task_id) from (select task_id from made where runner_id is not null union all select task_id from reused) t),
            (select array_agg(distinct lane_id) from made where runner_id is null and parked is null),
            (select count(*) from moved where finished_at is not null),
            (select count(*) from told),
@@ -10250,6 +10186,7 @@ begin
       perform htdag.emit(array_agg('run.' || r.state order by r.run_id), array_agg(r.run_id order by r.run_id)) from htdag.runs r where r.run_id = any (v_heard);
     end if;
     p_want := p_want - coalesce(cardinality(v_got), 0);
+    p_done := '{}'; p_spare := '{}';
     v_changes := coalesce(v_more, '{}');
     if v_specials is not null then
       v_changes := v_changes || htdag.open_specials(v_specials);
@@ -10264,7 +10201,7 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.settle(p_changes htdag.run_change[], p_runner integer, p_lanes integer[], p_want integer, OUT handed bigint[], OUT waiting integer[], OUT ended boolean, OUT told boolean) IS 'Apply what ended to locked runs and schedule what became due. Up to p_want new tasks in p_lanes are handed to p_runner at once; waiting names the lanes of the others; ended says whether a run ended, told whether a parent has to be told so.';
+COMMENT ON FUNCTION htdag.settle(p_changes htdag.run_change[], p_runner integer, p_lanes integer[], p_want integer, p_done bigint[], p_spare bigint[], OUT handed bigint[], OUT waiting integer[], OUT ended boolean, OUT told boolean) IS 'Apply what ended to locked runs and schedule what became due. Tasks p_done are through; p_spare names for each change the one whose row may be used again. Up to p_want new tasks in p_lanes are handed to p_runner at once; waiting names the lanes of the others; ended says whether a run ended, told whether a parent has to be told so.';
 
 CREATE FUNCTION htdag.short_payload(p_payload jsonb) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -10681,24 +10618,6 @@ $$;
 
 COMMENT ON FUNCTION htdag.stray_runs(p_part htdag.partitions) IS 'Runs outside a partition that belong to trees with members in it, 10,001 at most.';
 
-CREATE FUNCTION htdag.stretches(p_lanes integer[], p_floors bigint[], OUT lane_id integer, OUT after_priority integer, OUT after_task bigint, OUT below_priority integer) RETURNS SETOF record
-    LANGUAGE plpgsql IMMUTABLE
-    SET search_path TO ''
-    AS $$
-begin
-  return query
-  select e.lane_id, lag(e.priority, 1, -2147483647) over w, lag(e.task_id, 1, 0::bigint) over w, e.priority
-    from (select p_floors[i]::integer as lane_id, p_floors[i + 1]::integer as priority, p_floors[i + 2] as task_id
-            from generate_series(3, cardinality(p_floors), 3) i
-           where p_floors[i] = any (p_lanes)
-          union all
-          select l, 2147483647, 0 from unnest(p_lanes) l) e
-  window w as (partition by e.lane_id order by e.priority);
-end;
-$$;
-
-COMMENT ON FUNCTION htdag.stretches(p_lanes integer[], p_floors bigint[], OUT lane_id integer, OUT after_priority integer, OUT after_task bigint, OUT below_priority integer) IS 'What is left of the claim index between floors: from after one task of a priority to below another priority.';
-
 CREATE FUNCTION htdag.subscribe(p_name text, p_filter jsonb DEFAULT '{}'::jsonb, p_target text DEFAULT 'events'::text, p_secret text DEFAULT NULL::text, p_max_tries integer DEFAULT 12) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
@@ -10864,7 +10783,8 @@ begin
     else
       v_lanes := array(select lane_id from htdag.lanes where queue = p_key);
       select (select count(*) from htdag.tasks where lane_id = any (v_lanes) and runner_id is null and parked is null)
-             + (select count(*) from htdag.tasks where lane_id = any (v_lanes) and runner_id is not null) into v_open;
+             + (select count(*) from htdag.tasks t join htdag.steps s using (flow_version_id, step_no)
+                 where t.runner_id is not null and coalesce(s.lane_id, t.lane_id) = any (v_lanes)) into v_open;
     end if;
     room := least(greatest(v_limit.max_concurrent_tasks - v_open, 0), 1000);
     reason := format('%s tasks of %s "%s" at once are the limit', v_limit.max_concurrent_tasks, p_kind, p_key);
@@ -11347,9 +11267,9 @@ begin
       exit when v_room.room > 0 or v_lane.is_paused;
       return format('step %s waits for a limit: %s', p_step.name, v_room.reason) || coalesce('; next look at ' || v_room.due_at, '')
              || case when v_room.due_at is null then coalesce(htdag.holders(array(
-                  select distinct t.run_id from htdag.tasks t
+                  select distinct t.run_id from htdag.tasks t join htdag.steps s using (flow_version_id, step_no)
                    where case v_room.kind when 'key' then t.limit_key = p_task.limit_key and (t.parked is null or t.parked = 'sub-flow')
-                              else t.parked is null and t.lane_id in (select o.lane_id from htdag.lanes o where o.queue = v_lane.queue) end
+                              else t.parked is null and coalesce(s.lane_id, t.lane_id) in (select o.lane_id from htdag.lanes o where o.queue = v_lane.queue) end
                    order by 1)), '') else '' end;
     end loop;
     if not v_lane.is_paused then
@@ -11711,43 +11631,6 @@ ALTER TABLE code.models ALTER COLUMN model_id ADD GENERATED ALWAYS AS IDENTITY (
     NO MAXVALUE
     CACHE 1
 );
-
-CREATE TABLE code.policy (
-    singleton boolean DEFAULT true NOT NULL,
-    max_retries integer,
-    backoff_multiplier double precision,
-    initial_delay interval,
-    node_timeout interval,
-    dag_timeout interval,
-    CONSTRAINT policy_backoff_multiplier_range CHECK (((backoff_multiplier >= (1)::double precision) AND (backoff_multiplier <= (1000)::double precision))),
-    CONSTRAINT policy_dag_timeout_range CHECK (((dag_timeout >= '00:00:00.001'::interval) AND (dag_timeout <= '30 days'::interval))),
-    CONSTRAINT policy_initial_delay_range CHECK (((initial_delay >= '00:00:00'::interval) AND (initial_delay <= '1 day'::interval))),
-    CONSTRAINT policy_is_one_row CHECK (singleton),
-    CONSTRAINT policy_max_retries_range CHECK (((max_retries >= 0) AND (max_retries <= 1000))),
-    CONSTRAINT policy_node_timeout_range CHECK (((node_timeout >= '00:00:00.001'::interval) AND (node_timeout <= '1 day'::interval)))
-);
-
-COMMENT ON TABLE code.policy IS 'One row: what code.define_flows makes of the built-in flows'' retries and time limits; null where the default holds. code.set_policy changes it.';
-
-COMMENT ON COLUMN code.policy.max_retries IS 'Further tries of a step after the first; 3 by default.';
-
-COMMENT ON COLUMN code.policy.backoff_multiplier IS 'How much longer each delay between tries is than the one before; 2 by default.';
-
-COMMENT ON COLUMN code.policy.initial_delay IS 'Delay before the second try of a step of ingest_file; twice as long for ingest_codebase; 1 s by default.';
-
-COMMENT ON COLUMN code.policy.node_timeout IS 'Time limit of the longest steps of ingest_file; the others'' are in proportion; 60 s by default.';
-
-COMMENT ON COLUMN code.policy.dag_timeout IS 'Time limit of a run of ingest_file; 300 s by default.';
-
-CREATE VIEW code.policies AS
- SELECT COALESCE(policy.max_retries, 3) AS max_retries,
-    COALESCE(policy.backoff_multiplier, (2)::double precision) AS backoff_multiplier,
-    COALESCE(policy.initial_delay, '00:00:01'::interval) AS initial_delay,
-    COALESCE(policy.node_timeout, '00:01:00'::interval) AS node_timeout,
-    COALESCE(policy.dag_timeout, '00:05:00'::interval) AS dag_timeout
-   FROM code.policy;
-
-COMMENT ON VIEW code.policies IS 'The policy that holds, defaults filled in: one row.';
 
 CREATE TABLE code.stale_dependencies (
     file_id bigint NOT NULL,
@@ -12703,26 +12586,6 @@ COMMENT ON COLUMN report.pauses.paused_by IS 'Role that paused it.';
 
 COMMENT ON COLUMN report.pauses.reason IS 'As it was given.';
 
-CREATE VIEW report.policy AS
- SELECT policies.max_retries,
-    policies.backoff_multiplier,
-    policies.initial_delay,
-    policies.node_timeout,
-    policies.dag_timeout
-   FROM code.policies;
-
-COMMENT ON VIEW report.policy IS 'How the built-in flows retry and how long they may take; code.set_policy changes it.';
-
-COMMENT ON COLUMN report.policy.max_retries IS 'Further tries of a step after the first.';
-
-COMMENT ON COLUMN report.policy.backoff_multiplier IS 'How much longer each delay between tries is than the one before.';
-
-COMMENT ON COLUMN report.policy.initial_delay IS 'Delay before the second try; twice as long in ingest_codebase.';
-
-COMMENT ON COLUMN report.policy.node_timeout IS 'Time limit of the longest steps of ingest_file; the others'' are in proportion.';
-
-COMMENT ON COLUMN report.policy.dag_timeout IS 'Time limit of a run of ingest_file.';
-
 CREATE VIEW report.queue AS
  SELECT q.run_id,
     f.name AS flow,
@@ -13129,15 +12992,6 @@ ALTER TABLE ONLY htdag.runs ATTACH PARTITION htdag.runs_1 FOR VALUES FROM ('0') 
 
 ALTER TABLE ONLY htdag.runs ALTER COLUMN run_id SET DEFAULT nextval('htdag.runs_run_id_seq'::regclass);
 
-CREATE INDEX tasks_claim_idx ON htdag.tasks USING btree (lane_id, priority, task_id) WHERE ((runner_id IS NULL) AND (parked IS NULL));
-
-CREATE FUNCTION htdag.pages_read() RETURNS bigint
-    LANGUAGE sql
-    SET search_path TO ''
-    RETURN pg_stat_get_xact_blocks_fetched(('htdag.tasks_claim_idx'::regclass)::oid);
-
-COMMENT ON FUNCTION htdag.pages_read() IS 'Pages of the claim index that this session has read lately; only differences mean something.';
-
 ALTER TABLE ONLY code.blobs
     ADD CONSTRAINT blobs_pkey PRIMARY KEY (sha256);
 
@@ -13182,9 +13036,6 @@ ALTER TABLE ONLY code.models
 
 ALTER TABLE ONLY code.models
     ADD CONSTRAINT models_pkey PRIMARY KEY (model_id);
-
-ALTER TABLE ONLY code.policy
-    ADD CONSTRAINT policy_pkey PRIMARY KEY (singleton);
 
 ALTER TABLE ONLY code.provides
     ADD CONSTRAINT provides_pkey PRIMARY KEY (file_id, name);
@@ -13432,7 +13283,9 @@ CREATE INDEX steps_lane_idx ON htdag.steps USING btree (lane_id);
 
 CREATE INDEX task_limits_pattern_idx ON htdag.task_limits USING btree (key) WHERE (key ~~ '%*'::text);
 
-CREATE INDEX tasks_leased_idx ON htdag.tasks USING btree (timeout_at) WHERE (runner_id IS NOT NULL);
+CREATE INDEX tasks_claim_idx ON htdag.tasks USING btree (lane_id, priority, task_id) WHERE ((runner_id IS NULL) AND (parked IS NULL));
+
+CREATE INDEX tasks_leased_idx ON htdag.tasks USING btree (runner_id) WHERE (runner_id IS NOT NULL);
 
 CREATE INDEX tasks_limit_idx ON htdag.tasks USING btree (limit_key) WHERE ((limit_key IS NOT NULL) AND ((parked IS NULL) OR (parked = 'sub-flow'::text)));
 

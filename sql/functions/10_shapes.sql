@@ -7,7 +7,6 @@ create or replace function htdag.clock()
 returns timestamptz
 language sql
 volatile
-set search_path = ''
 return clock_timestamp();
 
 comment on function htdag.clock() is

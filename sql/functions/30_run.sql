@@ -42,7 +42,34 @@ $$;
 
 comment on function htdag.current_version(text) is 'The newest version of a flow, published by this call if it was a draft. Raises HT001, and HT003 when the flow is retired.';
 
+-- The tasks that every run of a version begins with, where nothing but masks decides that.
+create or replace function htdag.first_tasks(p_flow_version_id integer)
+returns table (step_no smallint, last_step_no smallint, lane_id integer, priority integer, time_limit interval, bits bit varying)
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return query
+  select f.step_no, f.last_step_no, f.lane_id, f.priority, f.time_limit, f.bits
+    from (select min(s.step_no) as step_no, max(s.step_no) as last_step_no, (array_agg(s.lane_id order by s.step_no))[1] as lane_id,
+                 (array_agg(s.priority * 1000 - least(s.step_no, 999) order by s.step_no))[1] as priority,
+                 sum(s.timeout) as time_limit, bit_or(s.self)::bit varying as bits,
+                 bool_and(bool_and(not s.special and s.run_on <> 'failure' and s.delay = interval '0' and s.limit_key is null
+                                   and s.lane_id is not null and not l.is_limited)) over () as is_plain
+            from htdag.steps s
+            left join htdag.lanes l on l.lane_id = s.lane_id
+           where s.flow_version_id = p_flow_version_id and bit_count(s.gate) = 0
+           group by coalesce(s.bundle_no, s.step_no)) f
+   where f.is_plain;
+end;
+$$;
+
+comment on function htdag.first_tasks(integer) is
+  'Tasks that runs of a version begin with, priorities without the run''s; none where a first step has a condition, a delay, a limit or the like.';
+
 -- Insert runs and schedule them, or queue those that have to wait. Ids may be given.
+-- Where they all begin with the same tasks, those are inserted in one go.
 create or replace function htdag.insert_runs(
   p_version  htdag.flow_versions,
   p_inputs   jsonb[],
@@ -62,6 +89,7 @@ declare
   v_limits  htdag.limits;
   v_held    boolean;
   v_runs    bigint[];
+  v_lanes   integer[];
 begin
   select * into v_limits from htdag.limits where flow_id = p_version.flow_id;
   v_held := found or v_start is not null;
@@ -70,21 +98,28 @@ begin
     select i, coalesce(given_id, nextval('htdag.runs_run_id_seq'::regclass)) as run_id, input,
            case when v_limits.key is not null then htdag.limit_key(input, v_limits.key) end as limit_key
       from unnest(p_inputs, p_run_ids) with ordinality u(input, given_id, i)
+  ), first as materialized (
+    select * from htdag.first_tasks(p_version.flow_version_id) where not v_held
   ), started as (
     insert into htdag.runs (run_id, flow_id, flow_version_id, state, priority, scheduled, succeeded, failed, skipped, queued_at,
            started_at, deadline_at, limit_key)
     overriding system value
     select run_id, p_version.flow_id, p_version.flow_version_id, case when v_held then 'queued' else 'running' end,
-           p_priority, v_blank, v_blank, v_blank, v_blank, v_now,
+           p_priority, coalesce((select bit_or(bits) from first), v_blank), v_blank, v_blank, v_blank, v_now,
            case when not v_held then v_now end, case when not v_held then v_now + p_version.run_timeout end, limit_key
       from numbered
   ), io as (
     insert into htdag.run_io (run_id, input) select run_id, input from numbered
+  ), opened as (
+    insert into htdag.tasks (run_id, flow_version_id, epoch, step_no, last_step_no, lane_id, priority, time_limit, ready_at)
+    select n.run_id, p_version.flow_version_id, 0, f.step_no, f.last_step_no, f.lane_id, p_priority * 1000 + f.priority, f.time_limit, v_now
+      from numbered n cross join first f
+     order by n.run_id, f.step_no
   ), held as (
     insert into htdag.run_queue (run_id, flow_id, priority, starts_at, limit_key)
     select run_id, p_version.flow_id, p_priority, v_start, coalesce(limit_key, '') from numbered where v_held
   )
-  select array_agg(run_id order by i) into v_runs from numbered;
+  select array_agg(run_id order by i), (select array_agg(distinct lane_id) from first) into v_runs, v_lanes from numbered;
 
   if v_runs[1] / 65536 <> v_runs[cardinality(v_runs)] / 65536 then
     -- Upkeep does this too, but nobody may be running it.
@@ -98,6 +133,8 @@ begin
   end if;
   if v_held then
     perform htdag.wake_idle(null);
+  elsif v_lanes is not null then
+    perform htdag.wake_idle(v_lanes);
   else
     perform htdag.schedule(v_runs);
   end if;

@@ -8,11 +8,17 @@
 -- Callers hold the run rows locked, in ascending order.
 
 -- Apply changes to locked runs, schedule what became due, and end runs that have nothing left.
+--
+-- What is handed to the runner takes over the row of the task that made it due, where
+-- there is one: no indexed column changes, so this is a heap-only update in place of a
+-- deletion and an insertion into every index. Rows of p_done that nothing takes over go.
 create or replace function htdag.settle(
   p_changes    htdag.run_change[],
   p_runner     integer default null,
   p_lanes      integer[] default '{}',
   p_want       integer default 0,
+  p_done       bigint[] default '{}',
+  p_spare      bigint[] default '{}',
   out handed   bigint[],
   out waiting  integer[],
   out ended    boolean,
@@ -48,11 +54,12 @@ begin
              r.succeeded | c.succeeded as succeeded,
              r.failed | c.failed as failed,
              (r.skipped | c.skipped) & ~(r.succeeded | c.succeeded | r.failed | c.failed) as skipped,
-             r.succeeded | r.failed | r.skipped | c.succeeded | c.failed | c.skipped as ended
-        from unnest(v_changes) c
+             r.succeeded | r.failed | r.skipped | c.succeeded | c.failed | c.skipped as ended,
+             p_spare[c.i] as spare
+        from unnest(v_changes) with ordinality c(run_id, succeeded, failed, skipped, unscheduled, i)
         join htdag.runs r on r.run_id = c.run_id and r.run_id between v_first and v_last
     ), due as materialized (
-      select c.run_id, c.flow_version_id, c.epoch, c.state, s.step_no, s.lane_id, s.queue, s.kind, s.timeout, s.delay, s.limit_key, s.self, s.dooms,
+      select c.run_id, c.flow_version_id, c.epoch, c.state, c.spare, s.step_no, s.lane_id, s.queue, s.kind, s.timeout, s.delay, s.limit_key, s.self, s.dooms,
              (c.priority + s.priority) * 1000 - least(s.step_no, 999) as priority,
              coalesce(s.bundle_no, s.step_no) as lead_no,
              case when s.run_on = 'failure' and bit_count(s.gate & c.failed) = 0 then 'skip'
@@ -72,7 +79,8 @@ begin
     ), heads as (
       select h.*, coalesce(h.lane_id, htdag.lane(htdag.templated(h.queue, h.run_id), h.kind)) as use_lane,
              case when h.limit_key like '%{%}%' then htdag.templated(h.limit_key, h.run_id) else h.limit_key end as use_limit,
-             row_number() over (order by h.priority, h.run_id) as place
+             row_number() over (order by h.priority, h.run_id) as place,
+             row_number() over (partition by h.run_id order by h.priority) as turn
         from (select p.*,
                      max(p.step_no) filter (where p.in_stretch) over (partition by p.run_id, p.lead_no) as last_step_no,
                      sum(p.timeout) filter (where p.in_stretch) over (partition by p.run_id, p.lead_no) as time_limit
@@ -105,13 +113,8 @@ begin
       insert into htdag.inbox (kind, run_id, task_id)
       select 'child_ended', run_id, parent_task_id from moved where finished_at is not null and parent_task_id is not null
       returning inbox_id
-    ), made as (
-      insert into htdag.tasks (run_id, flow_version_id, epoch, step_no, last_step_no, lane_id, priority, time_limit, ready_at,
-             limit_key, parked, due_at, attempt, runner_id, token, claimed_at, timeout_at)
-      select h.run_id, h.flow_version_id, h.epoch, h.step_no, h.last_step_no, h.use_lane, h.priority, h.time_limit, v_now,
-             h.use_limit, p.parked, case when h.delay > interval '0' then v_now + h.delay when p.parked is not null then 'infinity' end,
-             t.taken::integer, case when t.taken then p_runner end, case when t.taken then htdag.random_token() end,
-             case when t.taken then v_now end, case when t.taken then v_now + h.time_limit + interval '30 s' end
+    ), opened as materialized (
+      select h.*, p.parked, t.taken, case when t.taken and h.turn = 1 and h.lane_id is not null then h.spare end as row_id
         from heads h
        cross join lateral (select case when h.state = 'paused' then 'paused' when h.delay > interval '0' then 'delay'
                                        when h.use_limit is not null or h.use_lane = any (v_limited)
@@ -122,10 +125,28 @@ begin
                                   and h.run_id <> all (array(select d.run_id from due d
                                         where d.fate = 'special'
                                            or d.fate = 'skip' and exists (select from htdag.steps s where s.flow_version_id = d.flow_version_id and s.special))) as taken) t
-       order by h.run_id, h.step_no
+    ), reused as (
+      update htdag.tasks t
+         set flow_version_id = o.flow_version_id, step_no = o.step_no, last_step_no = o.last_step_no, time_limit = o.time_limit, attempt = 1,
+             memo_key = null, token = htdag.random_token(), ready_at = v_now, claimed_at = v_now, timeout_at = v_now + o.time_limit + interval '30 s'
+        from opened o
+       where t.task_id = any (p_spare) and t.task_id = o.row_id
+      returning t.task_id
+    ), gone as (
+      delete from htdag.tasks where task_id = any (array(select unnest(p_done) except select row_id from opened))
+    ), made as (
+      insert into htdag.tasks (run_id, flow_version_id, epoch, step_no, last_step_no, lane_id, priority, time_limit, ready_at,
+             limit_key, parked, due_at, attempt, runner_id, token, claimed_at, timeout_at)
+      select o.run_id, o.flow_version_id, o.epoch, o.step_no, o.last_step_no, o.use_lane, o.priority, o.time_limit, v_now,
+             o.use_limit, o.parked, case when o.delay > interval '0' then v_now + o.delay when o.parked is not null then 'infinity' end,
+             o.taken::integer, case when o.taken then p_runner end, case when o.taken then htdag.random_token() end,
+             case when o.taken then v_now end, case when o.taken then v_now + o.time_limit + interval '30 s' end
+        from opened o
+       where o.row_id is null
+       order by o.run_id, o.step_no
       returning task_id, runner_id, lane_id, parked
     )
-    select (select array_agg(task_id order by task_id) from made where runner_id is not null),
+    select (select array_agg(task_id order by task_id) from (select task_id from made where runner_id is not null union all select task_id from reused) t),
            (select array_agg(distinct lane_id) from made where runner_id is null and parked is null),
            (select count(*) from moved where finished_at is not null),
            (select count(*) from told),
@@ -143,6 +164,7 @@ begin
       perform htdag.emit(array_agg('run.' || r.state order by r.run_id), array_agg(r.run_id order by r.run_id)) from htdag.runs r where r.run_id = any (v_heard);
     end if;
     p_want := p_want - coalesce(cardinality(v_got), 0);
+    p_done := '{}'; p_spare := '{}';
     v_changes := coalesce(v_more, '{}');
     if v_specials is not null then
       v_changes := v_changes || htdag.open_specials(v_specials);
@@ -157,8 +179,8 @@ begin
 end;
 $$;
 
-comment on function htdag.settle(htdag.run_change[], integer, integer[], integer) is
-  'Apply what ended to locked runs and schedule what became due. Up to p_want new tasks in p_lanes are handed to p_runner at once; waiting names the lanes of the others; ended says whether a run ended, told whether a parent has to be told so.';
+comment on function htdag.settle(htdag.run_change[], integer, integer[], integer, bigint[], bigint[]) is
+  'Apply what ended to locked runs and schedule what became due. Tasks p_done are through; p_spare names for each change the one whose row may be used again. Up to p_want new tasks in p_lanes are handed to p_runner at once; waiting names the lanes of the others; ended says whether a run ended, told whether a parent has to be told so.';
 
 -- Special steps are opened one by one: each looks at what its own run has. Those that
 -- cannot be opened come last, for the end of a run takes its other steps with it.

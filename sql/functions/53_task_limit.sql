@@ -140,7 +140,8 @@ begin
     else
       v_lanes := array(select lane_id from htdag.lanes where queue = p_key);
       select (select count(*) from htdag.tasks where lane_id = any (v_lanes) and runner_id is null and parked is null)
-             + (select count(*) from htdag.tasks where lane_id = any (v_lanes) and runner_id is not null) into v_open;
+             + (select count(*) from htdag.tasks t join htdag.steps s using (flow_version_id, step_no)
+                 where t.runner_id is not null and coalesce(s.lane_id, t.lane_id) = any (v_lanes)) into v_open;
     end if;
     room := least(greatest(v_limit.max_concurrent_tasks - v_open, 0), 1000);
     reason := format('%s tasks of %s "%s" at once are the limit', v_limit.max_concurrent_tasks, p_kind, p_key);

@@ -1,11 +1,11 @@
 -- Tasks: claiming units of work.
 --
 -- A task is leased, never locked, while a runner works on it: row locks last for
--- one call. The fence is (task_id, token): deleting the row is what proves that
--- the answer came in time, so a late answer finds nothing and changes nothing.
+-- one call. The fence is (task_id, token): a late answer finds no row with its token
+-- and changes nothing.
 --
--- Lock order: own tasks ascending, then map shards ascending, then runs ascending,
--- then inserts. Everything after that is only tried: limits, queued runs, tasks to
+-- Lock order: own elements of maps ascending, then map shards ascending, then runs
+-- ascending, then what belongs to the runs, and inserts. Everything after that is only tried: limits, queued runs, tasks to
 -- claim. A runner's row is never waited for by whoever holds a task.
 
 create or replace function htdag.random_token()
@@ -13,7 +13,6 @@ returns bigint
 language sql
 volatile
 parallel safe
-set search_path = ''
 return floor(random() * 9007199254740992)::bigint;
 
 comment on function htdag.random_token() is
@@ -52,9 +51,9 @@ begin
     join htdag.flows f on f.flow_id = r.flow_id
     join htdag.steps s on s.flow_version_id = t.flow_version_id and s.step_no = t.step_no
     join htdag.run_io io on io.run_id = t.run_id
-    join htdag.lanes l on l.lane_id = t.lane_id
+    join htdag.lanes l on l.lane_id = coalesce(s.lane_id, t.lane_id)
    where t.task_id = any (p_task_ids)
-   order by t.priority, t.task_id;
+   order by (r.priority + s.priority) * 1000 - least(s.step_no, 999), t.task_id;
 end;
 $$;
 

@@ -29,10 +29,14 @@ as $$
 declare
   v_now     constant timestamptz := htdag.clock();
   v_lanes   constant integer[] := htdag.runner_lanes(p_runner);
-  v_done    htdag.tasks[];
+  v_runs    bigint[];
+  v_mapped  boolean;
+  v_done    htdag.tasks[] := array[]::htdag.tasks[];
   v_kept    htdag.tasks[] := array[]::htdag.tasks[];
   v_live    htdag.tasks[];
   v_changes htdag.run_change[];
+  v_gone    bigint[] := array[]::bigint[];
+  v_spare   bigint[];
   v_settled record;
   v_taken   bigint[] := array[]::bigint[];
   v_small   jsonb[];
@@ -56,34 +60,29 @@ begin
       from htdag.refuse_outputs(p_task_ids, p_tokens, p_step_nos, p_outcomes, p_outputs, p_errors, p_ran, p_codes, p_delays);
   end if;
 
-  -- The fence: a task whose every step succeeded is deleted by its token, here.
-  with answers as (
-    select task_id, token, min(step_no) as first_no, max(step_no) as last_no, count(*) as steps, bool_and(outcome = 'succeeded') as whole
-      from unnest(p_task_ids, p_tokens, p_step_nos, p_outcomes) a(task_id, token, step_no, outcome)
-     group by task_id, token
-     order by task_id
-  ), gone as (
-    delete from htdag.tasks t using answers a
-     where t.task_id = a.task_id and t.token = a.token and a.whole and t.step_no = a.first_no and t.last_step_no = a.last_no
-       and a.steps = a.last_no - a.first_no + 1
-    returning t as task
-  )
-  select array_agg(task order by (task).task_id) into v_done from gone;
-  v_done := coalesce(v_done, '{}');
-  -- A task with a step that did not succeed, or not yet, stays for now, locked.
-  if cardinality(v_done) < (select count(distinct a) from unnest(p_task_ids) a) then
-    v_kept := htdag.own_tasks(p_task_ids, p_tokens);
-  end if;
-
+  -- Elements of maps first, since they do not lock their run unless their shard asks for it.
   -- Shards, then runs, then whatever is inserted.
-  -- Elements of a map do not lock their run unless their shard asks for it.
-  perform htdag.lock_runs(v_kept || array(select t from unnest(v_done) t where t.map_index is null), htdag.count_down(v_done));
-  v_live := htdag.live_tasks(v_done);
-  if cardinality(v_live) < cardinality(v_done) then
-    perform htdag.count_back(array(select d from unnest(v_done) d where d.task_id not in (select l.task_id from unnest(v_live) l)));
+  select coalesce(array_agg(t.run_id) filter (where t.map_index is null), '{}'), coalesce(bool_or(t.map_index is not null), false)
+    into v_runs, v_mapped
+    from htdag.tasks t
+   where t.task_id = any (p_task_ids);
+  if v_mapped then
+    select * into v_done, v_kept from htdag.own_elements(p_task_ids, p_tokens, p_step_nos, p_outcomes);
+    perform htdag.lock_runs(v_runs || array(select t.run_id from unnest(v_kept) t), htdag.count_down(v_done));
+    v_live := htdag.live_tasks(v_done);
+    if cardinality(v_live) < cardinality(v_done) then
+      perform htdag.count_back(array(select d from unnest(v_done) d where d.task_id not in (select l.task_id from unnest(v_live) l)));
+    end if;
+    v_done := v_live;
+    v_kept := htdag.live_tasks(v_kept);
+  else
+    perform htdag.lock_runs(v_runs);
   end if;
-  v_done := v_live;
-  v_kept := htdag.live_tasks(v_kept);
+  if cardinality(v_runs) > 0 then
+    select v_done || o.done, array(select t from unnest(v_kept || o.kept) t order by t.task_id), array(select t.task_id from unnest(o.done) t)
+      into v_done, v_kept, v_gone
+      from htdag.own_tasks(v_runs, p_task_ids, p_tokens, p_step_nos, p_outcomes) o;
+  end if;
   if 'decomposed' = any (p_outcomes) then
     select * into p_outcomes, p_outputs, p_errors, p_codes
       from htdag.decompose(v_kept, p_task_ids, p_tokens, p_step_nos, p_outcomes, p_outputs, p_errors, p_codes);
@@ -107,11 +106,14 @@ begin
     perform htdag.remember(v_done, p_task_ids, p_tokens, p_outputs);
   end if;
 
-  v_changes := htdag.done_changes(v_done);
+  select * into v_changes, v_spare from htdag.done_changes(v_done);
   if cardinality(v_kept) > 0 then
+    -- What fails may withdraw all that its run has: what is through is not among it.
+    delete from htdag.tasks where task_id = any (v_gone);
+    v_gone := '{}'; v_spare := '{}';
     v_changes := htdag.merge_changes(v_changes || htdag.stopped_changes(v_kept, p_task_ids, p_tokens, p_step_nos, p_outcomes, p_outputs, p_codes, p_delays));
   end if;
-  select * into v_settled from htdag.settle(v_changes, p_runner, v_lanes, p_want);
+  select * into v_settled from htdag.settle(v_changes, p_runner, v_lanes, p_want, v_gone, v_spare);
   v_taken := v_settled.handed;
   if v_settled.ended or cardinality(v_taken) < p_want then
     perform htdag.fill_slots();
@@ -128,8 +130,7 @@ begin
   end if;
 
   return query
-  select v.* from (select distinct unnest(p_task_ids) as task_id) a, lateral htdag.verdict('stale', a.task_id) v
-   where not exists (select from unnest(v_done || v_kept) t where t.task_id = a.task_id);
+  select v.* from (select unnest(p_task_ids) except select t.task_id from unnest(v_done || v_kept) t) a(task_id), lateral htdag.verdict('stale', a.task_id) v;
   if v_settled.told or 'decomposed' = any (p_outcomes) or htdag.for_engine(v_settled.waiting) then
     return query select * from htdag.verdict('pump');
   end if;
@@ -178,29 +179,90 @@ $$;
 comment on function htdag.check_answers(bigint[], bigint[], smallint[], text[], interval[]) is
   'Whether some step is answered twice. Raises HT006 for answers that are incomplete or have an unknown outcome, HT003 in a transaction with a snapshot of its own.';
 
-create or replace function htdag.own_tasks(p_task_ids bigint[], p_tokens bigint[])
-returns htdag.tasks[]
+-- The fence: who has lost a task does not find it by its token. A claimed task is ended
+-- only by who holds its run, so that the lock of the run is its lock too.
+create or replace function htdag.own_tasks(
+  p_run_ids  bigint[],
+  p_task_ids bigint[],
+  p_tokens   bigint[],
+  p_step_nos smallint[],
+  p_outcomes text[],
+  out done   htdag.tasks[],
+  out kept   htdag.tasks[]
+)
 language plpgsql
 volatile
 set search_path = ''
 as $$
 declare
-  v_tasks htdag.tasks[];
+  v_first bigint;
+  v_last  bigint;
+  v_dead  htdag.tasks[];
 begin
-  with own as (
-    select t as task
-      from htdag.tasks t
-     where t.task_id = any (p_task_ids)
-       and exists (select from unnest(p_task_ids, p_tokens) a(task_id, token) where a.task_id = t.task_id and a.token = t.token)
-     order by t.task_id
-       for update
+  select min(r), max(r) into v_first, v_last from unnest(p_run_ids) r;
+  with answers as (
+    select task_id, token, min(step_no) as first_no, max(step_no) as last_no, count(*) as steps, bool_and(outcome = 'succeeded') as whole
+      from unnest(p_task_ids, p_tokens, p_step_nos, p_outcomes) a(task_id, token, step_no, outcome)
+     group by task_id, token
   )
-  select array_agg(task order by (task).task_id) into v_tasks from own;
-  return coalesce(v_tasks, '{}');
+  select array_agg(t order by t.task_id) filter (where l.is_live and w.is_whole), array_agg(t) filter (where l.is_live and not w.is_whole),
+         array_agg(t) filter (where not l.is_live)
+    into done, kept, v_dead
+    from answers a
+    join htdag.tasks t on t.task_id = any (p_task_ids) and t.task_id = a.task_id and t.token = a.token and t.map_index is null
+    left join htdag.runs r on r.run_id = t.run_id and r.run_id between v_first and v_last
+   cross join lateral (select coalesce(htdag.is_live(r, t), false) as is_live) l
+   cross join lateral (select a.whole and t.step_no = a.first_no and t.last_step_no = a.last_no and a.steps = a.last_no - a.first_no + 1 as is_whole) w;
+  done := coalesce(done, '{}');
+  kept := coalesce(kept, '{}');
+  if v_dead is not null then
+    perform htdag.live_tasks(v_dead);
+  end if;
 end;
 $$;
 
-comment on function htdag.own_tasks(bigint[], bigint[]) is 'The tasks that still belong to the given tokens, locked, by task_id.';
+comment on function htdag.own_tasks(bigint[], bigint[], bigint[], smallint[], text[]) is
+  'The tasks, no elements of maps, that still belong to the given tokens: those whose every step succeeded, and the others. The caller holds their runs.';
+
+-- Elements of maps do not lock their run: deleting them by their tokens is the fence.
+create or replace function htdag.own_elements(
+  p_task_ids bigint[],
+  p_tokens   bigint[],
+  p_step_nos smallint[],
+  p_outcomes text[],
+  out done   htdag.tasks[],
+  out kept   htdag.tasks[]
+)
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+  with answers as (
+    select task_id, token, step_no
+      from unnest(p_task_ids, p_tokens, p_step_nos, p_outcomes) a(task_id, token, step_no, outcome)
+     where outcome = 'succeeded'
+     order by task_id
+  ), gone as (
+    delete from htdag.tasks t using answers a
+     where t.task_id = any (p_task_ids) and t.task_id = a.task_id and t.token = a.token and t.step_no = a.step_no and t.map_index is not null
+    returning t as task
+  )
+  select coalesce(array_agg(task order by (task).task_id), '{}') into done from gone;
+  kept := '{}';
+  -- One that did not succeed, or not yet, stays for now, locked.
+  if cardinality(done) < (select count(distinct a) from unnest(p_task_ids) a) then
+    kept := array(select t from htdag.tasks t
+                   where t.task_id = any (p_task_ids) and t.map_index is not null
+                     and exists (select from unnest(p_task_ids, p_tokens) a(task_id, token) where a.task_id = t.task_id and a.token = t.token)
+                   order by t.task_id
+                     for update);
+  end if;
+end;
+$$;
+
+comment on function htdag.own_elements(bigint[], bigint[], smallint[], text[]) is
+  'The elements of maps that still belong to the given tokens: those that succeeded, which are deleted, and the others, locked, by task_id.';
 
 create or replace function htdag.live_tasks(p_tasks htdag.tasks[])
 returns htdag.tasks[]
@@ -242,28 +304,27 @@ comment on function htdag.live_tasks(htdag.tasks[]) is
 -- What wholly succeeded tasks change in their runs, one change per run. A map step
 -- has succeeded when no shard has elements left; the caller holds the run, so of
 -- two completions that empty the last two shards the later one sees both.
-create or replace function htdag.done_changes(p_done htdag.tasks[])
-returns htdag.run_change[]
+create or replace function htdag.done_changes(p_done htdag.tasks[], out changes htdag.run_change[], out spare bigint[])
 language plpgsql
 volatile
 set search_path = ''
 as $$
-declare
-  v_changes htdag.run_change[];
 begin
-  select array_agg((d.run_id, d.bits, d.blank, d.blank, d.blank)::htdag.run_change order by d.run_id)
-    into v_changes
-    from (select t.run_id, bit_or(s.self) as bits, bit_or(s.self & ~s.self) as blank
+  select coalesce(array_agg((d.run_id, d.bits, d.blank, d.blank, d.blank)::htdag.run_change order by d.run_id), '{}'),
+         coalesce(array_agg(d.spare order by d.run_id), '{}')
+    into changes, spare
+    from (select t.run_id, bit_or(s.self) as bits, bit_or(s.self & ~s.self) as blank,
+                 min(t.task_id) filter (where t.map_index is null and t.limit_key is null) as spare
             from unnest(p_done) t
             join htdag.steps s on s.flow_version_id = t.flow_version_id and s.step_no between t.step_no and t.last_step_no
            where t.map_index is null
               or not exists (select from htdag.map_shards m where m.run_id = t.run_id and m.step_no = t.step_no and m.remaining > 0)
            group by t.run_id) d;
-  return coalesce(v_changes, '{}');
 end;
 $$;
 
-comment on function htdag.done_changes(htdag.tasks[]) is 'The bits that succeeded tasks set in their runs.';
+comment on function htdag.done_changes(htdag.tasks[]) is
+  'The bits that succeeded tasks set in their runs and, for each of these changes, a task whose row may be used again; null where there is none.';
 
 create or replace function htdag.merge_changes(p_changes htdag.run_change[])
 returns htdag.run_change[]

@@ -57,14 +57,14 @@ $$;
 
 comment on function htdag.count_back(htdag.tasks[]) is 'Undo count_down for tasks that turned out to be wanted no more, whose shards the caller still holds; returns how many shards.';
 
-create or replace function htdag.lock_runs(p_movers htdag.tasks[], p_reached htdag.tasks[])
+create or replace function htdag.lock_runs(p_run_ids bigint[], p_reached htdag.tasks[] default '{}')
 returns integer
 language plpgsql
 volatile
 set search_path = ''
 as $$
 declare
-  v_runs constant bigint[] := array(select t.run_id from unnest(p_movers || p_reached) t order by 1);
+  v_runs constant bigint[] := array(select unnest(p_run_ids) union all select t.run_id from unnest(p_reached) t order by 1);
 begin
   perform from htdag.runs
     where run_id = any (v_runs) and run_id between v_runs[1] and v_runs[cardinality(v_runs)]
@@ -74,8 +74,8 @@ begin
 end;
 $$;
 
-comment on function htdag.lock_runs(htdag.tasks[], htdag.tasks[]) is
-  'Lock, in ascending order, the runs that tasks move; map elements only where their shard is through or runs short.';
+comment on function htdag.lock_runs(bigint[], htdag.tasks[]) is
+  'Lock runs, in ascending order, also those of map elements whose shard is through or runs short.';
 
 -- Open further elements of map shards, so that a map has about a thousand live
 -- tasks however long it is. The caller holds the shards and their runs.

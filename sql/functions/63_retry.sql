@@ -75,7 +75,7 @@ declare
   v_lost    record;
 begin
   with stopped as (
-    select t.task_id, t.run_id, t.lane_id, t.limit_key, o.outcome, s.step_no + (o.outcome = 'succeeded')::integer as step_no,
+    select t.task_id, t.run_id, coalesce(h.lane_id, t.lane_id) as lane_id, h.priority * 1000 - least(h.step_no, 999) as priority, t.limit_key, o.outcome, s.step_no + (o.outcome = 'succeeded')::integer as step_no,
            case o.outcome when 'succeeded' then 0 else tries - (o.outcome in ('released', 'snoozed'))::integer end as attempt,
            case when again then 'retry' when o.outcome = 'snoozed' then 'snooze' when o.outcome = 'decomposed' then 'sub-flow' end as parked,
            case when again then v_now + htdag.retry_delay(s, tries) * (1 + s.jitter * (2 * random() - 1))
@@ -84,6 +84,7 @@ begin
       from unnest(p_tasks) with ordinality t
       join unnest(p_step_nos, p_outcomes, p_codes, p_delays) with ordinality o(step_no, outcome, code, delay, ordinality) using (ordinality)
       join htdag.steps s on s.flow_version_id = t.flow_version_id and s.step_no = o.step_no
+      join htdag.steps h on h.flow_version_id = t.flow_version_id and h.step_no = t.step_no
      cross join lateral (select case when s.step_no = t.step_no then t.attempt else 1 end as tries) n
      cross join lateral (select o.outcome in ('failed', 'timed_out', 'lost') and n.tries <= s.max_retries
                                 and coalesce(o.code <> all (s.no_retry), true) as again) a
@@ -92,6 +93,7 @@ begin
   update htdag.tasks t
      set step_no = k.step_no, attempt = k.attempt,
          runner_id = null, token = null, claimed_at = null, timeout_at = null,
+         lane_id = k.lane_id, priority = r.priority * 1000 + k.priority,
          ready_at = case when k.parked in ('retry', 'snooze') then k.due_at else v_now end,
          parked = w.parked, due_at = case when w.parked in ('limit', 'paused') then 'infinity' else k.due_at end
     from stopped k

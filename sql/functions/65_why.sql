@@ -107,9 +107,9 @@ begin
       exit when v_room.room > 0 or v_lane.is_paused;
       return format('step %s waits for a limit: %s', p_step.name, v_room.reason) || coalesce('; next look at ' || v_room.due_at, '')
              || case when v_room.due_at is null then coalesce(htdag.holders(array(
-                  select distinct t.run_id from htdag.tasks t
+                  select distinct t.run_id from htdag.tasks t join htdag.steps s using (flow_version_id, step_no)
                    where case v_room.kind when 'key' then t.limit_key = p_task.limit_key and (t.parked is null or t.parked = 'sub-flow')
-                              else t.parked is null and t.lane_id in (select o.lane_id from htdag.lanes o where o.queue = v_lane.queue) end
+                              else t.parked is null and coalesce(s.lane_id, t.lane_id) in (select o.lane_id from htdag.lanes o where o.queue = v_lane.queue) end
                    order by 1)), '') else '' end;
     end loop;
     if not v_lane.is_paused then

@@ -15,7 +15,8 @@ begin
   if v_seen.finished_at is null then
     return v_seen;
   end if;
-  perform from htdag.tasks where run_id = p_run_id order by task_id for update;
+  -- Claimed ones, but for elements of maps, belong to who holds the run.
+  perform from htdag.tasks where run_id = p_run_id and (runner_id is null or map_index is not null) order by task_id for update;
   perform from htdag.map_shards where run_id = p_run_id order by run_id, step_no, shard for update;
   select * into v_run from htdag.runs where run_id = p_run_id for update;
   if v_run.epoch <> v_seen.epoch and v_run.finished_at is not null then
