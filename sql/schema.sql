@@ -462,12 +462,20 @@ CREATE FUNCTION code.define_flows() RETURNS integer
     SET search_path TO ''
     AS $$
 declare
-  -- Defaults of every step; what a step says itself comes last and wins.
-  v_file     constant jsonb := '{"max_retries": 3, "initial_delay": "1 s", "backoff": 2}'::jsonb;
-  v_codebase constant jsonb := '{"max_retries": 3, "initial_delay": "2 s", "backoff": 2}'::jsonb;
+  v_policy   code.policies;
+  v_file     jsonb; -- defaults of every step; what a step says itself comes last and wins
+  v_codebase jsonb;
+  v_scale    double precision; -- of time limits: those written here are for a policy of 60 s
   v_steps    jsonb;
 begin
-  select jsonb_agg(v_file || s order by n) into v_steps
+  select * into v_policy from code.policies;
+  v_file := jsonb_build_object('max_retries', v_policy.max_retries, 'backoff', v_policy.backoff_multiplier);
+  v_codebase := v_file || jsonb_build_object('initial_delay', (v_policy.initial_delay * 2)::text);
+  v_file := v_file || jsonb_build_object('initial_delay', v_policy.initial_delay::text);
+  v_scale := (extract(epoch from v_policy.node_timeout) / 60)::double precision;
+
+  select jsonb_agg(v_file || s || jsonb_build_object('timeout', greatest((s ->> 'timeout')::interval * v_scale, interval '1 ms')::text) order by n)
+    into v_steps
     from jsonb_array_elements('[
       {"name": "file_detection",      "group": "detection",  "queue": "root:{codebase}", "bundle": "validation", "timeout": "30 s"},
       {"name": "file_validation",     "group": "validation", "queue": "root:{codebase}", "bundle": "validation", "timeout": "10 s",
@@ -497,12 +505,13 @@ begin
        "needs": ["vector_index_update", "search_index_rebuild", "graph_update", "progress_validation", "progress_storage"]}
     ]') with ordinality as x (s, n);
   v_steps := v_steps || jsonb_build_array(v_file || jsonb_build_object(
-    'name', 'error_notification', 'group', 'notification', 'timeout', '10 s', 'run_on', 'failure',
+    'name', 'error_notification', 'group', 'notification', 'run_on', 'failure',
+    'timeout', greatest(interval '10 s' * v_scale, interval '1 ms')::text,
     'needs', (select jsonb_agg(s -> 'name') from jsonb_array_elements(v_steps) as s)));
   perform htdag.define_flow(jsonb_build_object(
     'flow',        'ingest_file',
     'description', 'Read one changed file of a codebase and bring everything derived from it up to date.',
-    'timeout',     '300 s',
+    'timeout',     v_policy.dag_timeout::text,
     'steps',       v_steps));
   perform htdag.set_limits('ingest_file', 10, 30, 0.7, 0.8, p_only_if_unset => true);
 
@@ -539,7 +548,7 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION code.define_flows() IS 'Define ingest_file and ingest_codebase and give them limits where they have none. Repeatable: a definition that is the same makes no new version.';
+COMMENT ON FUNCTION code.define_flows() IS 'Define ingest_file and ingest_codebase by the policy and give them limits where they have none. Repeatable: a definition that is the same makes no new version.';
 
 CREATE TABLE code.dependencies (
     file_id bigint NOT NULL,
@@ -2265,6 +2274,40 @@ end;
 $$;
 
 COMMENT ON FUNCTION code.search_words(p_words text[], p_codebase_id integer, p_limit integer) IS 'Chunks that hold the words, best first: rare words, repeated words, short chunks and names of definitions count more.';
+
+CREATE FUNCTION code.set_policy(p_max_retries integer DEFAULT NULL::integer, p_backoff_multiplier double precision DEFAULT NULL::double precision, p_initial_delay interval DEFAULT NULL::interval, p_node_timeout interval DEFAULT NULL::interval, p_dag_timeout interval DEFAULT NULL::interval) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_was code.policies;
+begin
+  perform from code.policy order by singleton for no key update; -- one at a time
+  select * into v_was from code.policies;
+  begin
+    update code.policy
+       set max_retries        = coalesce(p_max_retries, max_retries),
+           backoff_multiplier = coalesce(p_backoff_multiplier, backoff_multiplier),
+           initial_delay      = coalesce(p_initial_delay, initial_delay),
+           node_timeout       = coalesce(p_node_timeout, node_timeout),
+           dag_timeout        = coalesce(p_dag_timeout, dag_timeout);
+  exception when check_violation then
+    raise exception using
+      errcode = 'HT006',
+      message = format('policy of %s retries, multiplier %s, initial delay %s, time limits %s and %s is out of range',
+                       p_max_retries, p_backoff_multiplier, p_initial_delay, p_node_timeout, p_dag_timeout),
+      detail  = sqlerrm,
+      hint    = 'Retries are 0 to 1000, the multiplier is 1 to 1000, the delay up to a day, the limits from 1 ms to a day for steps and 30 days for runs.';
+  end;
+  if v_was is not distinct from (select p from code.policies p) then
+    return false;
+  end if;
+  perform code.define_flows();
+  return true;
+end;
+$$;
+
+COMMENT ON FUNCTION code.set_policy(p_max_retries integer, p_backoff_multiplier double precision, p_initial_delay interval, p_node_timeout interval, p_dag_timeout interval) IS 'Change how the built-in flows retry and how long they may take; null leaves a part as it is. Runs that are started from then on go by it, in a new version of the flow; those that have begun keep theirs. False where nothing changes. Raises HT006.';
 
 CREATE FUNCTION code.signature(p_dimensions smallint[], p_weights real[], p_size integer) RETURNS bit varying
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
@@ -4485,9 +4528,9 @@ declare
 begin
   perform htdag.check_want(p_want);
   if p_want > 0 then
-    v_taken := htdag.lease_tasks(p_runner, v_lanes, p_want);
+    v_taken := htdag.lease_tasks(p_runner, v_lanes, p_want, p_must => true);
     if cardinality(v_taken) = 0 and htdag.promote() > 0 then
-      v_taken := htdag.lease_tasks(p_runner, htdag.runner_lanes(p_runner), p_want);
+      v_taken := htdag.lease_tasks(p_runner, htdag.runner_lanes(p_runner), p_want, p_must => true);
     end if;
   end if;
   if cardinality(v_taken) > 0 then
@@ -6596,6 +6639,33 @@ $$;
 
 COMMENT ON FUNCTION htdag.judged_moves(p_run_ids bigint[], p_to htdag.flow_versions, p_busy bigint[]) IS 'Whether each of the runs can move to a version.';
 
+CREATE FUNCTION htdag.keep_floors(p_lanes integer[], p_known bigint[], p_everywhere boolean, p_taken bigint[], p_all boolean, p_pages bigint, p_began timestamp with time zone) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_far   constant boolean := p_pages > 8 + 8 * cardinality(p_lanes) + 2 * coalesce(cardinality(p_known), 0);
+  v_now   constant timestamptz := clock_timestamp();
+  v_until bigint[] := p_known[1:2];
+begin
+  if not v_far then
+    if p_everywhere and p_known is not null then
+      perform set_config('htdag.floors', '', false);
+    end if;
+    return false;
+  end if;
+  if p_everywhere then
+    v_until := array[htdag.microseconds(v_now + least(100 * (v_now - p_began), interval '10 s')),
+                     htdag.microseconds(v_now + least(10 * (v_now - p_began), interval '1 s'))];
+  end if;
+  perform set_config('htdag.floors', (v_until
+    || htdag.raise_floors(p_lanes, p_known, p_taken, pg_sequence_last_value('htdag.tasks_task_id_seq'), p_all, p_everywhere))::text, false);
+  return true;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.keep_floors(p_lanes integer[], p_known bigint[], p_everywhere boolean, p_taken bigint[], p_all boolean, p_pages bigint, p_began timestamp with time zone) IS 'Remember in the session where a claim need not look the next time; returns whether it changed what it knew.';
+
 CREATE FUNCTION htdag.keep_partitions() RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -6738,35 +6808,33 @@ $$;
 
 COMMENT ON FUNCTION htdag.lane(p_queue text, p_kind text) IS 'Number of the lane for a queue and kind, made on first use.';
 
-CREATE FUNCTION htdag.lease_tasks(p_runner integer, p_lanes integer[], p_want integer) RETURNS bigint[]
+CREATE FUNCTION htdag.lease_tasks(p_runner integer, p_lanes integer[], p_want integer, p_must boolean DEFAULT false) RETURNS bigint[]
     LANGUAGE plpgsql
     SET search_path TO ''
     SET lock_timeout TO '10 ms'
     AS $$
 declare
-  v_now   constant timestamptz := htdag.clock();
-  v_taken bigint[] := array[]::bigint[];
-  v_lane  integer;
+  v_now    constant timestamptz := htdag.clock();
+  v_began  constant timestamptz := clock_timestamp();
+  v_known  constant bigint[] := nullif(current_setting('htdag.floors', true), '')::bigint[];
+  v_floors bigint[] := case when v_known[1] > htdag.microseconds(v_began) then v_known end;
+  v_pages  bigint := htdag.pages_read();
+  v_taken  bigint[];
 begin
-  for v_lane in
-    select l from unnest(p_lanes) l
-     cross join lateral (select t.priority, t.task_id from htdag.tasks t
-                          where t.lane_id = l and t.runner_id is null and t.parked is null
-                          order by t.priority, t.task_id limit 1) h
-     order by h.priority, h.task_id
-  loop
-    v_taken := v_taken || array(select t.task_id from htdag.tasks t
-                                 where t.lane_id = v_lane and t.runner_id is null and t.parked is null
-                                 order by t.priority, t.task_id
-                                 limit p_want - cardinality(v_taken)
-                                   for update skip locked);
-    exit when cardinality(v_taken) >= p_want;
-  end loop;
+  v_taken := htdag.lock_next(p_lanes, v_floors, p_want);
+  if v_floors is not null and p_must and cardinality(v_taken) = 0 and v_known[2] < htdag.microseconds(v_began) then
+    v_floors := null;
+    v_taken := htdag.lock_next(p_lanes, null, p_want);
+  end if;
+  v_pages := htdag.pages_read() - v_pages;
   if cardinality(v_taken) > 0 then
     update htdag.tasks
        set runner_id = p_runner, token = htdag.random_token(), attempt = attempt + 1,
            claimed_at = v_now, timeout_at = v_now + time_limit + interval '30 s'
      where task_id = any (v_taken);
+  end if;
+  if v_known is not null or v_pages > 16 then
+    perform htdag.keep_floors(p_lanes, v_known, v_floors is null, v_taken, cardinality(v_taken) < p_want, v_pages, v_began);
   end if;
   return v_taken;
 exception when lock_not_available then
@@ -6777,7 +6845,7 @@ exception when lock_not_available then
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.lease_tasks(p_runner integer, p_lanes integer[], p_want integer) IS 'Lease up to p_want ready tasks of the lanes to a runner, soonest first; returns their ids. Tasks that others are claiming are passed over.';
+COMMENT ON FUNCTION htdag.lease_tasks(p_runner integer, p_lanes integer[], p_want integer, p_must boolean) IS 'Lease up to p_want ready tasks of the lanes to a runner, soonest first; returns their ids. Tasks that others are claiming are passed over.';
 
 CREATE FUNCTION htdag.limit_due_at() RETURNS timestamp with time zone
     LANGUAGE plpgsql STABLE
@@ -6911,6 +6979,52 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.lock_ended(p_run_id bigint) IS 'A run, locked with what is left of its tasks and shards if it has ended.';
+
+CREATE FUNCTION htdag.lock_first(p_lane integer, p_after_priority integer, p_after_task bigint, p_below_priority integer, p_want integer) RETURNS bigint[]
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  return array(select t.task_id from htdag.tasks t
+                where t.lane_id = p_lane and t.runner_id is null and t.parked is null
+                  and (t.priority, t.task_id) > (p_after_priority, p_after_task) and t.priority < p_below_priority
+                order by t.priority, t.task_id
+                limit p_want
+                  for update skip locked);
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.lock_first(p_lane integer, p_after_priority integer, p_after_task bigint, p_below_priority integer, p_want integer) IS 'Lock up to p_want claimable tasks of a lane after a task of a priority and below another priority; those that others hold are passed over.';
+
+CREATE FUNCTION htdag.lock_next(p_lanes integer[], p_floors bigint[], p_want integer) RETURNS bigint[]
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_taken   bigint[] := array[]::bigint[];
+  v_stretch record;
+begin
+  if cardinality(p_lanes) = 1 and p_floors is null then
+    return htdag.lock_first(p_lanes[1], -2147483647, 0, 2147483647, p_want);
+  end if;
+  for v_stretch in
+    select s.*
+      from htdag.stretches(p_lanes, p_floors) s
+     cross join lateral (select t.priority, t.task_id from htdag.tasks t
+                          where t.lane_id = s.lane_id and t.runner_id is null and t.parked is null
+                            and (t.priority, t.task_id) > (s.after_priority, s.after_task) and t.priority < s.below_priority
+                          order by t.priority, t.task_id limit 1) h
+     order by h.priority, h.task_id
+  loop
+    v_taken := v_taken || htdag.lock_first(v_stretch.lane_id, v_stretch.after_priority, v_stretch.after_task, v_stretch.below_priority,
+                                           p_want - cardinality(v_taken));
+    exit when cardinality(v_taken) >= p_want;
+  end loop;
+  return v_taken;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.lock_next(p_lanes integer[], p_floors bigint[], p_want integer) IS 'Lock up to p_want claimable tasks of the lanes above the floors, soonest first.';
 
 CREATE FUNCTION htdag.lock_runs(p_run_ids bigint[], p_reached htdag.tasks[] DEFAULT '{}'::htdag.tasks[]) RETURNS integer
     LANGUAGE plpgsql
@@ -7111,6 +7225,13 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.merge_changes(p_changes htdag.run_change[]) IS 'One change per run, in ascending order.';
+
+CREATE FUNCTION htdag.microseconds(p_at timestamp with time zone) RETURNS bigint
+    LANGUAGE sql STABLE PARALLEL SAFE
+    SET search_path TO ''
+    RETURN ((EXTRACT(epoch FROM p_at) * (1000000)::numeric))::bigint;
+
+COMMENT ON FUNCTION htdag.microseconds(p_at timestamp with time zone) IS 'A time as microseconds since 1970.';
 
 CREATE FUNCTION htdag.move_obstacle(p_from integer, p_to integer, p_scheduled bit varying, p_succeeded bit varying, p_failed bit varying, p_skipped bit varying) RETURNS text
     LANGUAGE plpgsql STABLE
@@ -8214,6 +8335,43 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.purge_memos(p_kind text, p_before timestamp with time zone) IS 'Forget what steps of a kind (of all when null) gave before a time, so that the same work is done again; returns how many outputs.';
+
+CREATE FUNCTION htdag.raise_floors(p_lanes integer[], p_floors bigint[], p_taken bigint[], p_last bigint, p_all boolean, p_learn boolean) RETURNS bigint[]
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return array(
+    with found as (
+      select distinct on (t.lane_id) t.lane_id, t.priority, t.task_id
+        from htdag.tasks t where t.task_id = any (p_taken)
+       order by t.lane_id, t.priority desc, t.task_id desc
+    ), known as (
+      select p_floors[i]::integer as lane_id, p_floors[i + 1]::integer as priority, p_floors[i + 2] as task_id
+        from generate_series(3, cardinality(p_floors), 3) i
+      union all
+      select f.lane_id, f.priority, null from found f
+      union all
+      -- Others may have emptied what this session has never taken from.
+      (select s.lane_id, s.priority * 1000 - least(s.step_no, 999), null
+         from htdag.steps s where p_learn and s.lane_id = any (p_lanes)
+        order by s.flow_version_id desc limit 32)
+    ), raised as (
+      select k.lane_id, k.priority,
+             greatest(max(k.task_id), max(case when k.lane_id <> all (p_lanes) then null
+                                               when p_all or k.priority < f.priority then p_last - 1000
+                                               when k.priority = f.priority then least(f.task_id, p_last - 1000) end)) as task_id
+        from known k
+        left join found f on f.lane_id = k.lane_id
+       group by k.lane_id, k.priority
+    )
+    select n
+      from (select * from raised where task_id > 0 order by task_id desc limit 32) r
+     cross join lateral unnest(array[r.lane_id, r.priority, r.task_id]) n);
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.raise_floors(p_lanes integer[], p_floors bigint[], p_taken bigint[], p_last bigint, p_all boolean, p_learn boolean) IS 'Floors after a claim, as lane, priority and task of each; p_learn also looks for priorities among the definitions of steps.';
 
 CREATE FUNCTION htdag.random_token() RETURNS bigint
     LANGUAGE sql PARALLEL SAFE
@@ -9434,11 +9592,12 @@ CREATE FUNCTION htdag.retry_or_lose(p_tasks htdag.tasks[], p_step_nos smallint[]
     AS $$
 declare
   v_now     constant timestamptz := htdag.clock();
+  v_ids     constant bigint[] := array(select task_id from unnest(p_tasks));
   v_changes htdag.run_change[];
   v_lost    record;
 begin
   with stopped as (
-    select t.task_id, o.outcome, s.step_no + (o.outcome = 'succeeded')::integer as step_no,
+    select t.task_id, t.run_id, coalesce(h.lane_id, t.lane_id) as lane_id, h.priority * 1000 - least(h.step_no, 999) as priority, t.limit_key, o.outcome, s.step_no + (o.outcome = 'succeeded')::integer as step_no,
            case o.outcome when 'succeeded' then 0 else tries - (o.outcome in ('released', 'snoozed'))::integer end as attempt,
            case when again then 'retry' when o.outcome = 'snoozed' then 'snooze' when o.outcome = 'decomposed' then 'sub-flow' end as parked,
            case when again then v_now + htdag.retry_delay(s, tries) * (1 + s.jitter * (2 * random() - 1))
@@ -9447,6 +9606,7 @@ begin
       from unnest(p_tasks) with ordinality t
       join unnest(p_step_nos, p_outcomes, p_codes, p_delays) with ordinality o(step_no, outcome, code, delay, ordinality) using (ordinality)
       join htdag.steps s on s.flow_version_id = t.flow_version_id and s.step_no = o.step_no
+      join htdag.steps h on h.flow_version_id = t.flow_version_id and h.step_no = t.step_no
      cross join lateral (select case when s.step_no = t.step_no then t.attempt else 1 end as tries) n
      cross join lateral (select o.outcome in ('failed', 'timed_out', 'lost') and n.tries <= s.max_retries
                                 and coalesce(o.code <> all (s.no_retry), true) as again) a
@@ -9455,17 +9615,16 @@ begin
   update htdag.tasks t
      set step_no = k.step_no, attempt = k.attempt,
          runner_id = null, token = null, claimed_at = null, timeout_at = null,
-         lane_id = l.lane_id, priority = (r.priority + h.priority) * 1000 - least(h.step_no, 999),
+         lane_id = k.lane_id, priority = r.priority * 1000 + k.priority,
          ready_at = case when k.parked in ('retry', 'snooze') then k.due_at else v_now end,
          parked = w.parked, due_at = case when w.parked in ('limit', 'paused') then 'infinity' else k.due_at end
     from stopped k
-    join htdag.tasks o on o.task_id = k.task_id
-    join htdag.runs r on r.run_id = o.run_id
-    join htdag.steps h on h.flow_version_id = o.flow_version_id and h.step_no = o.step_no
-    join htdag.lanes l on l.lane_id = coalesce(h.lane_id, o.lane_id)
+    join htdag.runs r on r.run_id = k.run_id
+    join htdag.lanes l on l.lane_id = k.lane_id
    -- What goes back to be claimed at once queues anew for its limit.
-   cross join lateral (select coalesce(k.parked, htdag.held_for(r.state, o.limit_key, l.is_limited)) as parked) w
-   where t.task_id = k.task_id;
+   cross join lateral (select coalesce(k.parked, htdag.held_for(r.state, k.limit_key, l.is_limited)) as parked) w
+   -- The list keeps a plan made for an empty table from reading all tasks for each of these.
+   where t.task_id = any (v_ids) and t.task_id = k.task_id;
   perform htdag.emit_tries(p_tasks, p_step_nos, p_outcomes);
 
   select array_agg((d.run_id, d.bits, d.bits & ~d.bits, d.bits & ~d.bits, d.bits & ~d.bits)::htdag.run_change) into v_changes
@@ -10618,6 +10777,24 @@ $$;
 
 COMMENT ON FUNCTION htdag.stray_runs(p_part htdag.partitions) IS 'Runs outside a partition that belong to trees with members in it, 10,001 at most.';
 
+CREATE FUNCTION htdag.stretches(p_lanes integer[], p_floors bigint[], OUT lane_id integer, OUT after_priority integer, OUT after_task bigint, OUT below_priority integer) RETURNS SETOF record
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return query
+  select e.lane_id, lag(e.priority, 1, -2147483647) over w, lag(e.task_id, 1, 0::bigint) over w, e.priority
+    from (select p_floors[i]::integer as lane_id, p_floors[i + 1]::integer as priority, p_floors[i + 2] as task_id
+            from generate_series(3, cardinality(p_floors), 3) i
+           where p_floors[i] = any (p_lanes)
+          union all
+          select l, 2147483647, 0 from unnest(p_lanes) l) e
+  window w as (partition by e.lane_id order by e.priority);
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.stretches(p_lanes integer[], p_floors bigint[], OUT lane_id integer, OUT after_priority integer, OUT after_task bigint, OUT below_priority integer) IS 'What is left of the claim index between floors: from after one task of a priority to below another priority.';
+
 CREATE FUNCTION htdag.subscribe(p_name text, p_filter jsonb DEFAULT '{}'::jsonb, p_target text DEFAULT 'events'::text, p_secret text DEFAULT NULL::text, p_max_tries integer DEFAULT 12) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
@@ -11632,6 +11809,43 @@ ALTER TABLE code.models ALTER COLUMN model_id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE TABLE code.policy (
+    singleton boolean DEFAULT true NOT NULL,
+    max_retries integer,
+    backoff_multiplier double precision,
+    initial_delay interval,
+    node_timeout interval,
+    dag_timeout interval,
+    CONSTRAINT policy_backoff_multiplier_range CHECK (((backoff_multiplier >= (1)::double precision) AND (backoff_multiplier <= (1000)::double precision))),
+    CONSTRAINT policy_dag_timeout_range CHECK (((dag_timeout >= '00:00:00.001'::interval) AND (dag_timeout <= '30 days'::interval))),
+    CONSTRAINT policy_initial_delay_range CHECK (((initial_delay >= '00:00:00'::interval) AND (initial_delay <= '1 day'::interval))),
+    CONSTRAINT policy_is_one_row CHECK (singleton),
+    CONSTRAINT policy_max_retries_range CHECK (((max_retries >= 0) AND (max_retries <= 1000))),
+    CONSTRAINT policy_node_timeout_range CHECK (((node_timeout >= '00:00:00.001'::interval) AND (node_timeout <= '1 day'::interval)))
+);
+
+COMMENT ON TABLE code.policy IS 'One row: what code.define_flows makes of the built-in flows'' retries and time limits; null where the default holds. code.set_policy changes it.';
+
+COMMENT ON COLUMN code.policy.max_retries IS 'Further tries of a step after the first; 3 by default.';
+
+COMMENT ON COLUMN code.policy.backoff_multiplier IS 'How much longer each delay between tries is than the one before; 2 by default.';
+
+COMMENT ON COLUMN code.policy.initial_delay IS 'Delay before the second try of a step of ingest_file; twice as long for ingest_codebase; 1 s by default.';
+
+COMMENT ON COLUMN code.policy.node_timeout IS 'Time limit of the longest steps of ingest_file; the others'' are in proportion; 60 s by default.';
+
+COMMENT ON COLUMN code.policy.dag_timeout IS 'Time limit of a run of ingest_file; 300 s by default.';
+
+CREATE VIEW code.policies AS
+ SELECT COALESCE(policy.max_retries, 3) AS max_retries,
+    COALESCE(policy.backoff_multiplier, (2)::double precision) AS backoff_multiplier,
+    COALESCE(policy.initial_delay, '00:00:01'::interval) AS initial_delay,
+    COALESCE(policy.node_timeout, '00:01:00'::interval) AS node_timeout,
+    COALESCE(policy.dag_timeout, '00:05:00'::interval) AS dag_timeout
+   FROM code.policy;
+
+COMMENT ON VIEW code.policies IS 'The policy that holds, defaults filled in: one row.';
+
 CREATE TABLE code.stale_dependencies (
     file_id bigint NOT NULL,
     codebase_id integer NOT NULL
@@ -12586,6 +12800,26 @@ COMMENT ON COLUMN report.pauses.paused_by IS 'Role that paused it.';
 
 COMMENT ON COLUMN report.pauses.reason IS 'As it was given.';
 
+CREATE VIEW report.policy AS
+ SELECT policies.max_retries,
+    policies.backoff_multiplier,
+    policies.initial_delay,
+    policies.node_timeout,
+    policies.dag_timeout
+   FROM code.policies;
+
+COMMENT ON VIEW report.policy IS 'How the built-in flows retry and how long they may take; code.set_policy changes it.';
+
+COMMENT ON COLUMN report.policy.max_retries IS 'Further tries of a step after the first.';
+
+COMMENT ON COLUMN report.policy.backoff_multiplier IS 'How much longer each delay between tries is than the one before.';
+
+COMMENT ON COLUMN report.policy.initial_delay IS 'Delay before the second try; twice as long in ingest_codebase.';
+
+COMMENT ON COLUMN report.policy.node_timeout IS 'Time limit of the longest steps of ingest_file; the others'' are in proportion.';
+
+COMMENT ON COLUMN report.policy.dag_timeout IS 'Time limit of a run of ingest_file.';
+
 CREATE VIEW report.queue AS
  SELECT q.run_id,
     f.name AS flow,
@@ -12992,6 +13226,15 @@ ALTER TABLE ONLY htdag.runs ATTACH PARTITION htdag.runs_1 FOR VALUES FROM ('0') 
 
 ALTER TABLE ONLY htdag.runs ALTER COLUMN run_id SET DEFAULT nextval('htdag.runs_run_id_seq'::regclass);
 
+CREATE INDEX tasks_claim_idx ON htdag.tasks USING btree (lane_id, priority, task_id) WHERE ((runner_id IS NULL) AND (parked IS NULL));
+
+CREATE FUNCTION htdag.pages_read() RETURNS bigint
+    LANGUAGE sql
+    SET search_path TO ''
+    RETURN pg_stat_get_xact_blocks_fetched(('htdag.tasks_claim_idx'::regclass)::oid);
+
+COMMENT ON FUNCTION htdag.pages_read() IS 'Pages of the claim index that this session has read lately; only differences mean something.';
+
 ALTER TABLE ONLY code.blobs
     ADD CONSTRAINT blobs_pkey PRIMARY KEY (sha256);
 
@@ -13036,6 +13279,9 @@ ALTER TABLE ONLY code.models
 
 ALTER TABLE ONLY code.models
     ADD CONSTRAINT models_pkey PRIMARY KEY (model_id);
+
+ALTER TABLE ONLY code.policy
+    ADD CONSTRAINT policy_pkey PRIMARY KEY (singleton);
 
 ALTER TABLE ONLY code.provides
     ADD CONSTRAINT provides_pkey PRIMARY KEY (file_id, name);
@@ -13282,8 +13528,6 @@ CREATE INDEX signals_run_idx ON htdag.signals USING btree (run_id, name, signal_
 CREATE INDEX steps_lane_idx ON htdag.steps USING btree (lane_id);
 
 CREATE INDEX task_limits_pattern_idx ON htdag.task_limits USING btree (key) WHERE (key ~~ '%*'::text);
-
-CREATE INDEX tasks_claim_idx ON htdag.tasks USING btree (lane_id, priority, task_id) WHERE ((runner_id IS NULL) AND (parked IS NULL));
 
 CREATE INDEX tasks_leased_idx ON htdag.tasks USING btree (runner_id) WHERE (runner_id IS NOT NULL);
 
