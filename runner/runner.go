@@ -9,11 +9,13 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/htdag/htdag/db"
+	"github.com/htdag/htdag/db/dbsqlc"
 )
 
 // Causes with which a handler's context ends before its time.
@@ -46,6 +48,10 @@ type Runner struct {
 	opts     Options
 	steps    stepCache
 	wake     chan struct{} // holds one element: "look for work now"
+
+	mu         sync.Mutex
+	queues     []string
+	registered int32 // number of the last registration; 0 before the first
 }
 
 // New returns a runner that works on the database of a pool. The pool should have
@@ -82,7 +88,33 @@ func New(pool *pgxpool.Pool, registry *Registry, opts Options) *Runner {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Runner{pool: pool, registry: registry, opts: opts, steps: stepCache{pool: pool}, wake: make(chan struct{}, 1)}
+	return &Runner{pool: pool, registry: registry, opts: opts, steps: stepCache{pool: pool}, wake: make(chan struct{}, 1), queues: opts.Queues}
+}
+
+// SetQueues has the runner read other queues from now on, also while it runs. What it
+// is at work on stays its own.
+func (r *Runner) SetQueues(ctx context.Context, queues []string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(queues) == 0 {
+		return errors.New("a runner needs at least one queue to read")
+	}
+	if r.registered != 0 {
+		_, err := dbsqlc.New(r.pool).ReadQueues(ctx, r.registered, queues)
+		// One that is not registered any more registers with the new queues.
+		if err = db.Error(err); err != nil && !errors.Is(err, db.ErrNotFound) {
+			return fmt.Errorf("have runner %d read queues %s: %w", r.registered, queues, err)
+		}
+	}
+	r.queues = slices.Clone(queues)
+	r.wakeUp()
+	return nil
+}
+
+func (r *Runner) reads(queue string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Contains(r.queues, queue)
 }
 
 // Run works until ctx ends, then drains and returns nil. While the database cannot
@@ -102,7 +134,7 @@ func (r *Runner) Run(ctx context.Context) error {
 			return
 		}
 		db.Listen(listening, r.pool, "htdag_wake", r.opts.Log, func(queue string) {
-			if queue == "" || queue == "*" || slices.Contains(r.opts.Queues, queue) {
+			if queue == "" || queue == "*" || r.reads(queue) {
 				r.wakeUp()
 			}
 		})

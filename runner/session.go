@@ -50,14 +50,17 @@ func (r *Runner) register(ctx context.Context, kinds []string) (*session, error)
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
 	queries := dbsqlc.New(r.pool)
+	r.mu.Lock() // whoever changes the queues meanwhile waits, and then tells the engine
+	defer r.mu.Unlock()
 	id, err := queries.RegisterRunner(ctx, dbsqlc.RegisterRunnerParams{
-		Name: r.opts.Name, Queues: r.opts.Queues, Kinds: kinds, Concurrency: int32(r.opts.Concurrency), Lease: r.opts.Lease,
+		Name: r.opts.Name, Queues: r.queues, Kinds: kinds, Concurrency: int32(r.opts.Concurrency), Lease: r.opts.Lease,
 	})
 	if err != nil {
 		return nil, db.Error(err)
 	}
+	r.registered = id
 	log := r.opts.Log.With("runner", id)
-	log.InfoContext(ctx, "runner registered", "name", r.opts.Name, "queues", r.opts.Queues, "concurrency", r.opts.Concurrency)
+	log.InfoContext(ctx, "runner registered", "name", r.opts.Name, "queues", r.queues, "concurrency", r.opts.Concurrency)
 	return &session{Runner: r, id: id, log: log, queries: queries, running: map[int64]*work{},
 		changed: make(chan struct{}, 1), beatNow: make(chan struct{}, 1), pumpNow: make(chan struct{}, 1)}, nil
 }

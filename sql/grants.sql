@@ -12,12 +12,13 @@ declare
     'grant usage on schema htdag, code, report, pgmq to htdag_runner, htdag_client',
     'grant usage on schema htdag, code, report to htdag_reader',
 
-    'grant execute on function htdag.register_runner, htdag.heartbeat, htdag.rest, htdag.stop_runner, htdag.claim_steps, htdag.complete_steps, htdag.complete_step, htdag.fail_step, htdag.snooze_step, htdag.decompose_step, htdag.pump, htdag.wake to htdag_runner',
+    'grant execute on function htdag.register_runner, htdag.read_queues, htdag.heartbeat, htdag.rest, htdag.stop_runner, htdag.claim_steps, htdag.complete_steps, htdag.complete_step, htdag.fail_step, htdag.snooze_step, htdag.decompose_step, htdag.pump, htdag.wake to htdag_runner',
     'grant select on htdag.step_definitions, htdag.installations, public.htdag_migrations to htdag_runner',
     'grant select, insert, update, delete on all tables in schema code, pgmq to htdag_runner',
     'grant usage on all sequences in schema pgmq to htdag_runner',
     'grant execute on all routines in schema code to htdag_runner',
     'grant execute on function htdag.start_flow, htdag.run_untouched to htdag_runner',
+    'grant execute on function code.add_watch, code.remove_watch, code.set_policy to htdag_client',
 
     'grant execute on function htdag.start_flow, htdag.start_flows, htdag.cancel_run, htdag.define_flow, htdag.create_flow, htdag.add_step, htdag.set_limits, htdag.admit, htdag.upkeep, htdag.pump, htdag.send_signal, htdag.broadcast_signal, htdag.run_output to htdag_client',
 

@@ -33,6 +33,26 @@ CREATE TYPE htdag.step_results AS (
 
 COMMENT ON TYPE htdag.step_results IS 'What came of a step that the engine ran itself.';
 
+CREATE FUNCTION code.add_watch(p_codebase text, p_root text, p_host text, p_standing boolean DEFAULT true) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_now         constant timestamptz := htdag.clock();
+  v_codebase_id constant integer := code.register_codebase(p_codebase, p_root);
+begin
+  insert into code.watches as w (codebase_id, host, standing, added_at)
+  values (v_codebase_id, p_host, p_standing, v_now)
+      on conflict (codebase_id) do update
+     set host     = case when w.served_until > v_now then w.host else excluded.host end,
+         standing = w.standing or excluded.standing;
+  perform pg_notify('htdag_watches', '');
+  return v_codebase_id;
+end;
+$$;
+
+COMMENT ON FUNCTION code.add_watch(p_codebase text, p_root text, p_host text, p_standing boolean) IS 'Have a directory on a host watched, as the codebase of that name; returns its key. With p_standing any htdag up on that host serves it, else only one that names it. Raises HT003 where the name is that of another root, HT006.';
+
 CREATE FUNCTION code.advance_ingestion(p_run_id bigint, p_files integer, p_bytes bigint) RETURNS bigint
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -671,6 +691,23 @@ $$;
 
 COMMENT ON FUNCTION code.embed_hash(p_text text) IS 'The vector that the built-in model hash-v1 gives a text. It is lexical: texts are near when they share words.';
 
+CREATE FUNCTION code.evict_server(p_server text) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_evicted integer;
+begin
+  update code.watches
+     set server = null, token = null, served_since = null, served_until = null
+   where server = p_server;
+  get diagnostics v_evicted = row_count;
+  return v_evicted;
+end;
+$$;
+
+COMMENT ON FUNCTION code.evict_server(p_server text) IS 'Take from a process that is known to be gone what it served, before its lease runs out; returns how many roots that were.';
+
 CREATE FUNCTION code.file_totals(p_codebase text, p_path text) RETURNS jsonb
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
@@ -874,6 +911,21 @@ end;
 $_$;
 
 COMMENT ON FUNCTION code.fused_search(p_query text, p_codebase_id integer, p_limit integer, p_model_id smallint, p_dimensions smallint[], p_weights real[], p_signature bit varying) IS 'The work of code.search and code.search_with_vector, on checked arguments.';
+
+CREATE FUNCTION code.holds_watch(p_codebase_id integer, p_token bigint) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  perform from code.watches w
+    where w.codebase_id = p_codebase_id and w.token = p_token
+    order by w.codebase_id
+      for share;
+  return found;
+end;
+$$;
+
+COMMENT ON FUNCTION code.holds_watch(p_codebase_id integer, p_token bigint) IS 'Whether the process with that token serves a root; if so nobody else will before the transaction ends.';
 
 CREATE FUNCTION code.is_callable(p_kind text, p_parent_key text) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -1454,6 +1506,43 @@ end;
 $$;
 
 COMMENT ON FUNCTION code.register_model(p_name text, p_dimensions integer) IS 'Get or create an embedding model.';
+
+CREATE FUNCTION code.release_watches(p_token bigint) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_released integer;
+begin
+  update code.watches
+     set server = null, token = null, served_since = null, served_until = null
+   where token = p_token;
+  get diagnostics v_released = row_count;
+  if v_released > 0 then
+    perform pg_notify('htdag_watches', '');
+  end if;
+  return v_released;
+end;
+$$;
+
+COMMENT ON FUNCTION code.release_watches(p_token bigint) IS 'Let go of all that a process serves, for others to take at once; returns how many roots that were.';
+
+CREATE FUNCTION code.remove_watch(p_codebase text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_codebase_id constant integer := code.codebase_id(p_codebase);
+  v_removed     boolean;
+begin
+  delete from code.watches where codebase_id = v_codebase_id;
+  v_removed := found;
+  perform pg_notify('htdag_watches', '');
+  return v_removed;
+end;
+$$;
+
+COMMENT ON FUNCTION code.remove_watch(p_codebase text) IS 'Have a codebase watched no longer; what is stored of it stays. False where it was not watched. Raises HT001.';
 
 CREATE FUNCTION code.request_scan(p_codebase text, p_reason text DEFAULT 'requested'::text) RETURNS bigint
     LANGUAGE plpgsql
@@ -2274,6 +2363,71 @@ end;
 $$;
 
 COMMENT ON FUNCTION code.search_words(p_words text[], p_codebase_id integer, p_limit integer) IS 'Chunks that hold the words, best first: rare words, repeated words, short chunks and names of definitions count more.';
+
+CREATE TABLE code.watches (
+    codebase_id integer NOT NULL,
+    host text NOT NULL,
+    standing boolean NOT NULL,
+    added_at timestamp with time zone NOT NULL,
+    server text,
+    token bigint,
+    served_since timestamp with time zone,
+    served_until timestamp with time zone,
+    CONSTRAINT watches_host_not_blank CHECK ((host <> ''::text)),
+    CONSTRAINT watches_served_or_not CHECK ((num_nulls(server, token, served_since, served_until) = ANY (ARRAY[0, 4])))
+);
+
+COMMENT ON TABLE code.watches IS 'Directories that are watched: one row per codebase, with the process that serves it. Its lease is renewed every few seconds; when it has run out another process may take over.';
+
+COMMENT ON COLUMN code.watches.host IS 'Machine on whose disk the root is; where none served it, that of the process that took it last.';
+
+COMMENT ON COLUMN code.watches.standing IS 'Whether any process on that host serves it, and not only one that was started for it.';
+
+COMMENT ON COLUMN code.watches.token IS 'Random number of the process that serves it: who does not know it records nothing.';
+
+CREATE VIEW code.served_watches AS
+ SELECT w.codebase_id,
+    c.name,
+    c.root,
+    w.server,
+    (w.token IS NOT NULL) AS mine
+   FROM (code.watches w
+     JOIN code.codebases c ON ((c.codebase_id = w.codebase_id)));
+
+COMMENT ON VIEW code.served_watches IS 'A root that a process asked for or may serve, with the process that serves it.';
+
+CREATE FUNCTION code.serve_watches(p_server text, p_token bigint, p_host text, p_named integer[], p_lease interval DEFAULT '00:00:15'::interval) RETURNS SETOF code.served_watches
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_now   constant timestamptz := htdag.clock();
+  v_taken integer[];
+begin
+  v_taken := array(
+    select w.codebase_id
+      from code.watches w
+     where (w.codebase_id = any (p_named) or w.standing and w.host = p_host)
+       and (w.token = p_token or w.served_until is null or w.served_until <= v_now)
+     order by w.codebase_id
+       for no key update);
+  update code.watches w
+     set host         = p_host,
+         server       = p_server,
+         token        = p_token,
+         served_since = case when w.token = p_token then w.served_since else v_now end,
+         served_until = v_now + p_lease
+   where w.codebase_id = any (v_taken);
+  return query
+  select w.codebase_id, c.name, c.root, w.server, coalesce(w.token = p_token, false)
+    from code.watches w
+    join code.codebases c on c.codebase_id = w.codebase_id
+   where w.codebase_id = any (p_named || v_taken)
+   order by w.codebase_id;
+end;
+$$;
+
+COMMENT ON FUNCTION code.serve_watches(p_server text, p_token bigint, p_host text, p_named integer[], p_lease interval) IS 'Renew what a process serves and take what is free: roots that it names, and standing ones of its host. Returns those, and which of them are its own; what it is not told of any more it must let go.';
 
 CREATE FUNCTION code.set_policy(p_max_retries integer DEFAULT NULL::integer, p_backoff_multiplier double precision DEFAULT NULL::double precision, p_initial_delay interval DEFAULT NULL::interval, p_node_timeout interval DEFAULT NULL::interval, p_dag_timeout interval DEFAULT NULL::interval) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
@@ -8412,6 +8566,22 @@ CREATE FUNCTION htdag.rate_words(p_per_minute integer, p_burst integer, p_mode t
 
 COMMENT ON FUNCTION htdag.rate_words(p_per_minute integer, p_burst integer, p_mode text) IS 'What is said to those who wait for a rate.';
 
+CREATE FUNCTION htdag.read_queues(p_runner integer, p_queues text[]) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+  update htdag.runners set queues = p_queues where runner_id = p_runner and stopped_at is null and queues <> p_queues;
+  if found then
+    return true;
+  end if;
+  perform htdag.runner_lanes(p_runner);
+  return false;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.read_queues(p_runner integer, p_queues text[]) IS 'Have a runner claim from other queues from now on; what it is at work on stays its own. False if they are the same. Raises HT001 for a runner that is not registered.';
+
 CREATE FUNCTION htdag.readers(p_lane_id integer) RETURNS bigint
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
@@ -13216,6 +13386,46 @@ COMMENT ON COLUMN report.versions.running IS 'Runs under way, paused ones includ
 
 COMMENT ON COLUMN report.versions.oldest_run_id IS 'The oldest of those.';
 
+CREATE VIEW report.watches AS
+ SELECT c.name AS codebase,
+    c.root,
+    w.host,
+    w.standing,
+        CASE
+            WHEN (w.served_until > htdag.clock()) THEN w.server
+            ELSE NULL::text
+        END AS server,
+        CASE
+            WHEN (w.served_until > htdag.clock()) THEN w.served_since
+            ELSE NULL::timestamp with time zone
+        END AS served_since,
+    c.scanned_at,
+        CASE
+            WHEN (w.served_until > htdag.clock()) THEN NULL::text
+            WHEN w.standing THEN format('no htdag up runs on %s'::text, w.host)
+            ELSE format('no process serves it; htdag up %s does'::text, c.root)
+        END AS trouble
+   FROM (code.watches w
+     JOIN code.codebases c ON ((c.codebase_id = w.codebase_id)));
+
+COMMENT ON VIEW report.watches IS 'Directories that are to be watched.';
+
+COMMENT ON COLUMN report.watches.codebase IS 'Name of the codebase.';
+
+COMMENT ON COLUMN report.watches.root IS 'The directory.';
+
+COMMENT ON COLUMN report.watches.host IS 'Machine on whose disk it is.';
+
+COMMENT ON COLUMN report.watches.standing IS 'Whether any htdag up on that host serves it, and not only one that names it.';
+
+COMMENT ON COLUMN report.watches.server IS 'Process that watches it, as host:process; null while none does.';
+
+COMMENT ON COLUMN report.watches.served_since IS 'Since when that process does.';
+
+COMMENT ON COLUMN report.watches.scanned_at IS 'When a whole scan of it last ended.';
+
+COMMENT ON COLUMN report.watches.trouble IS 'Why it is not watched; null when it is.';
+
 ALTER TABLE ONLY htdag.admission_log ATTACH PARTITION htdag.admission_log_1 FOR VALUES FROM ('0') TO ('2000000');
 
 ALTER TABLE ONLY htdag.attempts ATTACH PARTITION htdag.attempts_1 FOR VALUES FROM ('0') TO ('2000000');
@@ -13300,6 +13510,9 @@ ALTER TABLE ONLY code.symbols
 
 ALTER TABLE ONLY code.vectors
     ADD CONSTRAINT vectors_pkey PRIMARY KEY (model_id, text_hash);
+
+ALTER TABLE ONLY code.watches
+    ADD CONSTRAINT watches_pkey PRIMARY KEY (codebase_id);
 
 ALTER TABLE ONLY htdag.admission_log
     ADD CONSTRAINT admission_log_pkey PRIMARY KEY (run_id, decided_at, decision);
@@ -13602,6 +13815,9 @@ ALTER TABLE ONLY code.stale_links
 
 ALTER TABLE ONLY code.vectors
     ADD CONSTRAINT vectors_model_fkey FOREIGN KEY (model_id) REFERENCES code.models(model_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY code.watches
+    ADD CONSTRAINT watches_codebase_fkey FOREIGN KEY (codebase_id) REFERENCES code.codebases(codebase_id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY htdag.deliveries
     ADD CONSTRAINT deliveries_subscription_fkey FOREIGN KEY (subscription_id) REFERENCES htdag.subscriptions(subscription_id) ON DELETE CASCADE;

@@ -2,9 +2,12 @@ package main_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -183,5 +186,44 @@ func TestCodebaseNames(t *testing.T) {
 	if got := rows(t, pool, `select count(distinct f.codebase_id), count(distinct f.sha256), (select count(*) from code.blobs)
 		from code.files f join code.codebases c using (codebase_id) where c.name in ('shop', 'tree')`); got[0] != "2\t1\t1" {
 		t.Errorf("codebases, contents, blobs: %q, want 2, 1 and 1", got[0])
+	}
+}
+
+// The README's table of settings is what the command says of itself.
+func TestReadmeSettings(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(readme), "\n### Settings\n")
+	section, _, _ = strings.Cut(section, "\n### ")
+	documented := regexp.MustCompile("(?m)^\\| `.*\\|$").FindAllString(section, -1)
+	var known []string
+	help := succeed(t, []string{"config", "--help"}).stdout
+	for _, s := range regexp.MustCompile(`(?m)^([a-z_.]+)\n    (.*)\n    (--\S+), (\S+); default (.*)\n    works in (.*)$`).FindAllStringSubmatch(help, -1) {
+		known = append(known, fmt.Sprintf("| `%s` | `%s` | `%s` | %s | %s | %s |", s[1], s[3], s[4], s[5], s[2], s[6]))
+	}
+	if diff := cmp.Diff(known, documented); diff != "" {
+		t.Errorf("the README has other settings than htdag config --help (-command +README):\n%s", diff)
+	}
+
+	// Each is a flag of up, with that default, and a setting of the file.
+	up := succeed(t, []string{"up", "--help"}).stdout
+	all := config(t, []string{"config"}, in(t.TempDir()))
+	if len(all) != len(known) {
+		t.Fatalf("%d settings are shown, %d described", len(all), len(known))
+	}
+	for i, s := range all {
+		cells := strings.Split(known[i], " | ")
+		if flag := strings.Trim(cells[1], "`"); !regexp.MustCompile(flag + `\b`).MatchString(up) {
+			t.Errorf("htdag up has no flag %s", flag)
+		}
+		if !strings.HasPrefix(known[i], "| `"+s.Setting+"` ") || !strings.HasSuffix(known[i], "| "+s.Effect+" |") {
+			t.Errorf("setting %s is described by %s", s.Setting, known[i])
+		}
+		if number, ok := s.Default.(float64); ok && cells[3] != strconv.FormatFloat(number, 'f', -1, 64) {
+			t.Errorf("the default of %s is %v, described as %s", s.Setting, number, cells[3])
+		}
 	}
 }

@@ -177,7 +177,7 @@ func TestHelp(t *testing.T) {
 	for flag, fallback := range map[string]string{
 		"--enabled": "(default true)", "--debounce-delay-ms": "(default 500)", "--max-concurrent-dags": "(default 10)",
 		"--rate-limit-per-minute": "(default 30)", "--cpu-threshold": "(default 0.7)", "--memory-threshold": "(default 0.8)",
-		"--include-extensions": "(default all)", "--ignore-patterns": "", "--codebase": "(default as detected)", "--once": "",
+		"--include-extensions": "", "--ignore-patterns": "", "--codebase": "(default as detected)", "--once": "",
 	} {
 		if !regexp.MustCompile(regexp.QuoteMeta(flag) + `\b.*` + regexp.QuoteMeta(fallback)).MatchString(help) {
 			t.Errorf("help of up lacks %s %s", flag, fallback)

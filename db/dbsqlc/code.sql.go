@@ -11,6 +11,29 @@ import (
 	"time"
 )
 
+const addWatch = `-- name: AddWatch :one
+select code.add_watch(p_codebase => $1, p_root => $2, p_host => $3, p_standing => $4)::integer as codebase_id
+`
+
+type AddWatchParams struct {
+	Codebase string
+	Root     string
+	Host     string
+	Standing bool
+}
+
+func (q *Queries) AddWatch(ctx context.Context, arg AddWatchParams) (int32, error) {
+	row := q.db.QueryRow(ctx, addWatch,
+		arg.Codebase,
+		arg.Root,
+		arg.Host,
+		arg.Standing,
+	)
+	var codebase_id int32
+	err := row.Scan(&codebase_id)
+	return codebase_id, err
+}
+
 const advanceIngestion = `-- name: AdvanceIngestion :exec
 select code.advance_ingestion(p_run_id => $1, p_files => $2, p_bytes => $3)
 `
@@ -112,6 +135,17 @@ func (q *Queries) CountUnembedded(ctx context.Context, codebaseID int32, modelID
 	return texts, err
 }
 
+const evictServer = `-- name: EvictServer :one
+select code.evict_server(p_server => $1)::integer as evicted
+`
+
+func (q *Queries) EvictServer(ctx context.Context, server string) (int32, error) {
+	row := q.db.QueryRow(ctx, evictServer, server)
+	var evicted int32
+	err := row.Scan(&evicted)
+	return evicted, err
+}
+
 const fileContents = `-- name: FileContents :many
 select file_id, path, sha256, bytes, ingested_sha256, content from code.file_contents where file_id = any ($1::bigint[]) order by file_id
 `
@@ -183,6 +217,17 @@ func (q *Queries) ForgetFiles(ctx context.Context, codebaseID int32, paths []str
 	var forgotten int64
 	err := row.Scan(&forgotten)
 	return forgotten, err
+}
+
+const holdsWatch = `-- name: HoldsWatch :one
+select code.holds_watch(p_codebase_id => $1, p_token => $2)::boolean as held
+`
+
+func (q *Queries) HoldsWatch(ctx context.Context, codebaseID int32, token int64) (bool, error) {
+	row := q.db.QueryRow(ctx, holdsWatch, codebaseID, token)
+	var held bool
+	err := row.Scan(&held)
+	return held, err
 }
 
 const importsAmong = `-- name: ImportsAmong :many
@@ -563,6 +608,28 @@ func (q *Queries) RegisterModel(ctx context.Context, name string, dimensions int
 	return model_id, err
 }
 
+const releaseWatches = `-- name: ReleaseWatches :one
+select code.release_watches(p_token => $1)::integer as released
+`
+
+func (q *Queries) ReleaseWatches(ctx context.Context, token int64) (int32, error) {
+	row := q.db.QueryRow(ctx, releaseWatches, token)
+	var released int32
+	err := row.Scan(&released)
+	return released, err
+}
+
+const removeWatch = `-- name: RemoveWatch :one
+select code.remove_watch(p_codebase => $1)::boolean as removed
+`
+
+func (q *Queries) RemoveWatch(ctx context.Context, codebase string) (bool, error) {
+	row := q.db.QueryRow(ctx, removeWatch, codebase)
+	var removed bool
+	err := row.Scan(&removed)
+	return removed, err
+}
+
 const requestScan = `-- name: RequestScan :one
 select code.request_scan(p_codebase => $1, p_reason => $2)::bigint as run_id
 `
@@ -618,6 +685,59 @@ func (q *Queries) ResolveFiles(ctx context.Context, codebaseID int32, fileIds []
 	var resolved int64
 	err := row.Scan(&resolved)
 	return resolved, err
+}
+
+const serveWatches = `-- name: ServeWatches :many
+select codebase_id, name, root, coalesce(server, '')::text as server, mine
+  from code.serve_watches(p_server => $1, p_token => $2, p_host => $3, p_named => $4::integer[], p_lease => $5)
+`
+
+type ServeWatchesParams struct {
+	Server string
+	Token  int64
+	Host   string
+	Named  []int32
+	Lease  time.Duration
+}
+
+type ServeWatchesRow struct {
+	CodebaseID int32
+	Name       string
+	Root       string
+	Server     string
+	Mine       bool
+}
+
+func (q *Queries) ServeWatches(ctx context.Context, arg ServeWatchesParams) ([]ServeWatchesRow, error) {
+	rows, err := q.db.Query(ctx, serveWatches,
+		arg.Server,
+		arg.Token,
+		arg.Host,
+		arg.Named,
+		arg.Lease,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ServeWatchesRow
+	for rows.Next() {
+		var i ServeWatchesRow
+		if err := rows.Scan(
+			&i.CodebaseID,
+			&i.Name,
+			&i.Root,
+			&i.Server,
+			&i.Mine,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const storeBlobs = `-- name: StoreBlobs :one
@@ -1152,4 +1272,50 @@ func (q *Queries) UpdateDependencies(ctx context.Context, codebaseID int32) (int
 	var written int64
 	err := row.Scan(&written)
 	return written, err
+}
+
+const watches = `-- name: Watches :many
+select codebase, root, host, standing, coalesce(server, '')::text as server, coalesce(served_since, 'epoch')::timestamptz as served_since, scanned_at, coalesce(trouble, '')::text as trouble
+  from report.watches
+ order by codebase
+`
+
+type WatchesRow struct {
+	Codebase    string
+	Root        string
+	Host        string
+	Standing    bool
+	Server      string
+	ServedSince time.Time
+	ScannedAt   *time.Time
+	Trouble     string
+}
+
+func (q *Queries) Watches(ctx context.Context) ([]WatchesRow, error) {
+	rows, err := q.db.Query(ctx, watches)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []WatchesRow
+	for rows.Next() {
+		var i WatchesRow
+		if err := rows.Scan(
+			&i.Codebase,
+			&i.Root,
+			&i.Host,
+			&i.Standing,
+			&i.Server,
+			&i.ServedSince,
+			&i.ScannedAt,
+			&i.Trouble,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }

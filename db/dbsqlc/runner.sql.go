@@ -51,6 +51,17 @@ func (q *Queries) Heartbeat(ctx context.Context, arg HeartbeatParams) ([]HtdagSt
 	return items, nil
 }
 
+const readQueues = `-- name: ReadQueues :one
+select htdag.read_queues(p_runner => $1, p_queues => $2::text[])::boolean as changed
+`
+
+func (q *Queries) ReadQueues(ctx context.Context, runner int32, queues []string) (bool, error) {
+	row := q.db.QueryRow(ctx, readQueues, runner, queues)
+	var changed bool
+	err := row.Scan(&changed)
+	return changed, err
+}
+
 const registerRunner = `-- name: RegisterRunner :one
 select htdag.register_runner(p_name => $1, p_queues => $2::text[], p_kinds => $3::text[], p_concurrency => $4, p_lease => $5)::integer as runner_id
 `

@@ -261,3 +261,27 @@ select code.reserve_symbol_ids(p_count => @count)::bigint as symbol_id;
 
 -- name: MarkCopied :one
 select code.mark_copied(p_codebase_id => @codebase_id, p_file_ids => @file_ids::bigint[])::bigint as marked;
+
+-- name: AddWatch :one
+select code.add_watch(p_codebase => @codebase, p_root => @root, p_host => @host, p_standing => @standing)::integer as codebase_id;
+
+-- name: RemoveWatch :one
+select code.remove_watch(p_codebase => @codebase)::boolean as removed;
+
+-- name: ServeWatches :many
+select codebase_id, name, root, coalesce(server, '')::text as server, mine
+  from code.serve_watches(p_server => @server, p_token => @token, p_host => @host, p_named => @named::integer[], p_lease => @lease);
+
+-- name: HoldsWatch :one
+select code.holds_watch(p_codebase_id => @codebase_id, p_token => @token)::boolean as held;
+
+-- name: ReleaseWatches :one
+select code.release_watches(p_token => @token)::integer as released;
+
+-- name: EvictServer :one
+select code.evict_server(p_server => @server)::integer as evicted;
+
+-- name: Watches :many
+select codebase, root, host, standing, coalesce(server, '')::text as server, coalesce(served_since, 'epoch')::timestamptz as served_since, scanned_at, coalesce(trouble, '')::text as trouble
+  from report.watches
+ order by codebase;

@@ -1,6 +1,9 @@
 -- name: RegisterRunner :one
 select htdag.register_runner(p_name => @name, p_queues => @queues::text[], p_kinds => @kinds::text[], p_concurrency => @concurrency, p_lease => @lease)::integer as runner_id;
 
+-- name: ReadQueues :one
+select htdag.read_queues(p_runner => @runner, p_queues => @queues::text[])::boolean as changed;
+
 -- name: Heartbeat :many
 select * from htdag.heartbeat(p_runner => @runner, p_cpu => @cpu, p_memory => @memory, p_task_ids => @task_ids::bigint[], p_tokens => @tokens::bigint[], p_lease => @lease);
 

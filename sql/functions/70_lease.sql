@@ -34,6 +34,26 @@ $$;
 comment on function htdag.register_runner(text, text[], text[], integer, interval) is
   'Announce a runner and get its number. It may claim steps of the given kinds from the given queues while it sends heartbeats; after p_lease of silence its tasks go to others.';
 
+create or replace function htdag.read_queues(p_runner integer, p_queues text[])
+returns boolean
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+begin
+  update htdag.runners set queues = p_queues where runner_id = p_runner and stopped_at is null and queues <> p_queues;
+  if found then
+    return true;
+  end if;
+  perform htdag.runner_lanes(p_runner);
+  return false;
+end;
+$$;
+
+comment on function htdag.read_queues(integer, text[]) is
+  'Have a runner claim from other queues from now on; what it is at work on stays its own. False if they are the same. Raises HT001 for a runner that is not registered.';
+
 create or replace function htdag.heartbeat(
   p_runner   integer,
   p_cpu      real,

@@ -194,3 +194,28 @@ comment on column report.policy.backoff_multiplier is 'How much longer each dela
 comment on column report.policy.initial_delay is 'Delay before the second try; twice as long in ingest_codebase.';
 comment on column report.policy.node_timeout is 'Time limit of the longest steps of ingest_file; the others'' are in proportion.';
 comment on column report.policy.dag_timeout is 'Time limit of a run of ingest_file.';
+
+create or replace view report.watches as
+select c.name as codebase,
+       c.root,
+       w.host,
+       w.standing,
+       case when w.served_until > htdag.clock() then w.server end as server,
+       case when w.served_until > htdag.clock() then w.served_since end as served_since,
+       c.scanned_at,
+       case
+         when w.served_until > htdag.clock() then null
+         when w.standing then format('no htdag up runs on %s', w.host)
+         else format('no process serves it; htdag up %s does', c.root)
+       end as trouble
+  from code.watches w
+  join code.codebases c on c.codebase_id = w.codebase_id;
+comment on view report.watches is 'Directories that are to be watched.';
+comment on column report.watches.codebase is 'Name of the codebase.';
+comment on column report.watches.root is 'The directory.';
+comment on column report.watches.host is 'Machine on whose disk it is.';
+comment on column report.watches.standing is 'Whether any htdag up on that host serves it, and not only one that names it.';
+comment on column report.watches.server is 'Process that watches it, as host:process; null while none does.';
+comment on column report.watches.served_since is 'Since when that process does.';
+comment on column report.watches.scanned_at is 'When a whole scan of it last ended.';
+comment on column report.watches.trouble is 'Why it is not watched; null when it is.';

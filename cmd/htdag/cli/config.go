@@ -284,8 +284,7 @@ func exampleFile(flags *pflag.FlagSet) ([]byte, error) {
 			b.WriteString("\n")
 		}
 		last = section
-		usage := strings.TrimSuffix(flag.Usage, " (default all)")
-		fmt.Fprintf(&b, "%s# %s.\n%s%s: %s\n", indent, strings.ToUpper(usage[:1])+usage[1:], indent, name, bytes.TrimSpace(value))
+		fmt.Fprintf(&b, "%s# %s.\n%s%s: %s\n", indent, strings.ToUpper(flag.Usage[:1])+flag.Usage[1:], indent, name, bytes.TrimSpace(value))
 	}
 	return b.Bytes(), nil
 }

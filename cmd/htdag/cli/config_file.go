@@ -153,6 +153,9 @@ func (r *fileReader) wrong(line int, format string, args ...any) error {
 // value sets the flag of a setting, unless it is set already.
 func (r *fileReader) value(s setting, node ast.Node, line int) error {
 	flag := r.flags.Lookup(s.flag())
+	if flag == nil {
+		return nil // nothing that this verb goes by
+	}
 	node = plain(node)
 	target := flag.Value
 	if flag.Changed {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
+	"maps"
+	"sync"
 
 	"github.com/htdag/htdag/runner/steps"
 	"github.com/htdag/htdag/watcher"
@@ -13,14 +15,33 @@ import (
 // disk lets the ingestion steps see the file system as the watcher does, with the
 // same rules about what is ignored. It is the one place where the two meet.
 type disk struct {
+	reader watcher.Reader
+	log    *slog.Logger
+
+	mu      sync.Mutex
 	filters map[string]watcher.Filter // by root
-	reader  watcher.Reader
-	log     *slog.Logger
+}
+
+// setFilters says what is ignored, by root. Those of other roots stay: a step that
+// reads one may be under way.
+func (d *disk) setFilters(filters map[string]watcher.Filter) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.filters == nil {
+		d.filters = map[string]watcher.Filter{}
+	}
+	maps.Copy(d.filters, filters)
+}
+
+func (d *disk) filter(root string) watcher.Filter {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.filters[root]
 }
 
 // Scan implements steps.Disk.
 func (d *disk) Scan(ctx context.Context, root string, yield func(steps.File) error) (unread []string, err error) {
-	summary, err := watcher.Scan(ctx, root, d.filters[root], func(f watcher.File) error { return yield(file(f)) })
+	summary, err := watcher.Scan(ctx, root, d.filter(root), func(f watcher.File) error { return yield(file(f)) })
 	for _, p := range summary.Problems {
 		d.log.WarnContext(ctx, "cannot be read; what is known of it is kept", "root", root, "path", p.Path, "error", p.Err)
 		unread = append(unread, p.Path)

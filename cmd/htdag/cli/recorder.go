@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 
 	"github.com/jackc/pgx/v5"
@@ -19,7 +20,12 @@ type recorder struct {
 	burst int
 	log   *slog.Logger
 	scans func(root watcher.Root, runID int64) // told of each requested scan; may be nil
+	token int64                                // of the process that serves the roots; 0 where that does not matter
+	lost  func()                               // told that a root is somebody else's
 }
+
+// errServed is why changes of a root that another process serves are not recorded.
+var errServed = errors.New("another process serves this root")
 
 // RecordChanges implements watcher.Recorder: contents, facts and the runs they
 // start are one transaction.
@@ -44,9 +50,20 @@ func (r *recorder) RecordChanges(ctx context.Context, root watcher.Root, changes
 	}
 	var recorded []dbsqlc.CodeRecordedChange
 	err := db.InTx(ctx, r.pool, func(tx pgx.Tx) (err error) {
-		recorded, err = dbsqlc.New(tx).RecordChanges(ctx, p)
+		queries := dbsqlc.New(tx)
+		if r.token != 0 {
+			if held, err := queries.HoldsWatch(ctx, root.CodebaseID, r.token); err != nil {
+				return err
+			} else if !held {
+				return errServed
+			}
+		}
+		recorded, err = queries.RecordChanges(ctx, p)
 		return err
 	})
+	if errors.Is(err, errServed) {
+		r.lost()
+	}
 	for _, c := range recorded {
 		r.log.InfoContext(ctx, "change recorded", "codebase", root.Name, "path", c.Path, "outcome", c.Outcome, "run", value(c.RunID))
 	}

@@ -112,7 +112,7 @@ func (s *settings) runnerFlags(cmd *cobra.Command) {
 func (s *settings) watchFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&s.config, "config", "", "settings file (default htdag.yaml in the working directory or, if there is none, in the directory to watch)")
-	f.BoolVar(&s.enabled, "enabled", true, "watch after the first ingestion; --enabled=false stops there, as --once does")
+	f.BoolVar(&s.enabled, "enabled", true, "watch after the first ingestion; if not, the process ends there, as with --once")
 	f.StringSliceVar(&s.watchDirectories, "watch-directories", nil, "directories to watch where none are named as arguments")
 	f.IntVar(&s.debounceMs, "debounce-delay-ms", 500, "quiet time after which a changed file is looked at")
 	f.IntVar(&s.maxConcurrentDags, "max-concurrent-dags", 10, "runs of ingest_file at once")
@@ -124,7 +124,7 @@ func (s *settings) watchFlags(cmd *cobra.Command) {
 	f.IntVar(&s.maxRetries, "max-retries", 3, "further tries of a step that failed")
 	f.Float64Var(&s.backoffMultiplier, "backoff-multiplier", 2, "how much longer each delay between tries is than the one before")
 	f.IntVar(&s.initialDelayMs, "initial-delay-ms", 1000, "delay before the second try of a step; twice as long in ingest_codebase")
-	f.StringSliceVar(&s.includeExtensions, "include-extensions", nil, "only files with these extensions or names (default all)")
+	f.StringSliceVar(&s.includeExtensions, "include-extensions", nil, "if there are some, only files with these extensions or names")
 	f.StringSliceVar(&s.ignorePatterns, "ignore-patterns", nil, "further patterns to ignore, as in .gitignore")
 	f.IntVar(&s.nodeTimeoutMs, "node-timeout-ms", 60000, "time limit of the longest steps of ingest_file; shorter ones change in proportion")
 	f.IntVar(&s.dagTimeoutMs, "dag-timeout-ms", 300000, "time limit of a run of ingest_file")
@@ -232,6 +232,9 @@ func directories(flag string, dirs []string) error {
 func (s *settings) filter() watcher.Filter {
 	return watcher.Filter{IgnorePatterns: s.ignorePatterns, IncludeExtensions: s.includeExtensions}
 }
+
+// watching says whether the process goes on after the first ingestion.
+func (s *settings) watching() bool { return s.enabled && !s.once }
 
 func (s *settings) debounce() time.Duration { return milliseconds(s.debounceMs) }
 

@@ -5,15 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
-	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/cobra"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/htdag/htdag/db"
 	"github.com/htdag/htdag/db/dbsqlc"
@@ -23,16 +21,17 @@ import (
 func (a *app) up() *cobra.Command {
 	var s settings
 	cmd := &cobra.Command{
-		Use:   "up [flags] DIR...",
+		Use:   "up [flags] [DIR...]",
 		Short: "Ingest source trees and keep them current",
-		Long:  "Starts what is needed (a local PostgreSQL when no database is named), brings the\ndatabase to this version, ingests the directories, and then watches them. Ctrl-C stops.",
+		Long:  "Starts what is needed (a local PostgreSQL when no database is named), brings the\ndatabase to this version, ingests the directories, and then watches them. Ctrl-C stops. Directories that were\ngiven to htdag watch add on this host are watched as well, by one process of it.",
 		RunE: func(cmd *cobra.Command, dirs []string) error {
 			dirs, err := a.configure(cmd.Flags(), &s, dirs)
 			if err = cmp.Or(err, s.checkRunner()); err != nil {
 				return err
 			}
-			if len(dirs) == 0 || slices.Contains(dirs, "") {
-				return usagef("name the directory to ingest, as in: htdag up path/to/source")
+			noneNamed := usagef("name the directory to ingest, as in: htdag up path/to/source; or have some watched always: htdag watch add DIR")
+			if slices.Contains(dirs, "") || len(dirs) == 0 && (!s.watching() || !a.mayHoldWatches(cmd.Context())) {
+				return noneNamed
 			}
 			if len(dirs) > 1 && s.codebase != "" {
 				return usagef("--codebase names one codebase, but there are %d directories; leave it out and each is named after its directory", len(dirs))
@@ -46,10 +45,17 @@ func (a *app) up() *cobra.Command {
 				return err
 			}
 			defer pool.Close()
+			if len(dirs) == 0 {
+				if some, err := standing(cmd.Context(), pool); err != nil {
+					return err
+				} else if !some {
+					return noneNamed
+				}
+			}
 			if err := nameRoots(cmd.Context(), pool, s, roots); err != nil {
 				return err
 			}
-			if err := register(cmd.Context(), pool, roots, s.limits(cmd), s.policy(cmd)); err != nil {
+			if err := register(cmd.Context(), pool, s, roots, s.limits(cmd), s.policy(cmd)); err != nil {
 				return err
 			}
 			return a.diagnose(cmd.Context(), a.serve(cmd.Context(), pool, s, roots))
@@ -88,17 +94,24 @@ func checkRoots(ctx context.Context, dirs []string, s settings) ([]watcher.Root,
 	return roots, nil
 }
 
-// register makes the roots known and sets the limits and the policy that were given:
+// register makes the roots known, has them watched if that is asked for, and sets the limits and the policy that were given:
 // all of it or, if a name is taken, nothing.
-func register(ctx context.Context, pool *pgxpool.Pool, roots []watcher.Root, limits dbsqlc.ChangeLimitsParams, policy dbsqlc.SetPolicyParams) error {
-	err := db.InTx(ctx, pool, func(tx pgx.Tx) error {
+func register(ctx context.Context, pool *pgxpool.Pool, s settings, roots []watcher.Root, limits dbsqlc.ChangeLimitsParams, policy dbsqlc.SetPolicyParams) error {
+	host, err := os.Hostname()
+	if err != nil {
+		return fmt.Errorf("find the name of this host: %w", err)
+	}
+	err = db.InTx(ctx, pool, func(tx pgx.Tx) (err error) {
 		queries := dbsqlc.New(tx)
 		for i, r := range roots {
-			id, err := queries.RegisterCodebase(ctx, r.Name, r.Path)
+			if s.watching() {
+				roots[i].CodebaseID, err = queries.AddWatch(ctx, dbsqlc.AddWatchParams{Codebase: r.Name, Root: r.Path, Host: host})
+			} else {
+				roots[i].CodebaseID, err = queries.RegisterCodebase(ctx, r.Name, r.Path)
+			}
 			if err != nil {
 				return err
 			}
-			roots[i].CodebaseID = id
 		}
 		return store(ctx, queries, limits, policy)
 	})
@@ -121,112 +134,4 @@ func store(ctx context.Context, queries *dbsqlc.Queries, limits dbsqlc.ChangeLim
 		}
 	}
 	return nil
-}
-
-// giveUp is how long the database may refuse everything while somebody waits.
-const giveUp = 30 * time.Second
-
-// serve runs a runner and a watcher for the roots until the ingestion is done or,
-// when watching, until ctx ends.
-func (a *app) serve(ctx context.Context, pool *pgxpool.Pool, s settings, roots []watcher.Root) error {
-	queues := []string{"default"}
-	d := &disk{filters: map[string]watcher.Filter{}, log: a.log}
-	for _, r := range roots {
-		queues = append(queues, "root:"+r.Name)
-		d.filters[r.Path] = s.filterFor(r, roots)
-	}
-
-	watching := s.enabled && !s.once
-	if !watching {
-		s.giveUp = giveUp // somebody waits for the end
-	}
-	// Everything below ends with this context, with the first failure as its cause;
-	// the runner drains before it returns.
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	var group errgroup.Group
-	together := func(f func() error) {
-		group.Go(func() error {
-			err := f()
-			stop(err)
-			return err
-		})
-	}
-	together(func() error { return a.runner(pool, s, queues, d).Run(ctx) })
-	defer a.sendEvents(ctx, pool, s)()
-	if watching && s.maintenance {
-		stop, err := a.maintain(ctx, pool)
-		if err != nil {
-			return err
-		}
-		defer stop()
-	}
-
-	scans := make(chan int64, 16*len(roots))
-	rec := &recorder{pool: pool, burst: 50, log: a.log, scans: func(_ watcher.Root, run int64) {
-		select {
-		case scans <- run:
-		default: // only the first ones are followed
-		}
-	}}
-	var err error
-	if watching {
-		w := watcher.New(watcher.Options{DebounceDelay: s.debounce(), Filter: s.filter(), BurstSize: rec.burst, BatchSize: s.batchSize}, rec, a.log)
-		together(func() error { return w.Run(ctx, roots...) })
-	} else {
-		for _, r := range roots {
-			if err == nil {
-				err = rec.RequestScan(ctx, r, "first ingestion")
-			}
-		}
-	}
-	if err == nil {
-		err = a.follow(ctx, pool, roots, scans)
-	}
-	if err == nil && watching {
-		fmt.Fprintf(a.stdout, "\nWatching %s. Ctrl-C stops.\n", list(roots))
-		<-ctx.Done()
-	}
-	stop(nil)
-	// What failed first has ended the rest, so its error is in err already.
-	return cmp.Or(err, group.Wait())
-}
-
-// follow shows the progress of the first scan of each root, then what came of it.
-func (a *app) follow(ctx context.Context, pool *pgxpool.Pool, roots []watcher.Root, scans <-chan int64) error {
-	began := time.Now()
-	for range roots {
-		select {
-		case run := <-scans:
-			if err := a.progress(ctx, pool, run); err != nil {
-				return err
-			}
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-	names := make([]string, len(roots))
-	for i, r := range roots {
-		names[i] = r.Name
-	}
-	return a.summary(ctx, pool, names, time.Since(began))
-}
-
-// filterFor leaves roots that lie inside this one to themselves.
-func (s settings) filterFor(root watcher.Root, roots []watcher.Root) watcher.Filter {
-	f := s.filter()
-	for _, r := range roots {
-		if strings.HasPrefix(r.Path, strings.TrimSuffix(root.Path, "/")+"/") {
-			f.Exclude = append(f.Exclude, r.Path)
-		}
-	}
-	return f
-}
-
-func list(roots []watcher.Root) string {
-	paths := make([]string, len(roots))
-	for i, r := range roots {
-		paths[i] = r.Path
-	}
-	return strings.Join(paths, ", ")
 }
