@@ -127,6 +127,9 @@ func (s *session) exchange(ctx context.Context, results []result, want int) ([]d
 	defer cancel()
 	if len(results) == 0 {
 		claims, err := s.queries.ClaimSteps(ctx, s.id, int32(want))
+		if err == nil && want > 0 && len(claims) == 0 {
+			s.idled.Store(true)
+		}
 		return claims, db.Error(err)
 	}
 	claims, err := s.queries.CompleteSteps(ctx, s.report(results, want))

@@ -30,6 +30,9 @@ func (s *session) pumps(ctx context.Context) {
 			return
 		case <-s.pumpNow:
 		case <-time.After(s.opts.Lease / 6):
+			if s.idled.Swap(false) {
+				continue // a claim that comes back empty has asked for the engine's steps too
+			}
 		}
 		for moved := 1; moved > 0 && ctx.Err() == nil; {
 			var err error

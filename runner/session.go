@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/htdag/htdag/db"
@@ -22,6 +23,8 @@ type session struct {
 	running  map[int64]*work // by task
 	results  []result        // to be reported with the next exchange
 	draining bool
+
+	idled atomic.Bool // a claim has come back empty since the last regular pump
 
 	changed chan struct{} // holds one element: running, results or draining changed
 	beatNow chan struct{} // holds one element: send a heartbeat at once
