@@ -202,7 +202,7 @@ func (w *treeWalk) declarators(node int) (found []int) {
 
 // addDeclared adds one of the names that a declaration declares.
 func (w *treeWalk) addDeclared(node, declarator int, kind string) {
-	name, _ := cName(w, declarator)
+	name, function := cName(w, declarator)
 	s := Symbol{Kind: kind}
 	if cppNamed(w, name, &s); s.Name == "" {
 		return
@@ -220,6 +220,9 @@ func (w *treeWalk) addDeclared(node, declarator int, kind string) {
 		}
 	}
 	s.Signature = w.signature(node, node, treesitter.None)
+	if from, to := int(w.tree.Nodes[node].Start), int(w.tree.Nodes[node].End); function && kind == KindField {
+		s.Signature = strings.TrimRight(w.withoutComments(node, from, min(to, from+4*MaxSignature)), "; \t\r\n")
+	}
 	w.add(node, &defineRule{kind: kind}, s)
 }
 

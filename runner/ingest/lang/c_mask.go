@@ -31,6 +31,7 @@ type macroMask struct {
 	text   []byte
 	masked []byte
 	tokens []maskToken
+	last   int // the last token that was kept, before the one looked at; -1 for none
 }
 
 // maskToken is a word, or one byte of anything else.
@@ -191,23 +192,29 @@ func (m *macroMask) after(i int) int {
 }
 
 // begins says whether a statement or declaration can begin at a token.
-func (m *macroMask) begins(i int) bool {
-	return i == 0 || m.tokens[i-1].directive || m.is(i-1, ";") || m.is(i-1, "}") || m.is(i-1, "{")
+func (m *macroMask) begins() bool {
+	return m.last < 0 || m.tokens[m.last].directive || m.is(m.last, ";") || m.is(m.last, "}") || m.is(m.last, "{")
 }
 
 func (m *macroMask) judge() {
+	m.last = -1
 	for i := 0; i < len(m.tokens); i++ {
-		if !m.isMacro(i) {
-			if m.begins(i) && m.isName(i) && m.storage(i) {
-				m.blank(i, i+1)
-			}
-			continue
-		}
+		end := i
 		switch {
-		case m.is(i-1, ")"):
-			i = m.trailing(i)
+		case !m.isMacro(i):
+			if m.begins() && m.isName(i) && m.storage(i) {
+				end = i + 1
+			}
+		case m.is(m.last, ")"):
+			end = m.trailing(i)
 		case m.leads(i):
-			m.blank(i, m.after(i))
+			end = m.after(i)
+		}
+		if end > i {
+			m.blank(i, end)
+			i = end - 1
+		} else {
+			m.last = i
 		}
 	}
 }
@@ -232,16 +239,15 @@ func (m *macroMask) storage(i int) bool {
 	return m.isName(rest) && m.declares(rest) && !m.isMacro(next)
 }
 
-// trailing masks the macros between the parameters of a function and what ends its
-// declaration, and returns the last token it looked at.
+// trailing returns the end of the macros between the parameters of a function and
+// what ends its declaration, or i where they are something else.
 func (m *macroMask) trailing(i int) int {
 	end := i
 	for m.isMacro(end) {
 		end = m.after(end)
 	}
 	if m.is(end, ";") || m.is(end, "{") || m.is(end, "=") || m.is(end, ":") && !m.is(end+1, ":") || m.in(end, maskTrailers) {
-		m.blank(i, end)
-		return end - 1
+		return end
 	}
 	return i
 }
@@ -252,18 +258,18 @@ var maskTrailers = wordSet("noexcept override final const throw __attribute__")
 func (m *macroMask) leads(i int) bool {
 	next := m.after(i)
 	if next >= len(m.tokens) {
-		return m.begins(i)
+		return m.begins()
 	}
 	called := next > i+1
 	alone := m.tokens[i].newline && (m.tokens[next].newline || m.tokens[next].directive)
 	switch {
-	case m.in(i-1, maskTags): // class EXPORT Name {
+	case m.in(m.last, maskTags): // class EXPORT Name {
 		return m.isName(next) && !m.is(next+1, ";") && !m.is(next+1, "=") && !m.is(next+1, "(") && !m.is(next+1, "*") && !m.is(next+1, ",") && !m.is(next+1, "[")
-	case m.in(i-2, maskTags) && m.isName(i-1): // namespace std VISIBILITY(default) {
+	case m.in(m.last-1, maskTags) && m.isName(m.last): // namespace std VISIBILITY(default) {
 		return m.is(next, "{")
-	case m.begins(i) && alone: // BEGIN_DECLS
+	case m.begins() && alone: // BEGIN_DECLS
 		return !m.is(next, "{") && !m.is(next, "(") && !m.is(next, "=") && !m.is(next, ";") && !m.is(next, "*") && !m.is(next, ",") && !m.is(next, ":")
-	case m.begins(i) || m.in(i-1, maskSpecifiers) || m.is(i-1, ">"): // EXPORT int f(
+	case m.begins() || m.in(m.last, maskSpecifiers) || m.is(m.last, ">"): // EXPORT int f(
 		for m.is(next, "const") {
 			next++
 		}
@@ -280,7 +286,12 @@ func (m *macroMask) leads(i int) bool {
 		return m.isName(rest) && m.declares(rest)
 	case called:
 		return false
-	case m.isName(i-1) && !m.isMacro(i-1) || m.in(i-1, maskTypes) || m.is(i-1, "*"): // int CALL f(
+	case m.is(m.last, "("): // typedef int (CALL *f)(int), (CALLP f)(int)
+		for m.is(next, "*") {
+			next++
+		}
+		return m.isName(next) && m.is(next+1, ")") && m.is(next+2, "(")
+	case m.isName(m.last) && !m.isMacro(m.last) || m.in(m.last, maskTypes) || m.is(m.last, "*"): // int CALL f(
 		return m.isName(next) && m.is(next+1, "(")
 	}
 	return false

@@ -115,7 +115,9 @@ func cppUnnamed(w *treeWalk, node int) bool {
 
 // cppAccess begins a section of a class.
 func cppAccess(w *treeWalk, node int) bool {
-	w.top().access = w.nodeText(node)
+	if w.is(w.tree.Parent(node), "field_declaration_list") {
+		w.top().access = w.nodeText(node)
+	}
 	return true
 }
 

@@ -155,7 +155,7 @@ func provideTypes(family string) func(w *treeWalk) {
 		}
 		seen := map[string]bool{}
 		for i := range w.ex.Symbols {
-			if s := &w.ex.Symbols[i]; w.parents[i] == None && !seen[s.Name] && len(seen) < maxProvided {
+			if s := &w.ex.Symbols[i]; w.parents[i] == None && s.Kind != KindModule && !seen[s.Name] && len(seen) < maxProvided {
 				seen[s.Name] = true
 				w.Provide(family + ":" + w.ex.Module + "." + s.Name)
 			}
@@ -204,14 +204,14 @@ func (w *treeWalk) addEach(node int, rule *defineRule, child, name string) {
 		if !w.is(c, child) {
 			continue
 		}
-		s := Symbol{Kind: rule.kind, Name: w.plainName(w.child(c, name)), Doc: doc, StartByte: int(w.tree.Nodes[c].Start), EndByte: int(w.tree.Nodes[c].End)}
+		s := Symbol{Kind: rule.kind, Name: strings.TrimPrefix(w.plainName(w.child(c, name)), "$"), Doc: doc, StartByte: int(w.tree.Nodes[c].Start), EndByte: int(w.tree.Nodes[c].End)}
 		if first {
 			s.StartByte = start
 		}
 		if s.Name == "" {
 			continue
 		}
-		s.Signature = w.signature(node, node, treesitter.None)
+		s.Signature = w.signature(w.anchor(node), node, treesitter.None)
 		w.add(node, rule, s)
 		first = false
 	}

@@ -45,6 +45,7 @@ type treeRules struct {
 	wrappers  []string // node types that belong to the definition inside them: export, decorated
 	local     []string // node types inside which variables are nobody else's business
 	signature []string // like local, but the names bound inside are the function's: parameter lists
+	pascal    bool     // methods are spelled as types are
 	bare      bool     // methods name the fields of their own object without saying self
 	unsigned  []string // node types that begin a definition and are no part of its signature: decorators
 	skip      []string // node types nothing is taken out of

@@ -16,7 +16,7 @@ import (
 	"github.com/htdag/htdag/runner/ingest/lang/langtest"
 )
 
-var treeLanguages = []string{"Python", "JavaScript", "TypeScript", "TSX", "Rust", "Elixir", "Java", "C", "C++"}
+var treeLanguages = []string{"Python", "JavaScript", "TypeScript", "TSX", "Rust", "Elixir", "Java", "C", "C++", "C#", "Ruby", "PHP", "Lua", "Shell", "Kotlin"}
 
 func extractTree(t testing.TB, language, path, text string) (lang.Extraction, error) {
 	t.Helper()
@@ -50,6 +50,12 @@ func TestTreeDepth(t *testing.T) {
 		"Java":       {nest("class A { void f() { g(); ", "", "} }"), "class A { int a = " + nest("f(x -> g(x, ", "1", "));") + "}", "class A { Object o = " + nest("new A() { int f() { return ", "1", "; } }") + "; }"},
 		"C":          {nest("struct a { ", "int x;", "} b;"), nest("void f(void) { g(); ", "", "}"), "int x = " + nest("f(", "1", ")") + ";", "int " + nest("(*", "x", ")(int)") + ";"},
 		"C++":        {nest("namespace a { ", "", "}"), nest("class A { void f() { g(); ", "", "} };"), "int x = " + nest("[&](A x) { return f(x, ", "1", "); }()") + ";", "void " + nest("a::", "f", "") + "() {}"},
+		"C#":         {nest("namespace A { ", "", "}"), nest("class A { void F() { G(); ", "", "} }"), "class A { int a = " + nest("F(x => G(x, ", "1", "));") + "}"},
+		"Ruby":       {nest("module A\n", "", "end\n"), nest("def f\ng(1)\n", "", "end\n"), nest("f { |x| g(x, ", "1", ") }")},
+		"PHP":        {"<?php " + nest("function f() { g(); ", "", "}"), "<?php " + nest("f(fn($x) => g($x, ", "1", "));"), "<?php " + nest("new class { function f() { return ", "1", "; } };")},
+		"Lua":        {nest("function f() g() ", "", " end "), "f(" + nest("function(x) return g(x, ", "1", ") end") + ")", nest("a.b(", "1", ").c()")},
+		"Shell":      {nest("if a; then b; ", "c; ", "fi; "), nest("f() { g; ", "", "}\n")},
+		"Kotlin":     {nest("class A { fun f() { g() ", "", "} }"), "val a = " + nest("f { x -> g(x, ", "1", ") }")},
 		"Elixir":     {nest("defmodule A do\n", "", "end\n"), nest("fn x -> f(x, ", "1", ") end"), nest("quote do\n", "x", "\nend")},
 	} {
 		for i, text := range texts {

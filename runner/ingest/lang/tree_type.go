@@ -99,14 +99,14 @@ type fieldCall struct {
 }
 
 func (w *treeWalk) callOnField(qualifier string) {
-	of, name, dotted := strings.Cut(qualifier, ".")
+	of, name, dotted := strings.Cut(strings.Replace(qualifier, "->", ".", 1), ".")
 	if !dotted && len(w.self) > 0 {
 		if !w.bare || w.lookup(qualifier).bound {
 			return
 		}
 		of, name = w.self[0], qualifier
 	}
-	if self := w.top().self; self != "" && w.isSelf(of) && !strings.Contains(name, ".") {
+	if self := w.top().self; self != "" && w.isSelf(of) && !strings.ContainsAny(name, ".>") {
 		w.onSelf = append(w.onSelf, fieldCall{len(w.ex.Calls) - 1, self + "." + name})
 	}
 }
@@ -153,6 +153,9 @@ func (w *treeWalk) typeOf(qualifier string) string {
 		return w.top().self
 	}
 	if made, ok := strings.CutSuffix(qualifier, "()"); ok {
+		if w.pascal && strings.Contains(made, ".") {
+			return ""
+		}
 		return w.typeNamed(made)
 	}
 	return w.lookup(qualifier).typ

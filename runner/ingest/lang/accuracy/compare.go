@@ -149,6 +149,9 @@ func (o *oracle) ours(text []byte, ex ingest.Extraction) []tag {
 	}
 	var tags []tag
 	for _, s := range ex.Symbols {
+		if s.Kind == o.unknown {
+			continue
+		}
 		callable[s.Key] = s.Kind == lang.KindFunction || s.Kind == lang.KindMethod
 		inner[s.Key] = callable[s.ParentKey] || inner[s.ParentKey]
 		at := s.StartByte + nameOffset(text[s.StartByte:s.EndByte], s.Name, classes[s.Kind] == "function" || isEither(s))
@@ -226,7 +229,7 @@ func (o *oracle) tags(files []string) (map[string][]tag, error) {
 			return nil, fmt.Errorf("read ctags' line %q: %w", line, err)
 		}
 		class, ok := o.kinds[t.Kind]
-		if t.Type != "tag" || !ok || strings.HasPrefix(t.Name, "__anon") || o.ignore != nil && o.ignore(t.Path, t.Kind) {
+		if t.Type != "tag" || !ok || strings.HasPrefix(t.Name, "__anon") || o.ignore != nil && o.ignore(t.Path, t.Kind, t.Name) {
 			continue
 		}
 		tags[t.Path] = append(tags[t.Path], tag{name: o.normal(t.Name), class: class, kind: t.Kind, line: t.Line})

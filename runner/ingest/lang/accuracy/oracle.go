@@ -24,7 +24,8 @@ type oracle struct {
 	options    []string
 	kinds      map[string]string // of ctags, to class; others are not compared
 	name       func(string) string
-	ignore     func(path, kind string) bool // what is not compared
+	ignore     func(path, kind, name string) bool // of ctags, what is not compared
+	unknown    string                             // of ours, the kind that ctags does not know
 }
 
 var cKinds = map[string]string{
@@ -36,6 +37,24 @@ var oracles = []oracle{
 	{language: "C", ctags: "C", extensions: []string{".c", ".h"}, options: []string{"--kinds-C=+px"}, kinds: cKinds, ignore: announced},
 	{language: "C++", ctags: "C++", extensions: []string{".cc", ".cpp", ".cxx", ".hh", ".hpp", ".hxx", ".h", ""}, options: []string{"--kinds-C++=+px"},
 		kinds: with(cKinds, map[string]string{"class": "type", "namespace": "module"}), name: func(name string) string { return strings.ReplaceAll(name, " ", "") }, ignore: announced},
+	{language: "C#", ctags: "C#", extensions: []string{".cs"}, kinds: map[string]string{
+		"class": "type", "enumerator": "value", "event": "value", "field": "value", "enum": "type", "interface": "type", "method": "function",
+		"namespace": "module", "property": "value", "struct": "type", "typedef": "type",
+	}},
+	{language: "Ruby", ctags: "Ruby", extensions: []string{".rb"}, kinds: map[string]string{
+		"class": "type", "method": "function", "module": "module", "singletonMethod": "function", "accessor": "value", "alias": "function", "constant": "value",
+	}, name: func(name string) string { return name[strings.LastIndexByte(name, ':')+1:] }, ignore: func(_, kind, name string) bool {
+		return kind == "accessor" && strings.HasSuffix(name, "=") // attr_accessor is one symbol, not two
+	}},
+	{language: "PHP", ctags: "PHP", extensions: []string{".php"}, kinds: map[string]string{
+		"class": "type", "define": "value", "function": "function", "interface": "type", "trait": "type", "enum": "type",
+	}, unknown: lang.KindField},
+	{language: "Lua", ctags: "Lua", extensions: []string{".lua"}, kinds: map[string]string{"function": "function"},
+		name: func(name string) string { return name[strings.LastIndexAny(name, ".:")+1:] }},
+	{language: "Shell", ctags: "Sh", extensions: []string{".sh", ".bash"}, kinds: map[string]string{"function": "function"}, unknown: lang.KindVariable},
+	{language: "Kotlin", ctags: "Kotlin", extensions: []string{".kt"}, kinds: map[string]string{
+		"class": "type", "interface": "type", "method": "function", "object": "type", "typealias": "type", "constant": "value", "variable": "value",
+	}},
 	{language: "Java", ctags: "Java", extensions: []string{".java"}, kinds: map[string]string{
 		"annotation": "type", "class": "type", "enumConstant": "value", "field": "value", "enum": "type", "interface": "type", "method": "function",
 	}},
@@ -49,7 +68,7 @@ func with(kinds, more map[string]string) map[string]string {
 
 // announced says that a C declaration outside headers only announces what is
 // defined elsewhere; the extractor leaves those out on purpose.
-func announced(path, kind string) bool {
+func announced(path, kind, _ string) bool {
 	switch filepath.Ext(path) {
 	case ".c", ".cc", ".cpp", ".cxx":
 		return kind == "prototype" || kind == "externvar"
