@@ -72,7 +72,11 @@ func (w *world) rest(ctx context.Context, n int, pollOnly bool) error {
 	if err != nil {
 		return err
 	}
-	took, err := w.startOne(ctx, pool, began, 40)
+	starts := 40
+	if pollOnly {
+		starts = 8 // each waits for somebody's next poll, two seconds where runners are few
+	}
+	took, err := w.startOne(ctx, pool, began, starts)
 	if err != nil {
 		return err
 	}
