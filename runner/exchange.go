@@ -11,18 +11,25 @@ import (
 	"github.com/htdag/htdag/db/dbsqlc"
 )
 
+// firstNap is how long a runner that has come to rest sleeps before it looks again;
+// each further sleep is four times as long, up to the poll interval. A transaction
+// that made work ready looked for idle runners before it committed: one that looked
+// before this runner rested, and commits after this runner looked, wakes nobody.
+const firstNap = 20 * time.Millisecond
+
 // exchanges is the heart of a runner: one loop that hands in results and takes
 // new work, both in one call. While a call is under way further results gather, so
 // batches grow by themselves as the load does.
 //
 // With nothing to hand in and nothing to be had, the runner marks itself idle, looks
 // once more (what became ready before the mark was set sent no wake-up) and then
-// sleeps until a wake-up, a result, the time at which something is due, or the
-// poll interval. It fails when the database has refused for too long.
+// sleeps until a wake-up, a result, the time at which something is due, or its nap
+// is over. It fails when the database has refused for too long.
 func (s *session) exchanges(ctx context.Context, refusal *refusal) error {
 	var (
 		hungry = true // work may be there that has not been asked for
 		rested = false
+		nap    = firstNap
 		due    time.Duration
 		wait   time.Duration
 	)
@@ -32,7 +39,9 @@ func (s *session) exchanges(ctx context.Context, refusal *refusal) error {
 			return nil
 		}
 		if len(results) == 0 && (want == 0 || !hungry) {
-			if !s.await(ctx, want > 0, due) {
+			if s.await(ctx, want > 0, nap, due) {
+				nap = min(4*nap, s.opts.Poll)
+			} else {
 				rested = false
 			}
 			hungry = true
@@ -62,7 +71,7 @@ func (s *session) exchanges(ctx context.Context, refusal *refusal) error {
 			rested, hungry = false, claimed == want
 		case want == 0:
 		case !rested || len(results) > 0:
-			rested, due = true, s.rest(ctx)
+			rested, nap, due = true, min(firstNap, s.opts.Poll), s.rest(ctx)
 		default:
 			hungry = false
 		}
@@ -88,13 +97,13 @@ func (s *session) giveBack(results []result) {
 }
 
 // await sleeps until something changes or, where there is room for work, until
-// there may be some. It reports whether it was the poll interval that passed.
-func (s *session) await(ctx context.Context, room bool, due time.Duration) (polled bool) {
+// there may be some. It reports whether it was the nap that passed.
+func (s *session) await(ctx context.Context, room bool, nap, due time.Duration) (polled bool) {
 	var wake <-chan struct{}
 	var timer <-chan time.Time
 	if room {
 		// A jitter of a fifth keeps idle runners from polling in step.
-		poll := s.opts.Poll - time.Duration(rand.Int64N(int64(s.opts.Poll)/5+1))
+		poll := nap - time.Duration(rand.Int64N(int64(nap)/5+1))
 		polled = due <= 0 || poll < due
 		if !polled {
 			poll = due
