@@ -12,7 +12,7 @@ const (
 	KindType      = "type"
 	KindConstant  = "constant"
 	KindVariable  = "variable"
-	KindField     = "field" // a member: struct field, interface method, property, key of a data file
+	KindField     = "field" // a member: struct field, interface method, prototype in a header, property, key of a data file
 	KindModule    = "module"
 	KindMacro     = "macro"
 )

@@ -9,6 +9,12 @@
 // The Go binding of the runtime is linked for its C sources only. Its ParseCtx
 // crashes the process when its context is cancelled, and its per-node wrappers
 // cost more than the parsing.
+//
+// Grammars are large tables of C. Compiling one takes, in seconds of processor time
+// without a build cache: PHP 14, C# 13, TypeScript with TSX 11, Kotlin 11, C++ 8,
+// Ruby 6, shell 6, Python 3, and Java, C and Lua 2 or less each. All of them are
+// three quarters of a minute on two processors, once, and so no grammar is behind a
+// build tag: every binary extracts the same.
 package treesitter
 
 /*

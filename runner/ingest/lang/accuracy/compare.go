@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"sort"
 	"strings"
 	"unicode"
@@ -149,7 +150,7 @@ func (o *oracle) ours(text []byte, ex ingest.Extraction) []tag {
 	}
 	var tags []tag
 	for _, s := range ex.Symbols {
-		if s.Kind == o.unknown {
+		if slices.Contains(o.unknown, s.Kind) && !(isEither(s) && strings.HasPrefix(s.ParentKey, lang.KindInterface+" ")) {
 			continue
 		}
 		callable[s.Key] = s.Kind == lang.KindFunction || s.Kind == lang.KindMethod

@@ -25,7 +25,7 @@ type oracle struct {
 	kinds      map[string]string // of ctags, to class; others are not compared
 	name       func(string) string
 	ignore     func(path, kind, name string) bool // of ctags, what is not compared
-	unknown    string                             // of ours, the kind that ctags does not know
+	unknown    []string                           // of ours, the kinds that ctags does not know
 }
 
 var cKinds = map[string]string{
@@ -48,13 +48,15 @@ var oracles = []oracle{
 	}},
 	{language: "PHP", ctags: "PHP", extensions: []string{".php"}, kinds: map[string]string{
 		"class": "type", "define": "value", "function": "function", "interface": "type", "trait": "type", "enum": "type",
-	}, unknown: lang.KindField},
+	}, unknown: []string{lang.KindField}},
 	{language: "Lua", ctags: "Lua", extensions: []string{".lua"}, kinds: map[string]string{"function": "function"},
 		name: func(name string) string { return name[strings.LastIndexAny(name, ".:")+1:] }},
-	{language: "Shell", ctags: "Sh", extensions: []string{".sh", ".bash"}, kinds: map[string]string{"function": "function"}, unknown: lang.KindVariable},
+	{language: "Shell", ctags: "Sh", extensions: []string{".sh", ".bash"}, kinds: map[string]string{"function": "function"}, unknown: []string{lang.KindVariable}},
 	{language: "Kotlin", ctags: "Kotlin", extensions: []string{".kt"}, kinds: map[string]string{
-		"class": "type", "interface": "type", "method": "function", "object": "type", "typealias": "type", "constant": "value", "variable": "value",
-	}},
+		"class": "type", "interface": "type", "method": "function", "object": "type", "typealias": "type",
+	}, unknown: []string{lang.KindField, lang.KindConstant, lang.KindVariable}, name: strings.TrimSpace, ignore: func(_, _, name string) bool {
+		return strings.HasPrefix(name, "<") // <lambda>
+	}}, // ctags takes local ones too
 	{language: "Java", ctags: "Java", extensions: []string{".java"}, kinds: map[string]string{
 		"annotation": "type", "class": "type", "enumConstant": "value", "field": "value", "enum": "type", "interface": "type", "method": "function",
 	}},
