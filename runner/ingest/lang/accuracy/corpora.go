@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 )
@@ -16,7 +16,7 @@ type corpus struct{ language, dir string }
 // defaultCorpora are found on many development machines.
 var defaultCorpora = []corpus{
 	{"C", "/usr/include"},
-	{"C", filepath.Join(runtime.GOROOT(), "src")},
+	{"C", goSources()},
 	{"C++", "/usr/include/c++"},
 	{"C++", "/usr/include"},
 	{"Java", "/usr/lib/jvm/src"},
@@ -29,6 +29,15 @@ var defaultCorpora = []corpus{
 	{"Shell", "/usr/lib"},
 	{"C#", "/usr/src/csharp"},
 	{"Kotlin", "/usr/src/kotlin"},
+}
+
+// goSources is where the sources of the installed Go lie; empty without one.
+func goSources() string {
+	root, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(strings.TrimSpace(string(root)), "src")
 }
 
 // files returns the files of a directory that are in the oracle's language.
