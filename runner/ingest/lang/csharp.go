@@ -21,6 +21,7 @@ var csharpBodies = map[string][]string{"body": {"block", "arrow_expression_claus
 var csharpRules = &treeRules{
 	language: "C#",
 	grammar:  csharp.Language,
+	refuse:   csharpRefuse,
 
 	defines: []defineRule{
 		{node: "namespace_declaration", kind: KindModule, name: "name", body: "body", refine: csharpNamespace},
@@ -224,4 +225,23 @@ func csharpVisible(w *treeWalk, node int, _ string) bool {
 		return true
 	}
 	return around.kind == KindInterface
+}
+
+// csharpRefuse finds a thousand angle brackets that one statement opens and does
+// not close.
+func csharpRefuse(text []byte) string {
+	depth := 0
+	for _, c := range text {
+		switch c {
+		case '<':
+			if depth++; depth > 1000 {
+				return "more than 1000 open angle brackets"
+			}
+		case '>':
+			depth = max(depth-1, 0)
+		case ';', '{', '}':
+			depth = 0
+		}
+	}
+	return ""
 }

@@ -26,6 +26,11 @@ func (r *treeRules) extractor() ExtractFunc {
 			return Extraction{}, err
 		}
 		var ex Extraction
+		if r.refuse != nil {
+			if why := r.refuse(src.Text); why != "" {
+				return ex, errors.New(why)
+			}
+		}
 		text := src.Text
 		if r.mask != nil {
 			text = r.mask(text)

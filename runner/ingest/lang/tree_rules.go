@@ -20,6 +20,10 @@ type treeRules struct {
 	// returns its argument where there is nothing to do.
 	mask func(text []byte) []byte
 
+	// refuse says why a text is not to be parsed: one on which the grammar takes
+	// quadratic time that no limit interrupts. Empty for any other.
+	refuse func(text []byte) string
+
 	defines []defineRule // in order of preference where a node type has several
 	calls   []callRule
 	binds   []bindRule
