@@ -11950,7 +11950,9 @@ CREATE VIEW code.known_files AS
     f.sha256,
     f.ingested_sha256,
     f.ingested_version,
-    f.seen_at
+    f.seen_at,
+    f.encoding,
+    f.generated
    FROM code.files f
   WHERE (f.status <> 'deleted'::text);
 

@@ -29,13 +29,27 @@ type Summary struct {
 	Problems    []Problem
 }
 
+// Passed is something that a scan leaves out: what a rule ignores, or what is no
+// file of its own. A directory stands for all that is in it.
+type Passed struct {
+	Path      string // as EscapePath writes it
+	Directory bool
+	Verdict   Verdict // where it is ignored
+	Special   string  // else what it is: "symbolic link", "named pipe", "socket" or "device"
+}
+
 // Scan yields every regular file below root that the rules do not ignore, by
 // stat alone and in order of path elements. Directories that cannot be read are
 // listed in the summary and do not end the scan. It ends with the error of yield,
 // of the context, or with one of the ErrRoot errors; after ErrRootEmpty the
 // summary is valid, and whether to believe it is up to the caller.
 func Scan(ctx context.Context, root string, filter Filter, yield func(File) error) (Summary, error) {
-	s := scan{ctx: ctx, yield: yield, sum: Summary{Ignored: map[string]int{}}}
+	return Explore(ctx, root, filter, yield, func(Passed) {})
+}
+
+// Explore is Scan that also tells of everything it leaves out, in the same order.
+func Explore(ctx context.Context, root string, filter Filter, yield func(File) error, passed func(Passed)) (Summary, error) {
+	s := scan{ctx: ctx, yield: yield, passed: passed, sum: Summary{Ignored: map[string]int{}}}
 	canonical, err := CheckRoot(root)
 	if err != nil {
 		return s.sum, err
@@ -57,6 +71,7 @@ type scan struct {
 	ctx    context.Context
 	root   string
 	yield  func(File) error
+	passed func(Passed)
 	sum    Summary
 	owners owners
 }
@@ -78,15 +93,16 @@ func (s *scan) dir(l *level, abs, rel string, entries []fs.DirEntry) error {
 	for _, e := range entries {
 		name := e.Name()
 		isDir := e.IsDir()
+		path, below := filepath.Join(abs, name), filepath.Join(rel, name)
 		if !isDir && !e.Type().IsRegular() {
-			s.sum.Special++
+			s.special(below, e.Type())
 			continue
 		}
 		if v := l.verdict(name, isDir); v.Ignored {
 			s.sum.Ignored[v.String()]++
+			s.passed(Passed{Path: EscapePath(below), Directory: isDir, Verdict: v})
 			continue
 		}
-		path, below := filepath.Join(abs, name), filepath.Join(rel, name)
 		if isDir {
 			inside, err := readDir(path)
 			if isNoPath(err) {
@@ -108,7 +124,7 @@ func (s *scan) dir(l *level, abs, rel string, entries []fs.DirEntry) error {
 			continue
 		}
 		if !fi.Mode().IsRegular() {
-			s.sum.Special++
+			s.special(below, fi.Mode())
 			continue
 		}
 		f := s.owners.file(below, fi, seen)
@@ -119,6 +135,20 @@ func (s *scan) dir(l *level, abs, rel string, entries []fs.DirEntry) error {
 		}
 	}
 	return nil
+}
+
+func (s *scan) special(rel string, mode fs.FileMode) {
+	s.sum.Special++
+	what := "device"
+	switch {
+	case mode&fs.ModeSymlink != 0:
+		what = "symbolic link"
+	case mode&fs.ModeNamedPipe != 0:
+		what = "named pipe"
+	case mode&fs.ModeSocket != 0:
+		what = "socket"
+	}
+	s.passed(Passed{Path: EscapePath(rel), Special: what})
 }
 
 // readDir returns the entries of a directory in order of their names. Unlike

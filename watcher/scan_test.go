@@ -96,6 +96,33 @@ func TestScanEnds(t *testing.T) {
 	}
 }
 
+// What is not yielded is told, once, with the reason.
+func TestExplore(t *testing.T) {
+	dir := t.TempDir()
+	for _, p := range []string{"a.go", "x.log", "sub/y.log", "node_modules/deep/x.js", "e\xff.log"} {
+		write(t, dir, p, "12345")
+	}
+	write(t, dir, ".gitignore", "*.log\n")
+	must(t, os.Symlink("a.go", filepath.Join(dir, "link.go")))
+	must(t, syscall.Mkfifo(filepath.Join(dir, "sub/fifo"), 0o644))
+	must(t, syscall.Mknod(filepath.Join(dir, "socket"), syscall.S_IFSOCK|0o644, 0))
+	var got []string
+	sum, err := Explore(t.Context(), dir, Filter{}, func(File) error { return nil }, func(p Passed) {
+		got = append(got, fmt.Sprintf("%s %v %s%s", p.Path, p.Directory, p.Special, p.Verdict))
+	})
+	must(t, err)
+	want := []string{
+		`e\xff.log false .gitignore:1: *.log`, "link.go false symbolic link: ", "node_modules true built in: node_modules", "socket false socket: ",
+		"sub/fifo false named pipe: ", "sub/y.log false .gitignore:1: *.log", "x.log false .gitignore:1: *.log",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if n := sum.Special + sum.Ignored["built in: node_modules"] + sum.Ignored[".gitignore:1: *.log"]; n != len(got) {
+		t.Errorf("the summary has %d entries, %d were told", n, len(got))
+	}
+}
+
 // TestScanOfMovingTree changes directories after their parent was read: what is
 // no directory any more is neither entered nor a problem.
 func TestScanOfMovingTree(t *testing.T) {

@@ -327,7 +327,7 @@ func (q *Queries) KnownFile(ctx context.Context, codebaseID int32, path string) 
 }
 
 const knownFiles = `-- name: KnownFiles :many
-select codebase_id, file_id, path, bytes, modified_ns, mode, inode, owner, status, reason, language, sha256, ingested_sha256, ingested_version, seen_at from code.known_files where codebase_id = $1
+select codebase_id, file_id, path, bytes, modified_ns, mode, inode, owner, status, reason, language, sha256, ingested_sha256, ingested_version, seen_at, encoding, generated from code.known_files where codebase_id = $1
 `
 
 func (q *Queries) KnownFiles(ctx context.Context, codebaseID int32) ([]CodeKnownFile, error) {
@@ -355,6 +355,8 @@ func (q *Queries) KnownFiles(ctx context.Context, codebaseID int32) ([]CodeKnown
 			&i.IngestedSha256,
 			&i.IngestedVersion,
 			&i.SeenAt,
+			&i.Encoding,
+			&i.Generated,
 		); err != nil {
 			return nil, err
 		}

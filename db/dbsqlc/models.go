@@ -41,6 +41,8 @@ type CodeKnownFile struct {
 	IngestedSha256  []byte
 	IngestedVersion *int32
 	SeenAt          time.Time
+	Encoding        *string
+	Generated       bool
 }
 
 // What became of a reported change: started (a run), waiting (a run that has not begun will see it), scanning (one scan for the whole burst), unchanged (only facts, if anything) or unknown (gone, and never seen).

@@ -42,33 +42,30 @@ func (q *Queries) CorpusTotals(ctx context.Context, codebases []string) (CorpusT
 	return i, err
 }
 
-const filesByStatus = `-- name: FilesByStatus :many
-select f.status, coalesce(regexp_replace(regexp_replace(split_part(f.reason, ':', 1), '^(\d+ )?syntax errors?( in line \d+)?$', 'syntax errors'),
-         '^[\d.]+ [kMGT]?i?B is over', 'over'), '')::text as reason,
-       count(*)::bigint as files, coalesce(sum(f.bytes), 0)::bigint as bytes
+const filesByReason = `-- name: FilesByReason :many
+select f.status, coalesce(f.reason, '')::text as reason, count(*)::bigint as files, coalesce(sum(f.bytes), 0)::bigint as bytes
   from report.files f
  where f.codebase = any ($1::text[])
  group by 1, 2
- order by array_position('{ingested,partial,skipped,deleted}', f.status), 3 desc
+ order by 1, 2
 `
 
-type FilesByStatusRow struct {
+type FilesByReasonRow struct {
 	Status string
 	Reason string
 	Files  int64
 	Bytes  int64
 }
 
-// Reasons of one sort are one row: the figures and places in them are left out.
-func (q *Queries) FilesByStatus(ctx context.Context, codebases []string) ([]FilesByStatusRow, error) {
-	rows, err := q.db.Query(ctx, filesByStatus, codebases)
+func (q *Queries) FilesByReason(ctx context.Context, codebases []string) ([]FilesByReasonRow, error) {
+	rows, err := q.db.Query(ctx, filesByReason, codebases)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []FilesByStatusRow
+	var items []FilesByReasonRow
 	for rows.Next() {
-		var i FilesByStatusRow
+		var i FilesByReasonRow
 		if err := rows.Scan(
 			&i.Status,
 			&i.Reason,

@@ -10,15 +10,12 @@ select r.state, coalesce(i.files_seen, 0)::integer as files_seen, coalesce(i.fil
   left join code.ingestions i on i.run_id = r.run_id
  where r.run_id = @run_id;
 
--- name: FilesByStatus :many
--- Reasons of one sort are one row: the figures and places in them are left out.
-select f.status, coalesce(regexp_replace(regexp_replace(split_part(f.reason, ':', 1), '^(\d+ )?syntax errors?( in line \d+)?$', 'syntax errors'),
-         '^[\d.]+ [kMGT]?i?B is over', 'over'), '')::text as reason,
-       count(*)::bigint as files, coalesce(sum(f.bytes), 0)::bigint as bytes
+-- name: FilesByReason :many
+select f.status, coalesce(f.reason, '')::text as reason, count(*)::bigint as files, coalesce(sum(f.bytes), 0)::bigint as bytes
   from report.files f
  where f.codebase = any (@codebases::text[])
  group by 1, 2
- order by array_position('{ingested,partial,skipped,deleted}', f.status), 3 desc;
+ order by 1, 2;
 
 -- name: Languages :many
 select l.language, sum(l.files)::bigint as files, sum(l.lines)::bigint as lines, sum(l.bytes)::bigint as bytes, sum(l.symbols)::bigint as symbols

@@ -69,7 +69,7 @@ func Inspect(path string, content []byte, size int64, limits Limits) Verdict {
 		Truncated: size > int64(len(content)),
 		Empty:     size == 0,
 		TooLarge:  size > min(limits.ParseBytes, limits.KeepBytes),
-		Vendored:  vendored(path),
+		Vendored:  Vendored(path),
 	}
 	if size > limits.KeepBytes {
 		v.Binary = isBinary(content)

@@ -15,7 +15,8 @@ var vendorFolders = map[string]bool{
 	".venv": true, "venv": true, ".yarn": true, ".bundle": true, "elm-stuff": true,
 }
 
-func vendored(file string) bool {
+// Vendored says whether a path lies in a folder for other people's code.
+func Vendored(file string) bool {
 	for folder := range strings.SplitSeq(path.Dir(file), "/") {
 		if vendorFolders[folder] {
 			return true

@@ -86,7 +86,9 @@ type facts struct{ dbsqlc.RecordFilesParams }
 
 func (f *facts) readable(file File, sha256 []byte) { f.add(file, sha256, "") }
 
-func (f *facts) unreadable(file File, err error) { f.add(file, nil, "unreadable: "+rootCause(err)) }
+func (f *facts) unreadable(file File, err error) { f.add(file, nil, unreadable(err)) }
+
+func unreadable(err error) string { return "unreadable: " + rootCause(err) }
 
 func (f *facts) add(file File, sha256 []byte, reason string) {
 	f.Paths = append(f.Paths, file.Path)

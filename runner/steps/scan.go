@@ -51,7 +51,7 @@ func (s *steps) codebaseScan(ctx context.Context, w *work) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	known, err := s.known(ctx, c.CodebaseID)
+	known, err := Known(ctx, dbsqlc.New(s.pool), c.CodebaseID)
 	if err != nil {
 		return nil, err
 	}
@@ -67,14 +67,8 @@ func (s *steps) codebaseScan(ctx context.Context, w *work) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	var gone []string
-	for path := range known {
-		if !sc.seen[path] && !below(path, unread) {
-			gone = append(gone, path)
-		}
-	}
+	gone := sc.gone(unread)
 	if len(gone) > 0 {
-		slices.Sort(gone)
 		if _, err := q.ForgetFiles(ctx, c.CodebaseID, gone, started); err != nil {
 			return nil, fmt.Errorf("forget %d files: %w", len(gone), err)
 		}
@@ -104,8 +98,9 @@ func (s *steps) codebaseScan(ctx context.Context, w *work) (any, error) {
 	return out, nil
 }
 
-func (s *steps) known(ctx context.Context, codebaseID int32) (map[string]dbsqlc.CodeKnownFile, error) {
-	files, err := dbsqlc.New(s.pool).KnownFiles(ctx, codebaseID)
+// Known are the files of a codebase as the database has them, by path.
+func Known(ctx context.Context, q *dbsqlc.Queries, codebaseID int32) (map[string]dbsqlc.CodeKnownFile, error) {
+	files, err := q.KnownFiles(ctx, codebaseID)
 	if err != nil {
 		return nil, fmt.Errorf("read known files: %w", err)
 	}
@@ -114,6 +109,18 @@ func (s *steps) known(ctx context.Context, codebaseID int32) (map[string]dbsqlc.
 		known[f.Path] = f
 	}
 	return known, nil
+}
+
+// gone are the known files that are not on disk any more, in order.
+func (sc *scan) gone(unread []string) []string {
+	var gone []string
+	for path := range sc.known {
+		if !sc.seen[path] && !below(path, unread) {
+			gone = append(gone, path)
+		}
+	}
+	slices.Sort(gone)
+	return gone
 }
 
 // below says whether a path lies in one of the directories.
@@ -199,58 +206,92 @@ func (sc *scan) run(ctx context.Context) (unread []string, err error) {
 	return unread, nil
 }
 
-// look compares one file with what is known of it and reads it if that may be out
-// of date.
-func (sc *scan) look(ctx context.Context, g *group, f File) error {
+// comparison is what a look at a file finds.
+type comparison int
+
+const (
+	vouched     comparison = iota // the metadata say that its content is the one that is known
+	sameContent                   // it was read, and its content is the one that is known
+	newContent                    // it was read, and its content is not
+	forbidden                     // it may not be read
+	vanished                      // gone since it was listed, or no regular file any more
+	busy                          // being written, or otherwise not to be read now
+)
+
+// compare compares one file with what is known of it, and reads it if that may be
+// out of date. The error says why it could not be read.
+func (sc *scan) compare(ctx context.Context, f File) (comparison, Content, error) {
 	sc.seen[f.Path] = true
 	k, ok := sc.known[f.Path]
 	same := ok && k.Bytes == f.Bytes && k.ModifiedNs == f.ModifiedNs && k.Inode == f.Inode &&
 		k.SeenAt.UnixNano()-k.ModifiedNs > int64(racy)
-	sameRights := ok && k.Mode == int32(f.Mode) && deref(k.Owner) == f.Owner
-	if same && sameRights && (k.Sha256 != nil || k.Status == ingest.StatusSkipped) {
-		sc.dueIf(k)
-		return nil
+	if same && sameRights(k, f) && (k.Sha256 != nil || k.Status == ingest.StatusSkipped) {
+		return vouched, Content{}, nil
 	}
 	content, err := sc.disk.Read(ctx, sc.codebase.Root, f.Path, sc.limits.KeepBytes)
 	sc.read++
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, ErrNotRegular):
-		delete(sc.seen, f.Path) // gone since it was listed
-		return nil
-	case ctx.Err() != nil:
-		return context.Cause(ctx)
+		delete(sc.seen, f.Path)
+		return vanished, Content{}, err
 	case errors.Is(err, fs.ErrPermission):
-		if !ok || k.Sha256 != nil || !sameRights {
-			g.facts.unreadable(f, err)
-		}
-		return nil
+		return forbidden, Content{}, err
 	case err != nil:
-		// Busy just now; whoever is writing it will be noticed when they are done.
-		sc.log.WarnContext(ctx, "file passed over", "codebase", sc.codebase.Name, "path", f.Path, "error", err)
-		return nil
+		return busy, Content{}, err
+	case ok && bytes.Equal(k.Sha256, content.SHA256[:]):
+		return sameContent, content, nil
 	}
-	f = content.File
-	if ok && bytes.Equal(k.Sha256, content.SHA256[:]) {
+	return newContent, content, nil
+}
+
+func sameRights(k dbsqlc.CodeKnownFile, f File) bool {
+	return k.Mode == int32(f.Mode) && deref(k.Owner) == f.Owner
+}
+
+// look adds what a file is to the group, if that is not known.
+func (sc *scan) look(ctx context.Context, g *group, f File) error {
+	found, content, err := sc.compare(ctx, f)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	k, ok := sc.known[f.Path]
+	switch found {
+	case vouched:
 		sc.dueIf(k)
-		if k.Bytes == f.Bytes && k.ModifiedNs == f.ModifiedNs && k.Inode == f.Inode && sameRights && f.SeenAt.UnixNano()-f.ModifiedNs <= int64(racy) {
+	case sameContent:
+		sc.dueIf(k)
+		f = content.File
+		if k.Bytes == f.Bytes && k.ModifiedNs == f.ModifiedNs && k.Inode == f.Inode && sameRights(k, f) && f.SeenAt.UnixNano()-f.ModifiedNs <= int64(racy) {
 			return nil // still too young for the row to say anything new
 		}
 		g.facts.readable(f, content.SHA256[:])
-		return nil
+	case newContent:
+		g.facts.readable(content.File, content.SHA256[:])
+		g.sha256s = append(g.sha256s, content.SHA256[:])
+		g.sizes = append(g.sizes, content.File.Bytes)
+		g.contents = append(g.contents, content.Data)
+		g.bytes += int64(len(content.Data))
+	case forbidden:
+		if !ok || k.Sha256 != nil || !sameRights(k, f) {
+			g.facts.unreadable(f, err)
+		}
+	case busy:
+		// Whoever is writing it will be noticed when they are done.
+		sc.log.WarnContext(ctx, "file passed over", "codebase", sc.codebase.Name, "path", f.Path, "error", err)
 	}
-	g.facts.readable(f, content.SHA256[:])
-	g.sha256s = append(g.sha256s, content.SHA256[:])
-	g.sizes = append(g.sizes, f.Bytes)
-	g.contents = append(g.contents, content.Data)
-	g.bytes += int64(len(content.Data))
 	return nil
 }
 
 func (sc *scan) dueIf(k dbsqlc.CodeKnownFile) {
-	current := k.IngestedVersion != nil && *k.IngestedVersion == ingest.ExtractorVersion && bytes.Equal(k.IngestedSha256, k.Sha256)
-	if k.Sha256 != nil && !current {
+	if k.Sha256 != nil && !ingestedAs(k, k.Sha256) {
 		sc.overdue = append(sc.overdue, dueFile{k.FileID, k.Bytes})
 	}
+}
+
+// ingestedAs says whether what is stored of a file was made of this content, by this
+// extractor.
+func ingestedAs(k dbsqlc.CodeKnownFile, sha256 []byte) bool {
+	return k.IngestedVersion != nil && *k.IngestedVersion == ingest.ExtractorVersion && bytes.Equal(k.IngestedSha256, sha256)
 }
 
 // store writes a group in a transaction of its own: what was seen is true however

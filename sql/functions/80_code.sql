@@ -27,7 +27,9 @@ select f.codebase_id,
        f.sha256,
        f.ingested_sha256,
        f.ingested_version,
-       f.seen_at
+       f.seen_at,
+       f.encoding,
+       f.generated
   from code.files f
  where f.status <> 'deleted';
 comment on view code.known_files is 'Facts of the files that exist, as a scan compares them with the disk.';

@@ -13,7 +13,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/htdag/htdag/db"
 	"github.com/htdag/htdag/db/dbsqlc"
@@ -21,8 +20,7 @@ import (
 )
 
 // nameRoots names the codebases of roots that have no name yet.
-func nameRoots(ctx context.Context, pool *pgxpool.Pool, s settings, roots []watcher.Root) error {
-	queries := dbsqlc.New(pool)
+func nameRoots(ctx context.Context, queries *dbsqlc.Queries, s settings, roots []watcher.Root) error {
 	for i := range roots {
 		name, err := nameOf(ctx, queries, s, roots[i].Path, roots[:i])
 		if err != nil {

@@ -153,7 +153,7 @@ func (a *app) root() *cobra.Command {
 	f.StringVar(&a.dataDir, "data-dir", "", "where the local PostgreSQL lives (default a directory of the user's)")
 	f.StringVar(&a.binDir, "postgres-bin-dir", "", "directory of the server binaries for the local PostgreSQL (default the newest found)")
 	f.StringVar(&a.logLevel, "log-level", "warn", "debug, info, warn or error")
-	root.AddCommand(a.up(), a.runCommand(), a.watch(), a.configCommand(), a.flow(), a.startCommand(), a.runs(), a.events(), a.why(), a.cancel(), a.retry(), a.dead(), a.pause(), a.resume(), a.schedule(), a.signalCommand(), a.migrate(), a.db())
+	root.AddCommand(a.up(), a.ingest(), a.runCommand(), a.watch(), a.configCommand(), a.flow(), a.startCommand(), a.runs(), a.events(), a.why(), a.cancel(), a.retry(), a.dead(), a.pause(), a.resume(), a.schedule(), a.signalCommand(), a.migrate(), a.db())
 	root.CompletionOptions.HiddenDefaultCmd = true
 	checkArgs(root)
 	return root

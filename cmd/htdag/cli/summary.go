@@ -8,7 +8,6 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jedib0t/go-pretty/v6/table"
-	"github.com/jedib0t/go-pretty/v6/text"
 
 	"github.com/htdag/htdag/db/dbsqlc"
 )
@@ -20,7 +19,7 @@ const mostRows = 12
 // what was found in them, with how to look further.
 func (a *app) summary(ctx context.Context, pool *pgxpool.Pool, codebases []string, took time.Duration) error {
 	queries := dbsqlc.New(pool)
-	statuses, err := queries.FilesByStatus(ctx, codebases)
+	statuses, err := queries.FilesByReason(ctx, codebases)
 	if err != nil {
 		return fmt.Errorf("summarise files: %w", err)
 	}
@@ -33,33 +32,20 @@ func (a *app) summary(ctx context.Context, pool *pgxpool.Pool, codebases []strin
 		return fmt.Errorf("summarise the corpus: %w", err)
 	}
 
-	t := table.NewWriter()
-	t.SetOutputMirror(a.stdout)
-	t.SetStyle(table.StyleLight)
-	t.Style().Options.SeparateRows = false
-	t.Style().Format.Header = text.FormatDefault
-	t.Style().Format.Footer = text.FormatDefault
-	t.SetColumnConfigs([]table.ColumnConfig{
-		{Number: 2, Align: text.AlignRight, AlignHeader: text.AlignRight, AlignFooter: text.AlignRight},
-		{Number: 3, Align: text.AlignRight, AlignHeader: text.AlignRight, AlignFooter: text.AlignRight},
-		{Number: 4, Align: text.AlignRight, AlignHeader: text.AlignRight, AlignFooter: text.AlignRight},
-		{Number: 5, Align: text.AlignRight, AlignHeader: text.AlignRight, AlignFooter: text.AlignRight},
-	})
-	t.AppendHeader(table.Row{strings.Join(codebases, ", "), "files", "lines", "bytes", "symbols"})
-
+	byReason := reasons{}
+	for _, r := range statuses {
+		byReason.of(r.Status, r.Reason).add(r.Files, r.Bytes)
+	}
+	t := a.framed(strings.Join(codebases, ", "), "files", "lines", "bytes", "symbols")
 	var files, bytes int64
 	shown := map[string]int{}
-	for _, s := range statuses {
-		if s.Status != "deleted" {
-			files += s.Files
-			bytes += s.Bytes
+	for _, r := range byReason.sorted() {
+		if r.Status != "deleted" {
+			files += r.Files
+			bytes += r.Bytes
 		}
-		label := s.Status
-		if s.Reason != "" {
-			label += ": " + text.Snip(s.Reason, 60, "…")
-		}
-		if shown[s.Status]++; shown[s.Status] <= mostRows/2 {
-			t.AppendRow(table.Row{label, number(s.Files), "", size(s.Bytes), ""})
+		if shown[r.Status]++; shown[r.Status] <= mostRows/2 {
+			t.AppendRow(table.Row{r.label(), number(r.Files), "", size(r.Bytes), ""})
 		}
 	}
 	t.AppendSeparator()

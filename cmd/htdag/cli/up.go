@@ -29,36 +29,7 @@ func (a *app) up() *cobra.Command {
 			if err = cmp.Or(err, s.checkRunner()); err != nil {
 				return err
 			}
-			noneNamed := usagef("name the directory to ingest, as in: htdag up path/to/source; or have some watched always: htdag watch add DIR")
-			if slices.Contains(dirs, "") || len(dirs) == 0 && (!s.watching() || !a.mayHoldWatches(cmd.Context())) {
-				return noneNamed
-			}
-			if len(dirs) > 1 && s.codebase != "" {
-				return usagef("--codebase names one codebase, but there are %d directories; leave it out and each is named after its directory", len(dirs))
-			}
-			roots, err := checkRoots(cmd.Context(), dirs, s)
-			if err != nil {
-				return err
-			}
-			pool, err := a.open(cmd.Context(), db.Options{ApplicationName: "htdag up", MaxConns: int32(s.concurrency) + spareConns}, true)
-			if err != nil {
-				return err
-			}
-			defer pool.Close()
-			if len(dirs) == 0 {
-				if some, err := standing(cmd.Context(), pool); err != nil {
-					return err
-				} else if !some {
-					return noneNamed
-				}
-			}
-			if err := nameRoots(cmd.Context(), pool, s, roots); err != nil {
-				return err
-			}
-			if err := register(cmd.Context(), pool, s, roots, s.limits(cmd), s.policy(cmd)); err != nil {
-				return err
-			}
-			return a.diagnose(cmd.Context(), a.serve(cmd.Context(), pool, s, roots))
+			return a.bringUp(cmd, s, dirs)
 		},
 	}
 	cmd.Flags().StringVar(&s.codebase, "codebase", "", "name of the codebase (default as detected)")
@@ -66,6 +37,45 @@ func (a *app) up() *cobra.Command {
 	s.runnerFlags(cmd)
 	s.watchFlags(cmd)
 	return cmd
+}
+
+// bringUp ingests directories and, unless it is to be done once, goes on to watch.
+func (a *app) bringUp(cmd *cobra.Command, s settings, dirs []string) error {
+	noneNamed := usagef("name the directory to ingest, as in: htdag up path/to/source; or have some watched always: htdag watch add DIR")
+	if slices.Contains(dirs, "") || len(dirs) == 0 && (!s.watching() || !a.mayHoldWatches(cmd.Context())) {
+		return noneNamed
+	}
+	roots, err := s.rootsOf(cmd.Context(), dirs)
+	if err != nil {
+		return err
+	}
+	pool, err := a.open(cmd.Context(), db.Options{ApplicationName: "htdag " + cmd.Name(), MaxConns: int32(s.concurrency) + spareConns}, true)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	if len(dirs) == 0 {
+		if some, err := standing(cmd.Context(), pool); err != nil {
+			return err
+		} else if !some {
+			return noneNamed
+		}
+	}
+	if err := nameRoots(cmd.Context(), dbsqlc.New(pool), s, roots); err != nil {
+		return err
+	}
+	if err := register(cmd.Context(), pool, s, roots, s.limits(cmd), s.policy(cmd)); err != nil {
+		return err
+	}
+	return a.diagnose(cmd.Context(), a.serve(cmd.Context(), pool, s, roots))
+}
+
+// rootsOf are the directories that were given, as roots without names.
+func (s settings) rootsOf(ctx context.Context, dirs []string) ([]watcher.Root, error) {
+	if len(dirs) > 1 && s.codebase != "" {
+		return nil, usagef("--codebase names one codebase, but there are %d directories; leave it out and each is named after its directory", len(dirs))
+	}
+	return checkRoots(ctx, dirs, s)
 }
 
 // checkRoots looks at every directory before anything is started or written.

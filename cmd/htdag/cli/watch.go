@@ -43,7 +43,7 @@ func (a *app) watchAdd() *cobra.Command {
 				return err
 			}
 			return a.client(ctx, "watch add", func(pool *pgxpool.Pool) error {
-				if err := nameRoots(ctx, pool, s, roots); err != nil {
+				if err := nameRoots(ctx, dbsqlc.New(pool), s, roots); err != nil {
 					return err
 				}
 				return a.addWatches(ctx, pool, roots)

@@ -1,0 +1,278 @@
+package main_test
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/htdag/htdag/db/dbtest"
+)
+
+// foreseen is what a dry run answers, as programs read it.
+type foreseen struct {
+	Root      string
+	Codebase  *string
+	Compared  bool
+	Files     int64
+	Bytes     int64
+	Gone      int64
+	Changes   map[string]int64
+	Reasons   []reasonCount
+	Languages []reasonCount
+	LeftOut   []struct {
+		Why                  string
+		Entries, Directories int64
+	} `json:"left_out"`
+	Unread, Busy        []string
+	Generated, Vendored int64
+	Encodings           map[string]int64
+	List                []struct {
+		Path, Status, Change, Language, Reason string
+		Bytes                                  int64
+	}
+}
+
+type reasonCount struct {
+	Status, Reason, Language string
+	Files, Bytes             int64
+}
+
+func dryRun(t *testing.T, args []string, options ...option) foreseen {
+	t.Helper()
+	r := succeed(t, append([]string{"ingest", "--dry-run", "--json", "--list"}, args...), options...)
+	var all []foreseen
+	if err := json.Unmarshal([]byte(r.stdout), &all); err != nil || len(all) != 1 {
+		t.Fatalf("%d answers, %v:\n%s", len(all), err, r.stdout)
+	}
+	return all[0]
+}
+
+// everyRow names each version of each row of the database, and each sequence's place.
+func everyRow(t *testing.T, pool *pgxpool.Pool) []string {
+	t.Helper()
+	var all []string
+	for _, table := range dbtest.Column[string](t, pool, `select c.oid::regclass::text from pg_class c join pg_namespace n on n.oid = c.relnamespace
+		where c.relkind in ('r', 'm') and n.nspname not like 'pg\_%' and n.nspname <> 'information_schema' order by 1`) {
+		all = append(all, table+" "+strings.Join(rows(t, pool, "select count(*), md5(coalesce(string_agg(x.ctid::text || x.xmin || x.xmax || x::text, ',' order by x.ctid), '')) from "+table+" x"), ""))
+	}
+	return append(all, rows(t, pool, "select schemaname, sequencename, last_value from pg_sequences order by 1, 2")...)
+}
+
+// stored is what the database holds of each file, in the words of a dry run.
+func stored(t *testing.T, pool *pgxpool.Pool) []string {
+	t.Helper()
+	return rows(t, pool, `select path, status, coalesce(language, ''), bytes, coalesce(reason, '') from report.files
+		where status <> 'deleted' order by path collate "C"`)
+}
+
+func (f foreseen) stored() []string {
+	var lines []string
+	for _, l := range f.List {
+		if l.Status != "ignored" && l.Status != "special" && l.Change != "gone" {
+			lines = append(lines, strings.Join([]string{l.Path, l.Status, l.Language, fmt.Sprint(l.Bytes), l.Reason}, "\t"))
+		}
+	}
+	return lines
+}
+
+// agrees compares what was foreseen with what is there after the ingestion.
+func (f foreseen) agrees(t *testing.T, pool *pgxpool.Pool, summary string) {
+	t.Helper()
+	if diff := cmp.Diff(stored(t, pool), f.stored()); diff != "" {
+		t.Errorf("files (-ingested +foreseen):\n%s", diff)
+	}
+	var languages []string
+	for _, l := range f.Languages {
+		languages = append(languages, fmt.Sprintf("%s\t%d\t%d", l.Language, l.Files, l.Bytes))
+	}
+	slices.Sort(languages)
+	if diff := cmp.Diff(rows(t, pool, `select language, files, bytes from report.languages order by language collate "C"`), languages); diff != "" {
+		t.Errorf("languages (-ingested +foreseen):\n%s", diff)
+	}
+	// The summary of the ingestion has the same counts of the same reasons.
+	for _, r := range f.Reasons {
+		label := r.Status
+		if r.Reason != "" {
+			label += ": " + r.Reason
+		}
+		found := false
+		for line := range strings.Lines(summary) {
+			cells := strings.Split(line, "│")
+			found = found || len(cells) > 3 && strings.TrimSpace(cells[1]) == label && strings.TrimSpace(cells[2]) == fmt.Sprint(r.Files)
+		}
+		if !found {
+			t.Errorf("the summary does not count %d files that are %q:\n%s", r.Files, label, summary)
+		}
+	}
+	// What is told file by file is what is counted.
+	counted := map[string]int64{}
+	var files, bytes int64
+	for _, l := range f.List {
+		if l.Change != "" {
+			counted[l.Change]++
+		}
+		if l.Change != "" && l.Change != "gone" {
+			files++
+			bytes += l.Bytes
+		}
+	}
+	if f.Gone > 0 {
+		f.Changes["gone"] = f.Gone
+	}
+	if diff := cmp.Diff(counted, f.Changes); diff != "" || files != f.Files || bytes != f.Bytes {
+		t.Errorf("%d files of %d bytes are counted, %d of %d listed; changes (-listed +counted):\n%s", f.Files, f.Bytes, files, bytes, diff)
+	}
+}
+
+// A dry run foresees exactly what an ingestion leaves, and changes no row.
+func TestDryRun(t *testing.T) {
+	t.Parallel()
+	pool := dbtest.New(t)
+	root, ordinary := polyglot(t)
+	var noise strings.Builder
+	for i := range 600 {
+		sum := sha256.Sum256([]byte{byte(i), byte(i >> 8)})
+		noise.WriteString(base64.StdEncoding.EncodeToString(sum[:]) + "\n")
+	}
+	write(t, root, map[string]string{
+		"gates/noise.txt":         noise.String(),
+		"gates/long.go":           "package gates\n" + strings.Repeat("// a line of it\n", 1<<17),
+		"gates/made.pb.go":        "// Code generated by hand. DO NOT EDIT.\npackage gates\n",
+		"gates/broken.py":         "def (:\n  ]]\n",
+		"gates/broken.yaml":       "a: b: c\n  - {\n",
+		"gates/go.sum":            "example.com/x v1.0.0 h1:abc=\n",
+		"vendor/x/x.go":           "package x\n",
+		"node_modules/y/index.js": "x\n",
+		"gates/deep/.gitignore":   "*.tmp\n",
+		"gates/deep/a.tmp":        "x\n",
+	})
+
+	var foresight foreseen
+	unchanged := func(do func()) {
+		t.Helper()
+		before := everyRow(t, pool)
+		do()
+		if diff := cmp.Diff(before, everyRow(t, pool)); diff != "" {
+			t.Errorf("a dry run has changed the database:\n%s", diff)
+		}
+	}
+	look := func() {
+		t.Helper()
+		unchanged(func() { foresight = dryRun(t, at(pool, root), ordinary) })
+	}
+	ingest := func() string {
+		t.Helper()
+		return succeed(t, at(pool, append(append([]string{"ingest"}, eager...), root)...), ordinary).stdout
+	}
+
+	look()
+	if f := foresight; f.Codebase == nil || *f.Codebase != "polyglot" || !f.Compared || f.Changes["new"] != f.Files || f.Generated != 2 || f.Vendored != 1 || f.Encodings["UTF-16LE"] != 1 {
+		t.Errorf("at first it foresees %+v", f)
+	}
+	leftOut := map[string]int64{}
+	for _, l := range foresight.LeftOut {
+		leftOut[l.Why] = l.Entries
+	}
+	for why, n := range map[string]int64{"symbolic link": 3, "named pipe": 1, "built in: node_modules": 1, "gates/deep/.gitignore:1: *.tmp": 1} {
+		if leftOut[why] != n {
+			t.Errorf("left out are %v, want %d for %s", leftOut, n, why)
+		}
+	}
+	// Every gate has let something through or kept it back.
+	for _, gate := range []string{"ingested", "partial: looks random", "partial: over the limit of 1.0 MiB for parsing", "partial: syntax errors", "partial: minified",
+		"partial: lock file", "skipped: binary content", "skipped: over the size limit of 10.0 MiB", "skipped: unreadable"} {
+		if !slices.ContainsFunc(foresight.Reasons, func(r reasonCount) bool { return strings.TrimSuffix(r.Status+": "+r.Reason, ": ") == gate }) {
+			t.Errorf("nothing is %q: %+v", gate, foresight.Reasons)
+		}
+	}
+	summary := ingest()
+	foresight.agrees(t, pool, summary)
+
+	look()
+	if f := foresight; f.Changes["unchanged"] != f.Files || f.Gone != 0 || f.Generated != 2 || f.Vendored != 1 || f.Encodings["UTF-16LE"] != 1 {
+		t.Errorf("afterwards it foresees %+v", f)
+	}
+	foresight.agrees(t, pool, summary)
+
+	write(t, root, map[string]string{"plain.txt": "other\n", "gates/new.rb": "def x\nend\n", "gates/broken.py": "def whole():\n    pass\n"})
+	if err := os.Remove(filepath.Join(root, "gates/go.sum")); err != nil {
+		t.Fatal(err)
+	}
+	for path, mode := range map[string]os.FileMode{"odd/secret.py": 0o644, "go/main.go": 0, "docs/guide.md": 0o600} {
+		if err := os.Chmod(filepath.Join(root, path), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chmod(filepath.Join(root, "docs/guide.md"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	dbtest.Exec(t, pool, "update code.files set ingested_version = 0 where path = 'go/cart.go'")
+	look()
+	foresight.agreesOnlyIn(t, map[string]string{
+		"plain.txt": "changed", "gates/new.rb": "new", "gates/broken.py": "changed", "gates/go.sum": "gone", "odd/secret.py": "changed",
+		"go/main.go": "changed", "go/cart.go": "again",
+	})
+	foresight.agrees(t, pool, ingest())
+	scan := rows(t, pool, "select files_seen, files_changed, files_gone from report.ingestions order by run_id desc limit 1")
+	if want := fmt.Sprintf("%d\t5\t1", foresight.Files); scan[0] != want { // unreadable is nothing to ingest
+		t.Errorf("the scan found %q, want %q", scan[0], want)
+	}
+	look()
+	foresight.agreesOnlyIn(t, map[string]string{})
+}
+
+// agreesOnlyIn expects changes of these paths alone.
+func (f foreseen) agreesOnlyIn(t *testing.T, want map[string]string) {
+	t.Helper()
+	got := map[string]string{}
+	for _, l := range f.List {
+		if l.Change != "" && l.Change != "unchanged" {
+			got[l.Path] = l.Change
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("changes (-want +got):\n%s", diff)
+	}
+}
+
+// Without a database a dry run says what is on disk, and makes no database.
+func TestDryRunWithoutDatabase(t *testing.T) {
+	t.Parallel()
+	dir := openDir(t)
+	root, instance := filepath.Join(dir, "shop"), filepath.Join(dir, "pg")
+	unpack(t, "testdata/polyglot.txtar", root)
+	f := dryRun(t, []string{root, "--data-dir", instance})
+	if f.Compared || f.Codebase != nil || f.Files == 0 || f.Changes["new"] != f.Files {
+		t.Errorf("it foresees %+v", f)
+	}
+	if _, err := os.Stat(instance); err == nil {
+		t.Error("the dry run has made an instance directory")
+	}
+
+	// The local one is asked where it runs, and not where it has been stopped.
+	l := newLocal(t, instance)
+	l.succeed("db", "start")
+	if f := dryRun(t, l.args([]string{root})); f.Compared {
+		t.Errorf("it compares with a database that has nothing: %+v", f)
+	}
+	l.succeed(append(append([]string{"ingest"}, eager...), root)...)
+	if f := dryRun(t, l.args([]string{root})); !f.Compared || f.Changes["unchanged"] != f.Files {
+		t.Errorf("it does not know what was ingested: %+v", f)
+	}
+	l.succeed("db", "stop")
+	if f := dryRun(t, l.args([]string{root})); f.Compared {
+		t.Errorf("it compares with a server that does not run: %+v", f)
+	}
+	if got := l.status(); got["state"] != "stopped" {
+		t.Errorf("the dry run has started the server: %v", got)
+	}
+}
