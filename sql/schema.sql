@@ -1385,13 +1385,27 @@ begin
   select coalesce(array_agg(w.file_id) filter (where k.file_id is null or k.status = 'deleted'
                     or (k.bytes, k.modified_ns, k.mode, k.inode, k.owner, k.sha256)
                        is distinct from (w.bytes, w.modified_ns, w.mode, w.inode, w.owner, w.sha256)), '{}'),
-         coalesce(array_agg(w.file_id) filter (where w.sha256 is null and k.ingested_sha256 is not null), '{}')
+         coalesce(array_agg(w.file_id) filter (where w.sha256 is null and (k.ingested_sha256 is not null or k.status = 'deleted')), '{}')
     into v_changed, v_unreadable
     from written w
     left join known k on k.file_id = w.file_id;
 
   -- What cannot be read any more cannot be vouched for either.
   if v_unreadable <> '{}' then
+    update code.files f
+       set language     = null,
+           lines        = null,
+           encoding     = null,
+           generated    = false,
+           minified     = false,
+           module       = null,
+           doc          = null,
+           parser       = null,
+           parse_errors = 0,
+           family       = null,
+           scope        = null,
+           precedence   = 0
+     where f.file_id = any (v_unreadable);
     perform code.clear_files(p_codebase_id, v_unreadable);
     perform code.resolve_files(p_codebase_id, v_unreadable);
   end if;

@@ -228,6 +228,46 @@ func TestDryRun(t *testing.T) {
 	}
 	look()
 	foresight.agreesOnlyIn(t, map[string]string{})
+
+	// A file that comes back so that nobody may read it has nothing of its former self.
+	write(t, root, map[string]string{"gates/go.sum": "example.com/x v1.0.0 h1:abc=\n"})
+	if err := os.Chmod(filepath.Join(root, "gates/go.sum"), 0); err != nil {
+		t.Fatal(err)
+	}
+	look()
+	foresight.agreesOnlyIn(t, map[string]string{"gates/go.sum": "new"})
+	foresight.agrees(t, pool, ingest())
+	fresh := dbtest.New(t)
+	succeed(t, upOnce(fresh, root), ordinary)
+	sameCorpus(t, fresh, pool, "polyglot")
+	dbtest.CheckInvariants(t, pool)
+}
+
+// A directory that cannot be read is told, and nothing below it counts as gone; a name
+// that another directory has is refused as it would be.
+func TestDryRunOfTrouble(t *testing.T) {
+	t.Parallel()
+	pool := dbtest.New(t)
+	dir := openDir(t)
+	root, home := filepath.Join(dir, "tree"), filepath.Join(dir, "home")
+	write(t, dir, map[string]string{"tree/open/a.py": "def a(): pass\n", "tree/closed/deep/b.py": "def b(): pass\n", "home/x": "", "other/c.py": "c = 1\n"})
+	ordinary := ordinaryUser(t, home)
+	succeed(t, upOnce(pool, root), ordinary)
+	closed := filepath.Join(root, "closed")
+	if err := os.Chmod(closed, 0); err != nil {
+		t.Fatal(err)
+	}
+	f := dryRun(t, at(pool, root), ordinary)
+	if err := os.Chmod(closed, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if f.Gone != 0 || f.Files != 1 || len(f.Unread) != 1 || f.Unread[0] != "closed" {
+		t.Errorf("with an unreadable directory it foresees %+v", f)
+	}
+	other := []string{"--codebase", "tree", filepath.Join(dir, "other")}
+	for _, args := range [][]string{append([]string{"ingest", "--dry-run"}, other...), append([]string{"ingest"}, other...)} {
+		oneError(t, run(t, at(pool, args...)), 1, "codebase 'tree' is registered with root '"+root+"'", "--codebase NAME")
+	}
 }
 
 // agreesOnlyIn expects changes of these paths alone.

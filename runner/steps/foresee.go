@@ -111,8 +111,7 @@ func (v *vision) look(ctx context.Context, parsers *errgroup.Group, f File) erro
 		if ok && k.Sha256 == nil {
 			change = Unchanged
 		}
-		// Its row keeps the language that it had.
-		v.add(Foreseen{Path: f.Path, Bytes: f.Bytes, Change: change, Status: ingest.StatusSkipped, Reason: unreadable(err), Language: deref(k.Language)})
+		v.add(Foreseen{Path: f.Path, Bytes: f.Bytes, Change: change, Status: ingest.StatusSkipped, Reason: unreadable(err)})
 		return nil
 	case vanished:
 		return nil

@@ -136,7 +136,7 @@ func (a *app) known(ctx context.Context, s settings, roots []watcher.Root) ([]ma
 			case err != nil:
 				return fmt.Errorf("look up codebase %s: %w", r.Name, db.Error(err))
 			case c.Root != r.Path:
-				return fmt.Errorf("codebase %q is registered with root %s, not %s; --codebase NAME gives it another name", r.Name, c.Root, r.Path)
+				return fmt.Errorf("codebase '%s' is registered with root '%s', not '%s'; --codebase NAME gives it another name", r.Name, c.Root, r.Path)
 			}
 			files, err := steps.Known(ctx, queries, c.CodebaseID)
 			if err != nil {
