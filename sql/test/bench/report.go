@@ -13,7 +13,8 @@ import (
 func report(heading string, all []*contestant) string {
 	var out strings.Builder
 	out.WriteString(heading)
-	out.WriteString("\nTARGETS\n" + list(targets(all)))
+	aims := targets(all)
+	out.WriteString("\nTARGETS\n" + list(aims) + obstacles(aims, all))
 	out.WriteString("\n" + blocks(all))
 	out.WriteString(`
 ahead     how many times as fast as the engine of the row htdag is; at "idle", how many times as soon a run has ended

@@ -32,8 +32,13 @@ func TestReport(t *testing.T) {
 	off.Sync = false
 	floor := measured("floor x1", Idle, 50, 150*time.Millisecond, 160*time.Millisecond)
 	floor.Counted = nil
+	chain := measured("htdag", Chain, 10_000, 3*s, 2*s, 4*s)
+	chain.Profile = &profile{
+		Functions: []share{{"htdag.settle", 1_500_000, 3_000_000}, {"htdag.open_tasks", 600_000, 3_000_000}},
+		WAL:       []share{{"tasks: Heap HOT_UPDATE", 20_000_000, 34_500_000}, {"full-page images", 1_000_000, 34_500_000}},
+	}
 	all := []*contestant{
-		measured("htdag", Chain, 10_000, 3*s, 2*s, 4*s),
+		chain,
 		measured("htdag bundles", Chain, 20_000, 3*s, 2*s, 4*s),
 		measured("pgflow", Chain, 250, 3*s, 4*s),
 		measured("river", Chain, 500, 3*s),

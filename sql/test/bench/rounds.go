@@ -24,12 +24,13 @@ type contestant struct {
 	Engine  string
 	Shape   Shape
 	Sync    bool
-	Runs    int     // in a round
-	Warm    int     // before a round
-	Rounds  []round // timed
-	Counted *round  // the round in which statements were counted
-	LeftOut string  // why nothing was measured, where nothing was
-	Failed  string  // what went wrong, where something did
+	Runs    int      // in a round
+	Warm    int      // before a round
+	Rounds  []round  // timed
+	Counted *round   // the round in which statements were counted
+	Profile *profile // of that round; nil where the server cannot tell
+	LeftOut string   // why nothing was measured, where nothing was
+	Failed  string   // what went wrong, where something did
 
 	base string // name of the database that rounds are played on copies of
 	make func() Engine
@@ -160,6 +161,10 @@ func (b *bench) round(ctx context.Context, c *contestant, counting bool) (r roun
 		if _, err := b.server.admin.Exec(ctx, "checkpoint"); err != nil {
 			return 0, err
 		}
+		start, err := b.server.position(ctx)
+		if err != nil {
+			return 0, err
+		}
 		before, err := b.server.spent(ctx, copyName)
 		if err != nil {
 			return 0, err
@@ -169,6 +174,9 @@ func (b *bench) round(ctx context.Context, c *contestant, counting bool) (r roun
 		}
 		after, err := b.server.spent(ctx, copyName)
 		r.Cost = after.minus(before)
+		if counting {
+			c.Profile = b.server.inspect(ctx, start)
+		}
 		return c.Warm + c.Runs, err
 	})
 	// Sessions tell of these when they end, so the warm-up is in them: its share goes.
@@ -202,6 +210,11 @@ func (b *bench) on(ctx context.Context, c *contestant, counting bool, do func(En
 	})
 	if err != nil {
 		return counted, err
+	}
+	if counting && c.Profile != nil {
+		if c.Profile.Functions, err = b.server.functions(ctx, copyName); err != nil {
+			return counted, err
+		}
 	}
 	after, err := b.server.counted(ctx, copyName)
 	if err != nil {

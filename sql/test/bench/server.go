@@ -155,7 +155,7 @@ func (s *server) left(ctx context.Context, name string) error {
 	}
 }
 
-// count switches the counting of statements in a database on or off.
+// count switches the counting of statements and functions in a database on or off.
 func (s *server) count(ctx context.Context, name string, on bool) error {
 	if !s.counts {
 		return nil
@@ -164,6 +164,10 @@ func (s *server) count(ctx context.Context, name string, on bool) error {
 	if on {
 		track = "all"
 	}
-	_, err := s.admin.Exec(ctx, "alter database "+name+" set pg_stat_statements.track = '"+track+"'")
-	return err
+	for _, setting := range []string{"pg_stat_statements.track", "track_functions"} {
+		if _, err := s.admin.Exec(ctx, "alter database "+name+" set "+setting+" = '"+track+"'"); err != nil {
+			return err
+		}
+	}
+	return nil
 }
