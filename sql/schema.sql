@@ -4731,13 +4731,14 @@ begin
            (select mi.item from htdag.map_items mi where mi.run_id = t.run_id and mi.step_no = t.step_no and mi.map_index = t.map_index) end,
          case when s.wants_needs then htdag.needs_output(t.run_id, t.flow_version_id, t.step_no) end,
          l.queue
-    from htdag.tasks t
-    join htdag.runs r on r.run_id = t.run_id and htdag.is_live(r, t)
+    from unnest(p_task_ids) i (task_id)
+   cross join lateral (select * from htdag.tasks t where t.task_id = i.task_id offset 0) t
+   cross join lateral (select r.flow_id, r.priority from htdag.runs r
+                        where r.run_id = t.run_id and htdag.is_live(r, t.epoch, t.step_no) offset 0) r
+   cross join lateral (select io.input from htdag.run_io io where io.run_id = t.run_id offset 0) io
     join htdag.flows f on f.flow_id = r.flow_id
     join htdag.steps s on s.flow_version_id = t.flow_version_id and s.step_no = t.step_no
-    join htdag.run_io io on io.run_id = t.run_id
     join htdag.lanes l on l.lane_id = coalesce(s.lane_id, t.lane_id)
-   where t.task_id = any (p_task_ids)
    order by (r.priority + s.priority) * 1000 - least(s.step_no, 999), t.task_id;
 end;
 $$;
@@ -6700,11 +6701,11 @@ $$;
 
 COMMENT ON FUNCTION htdag.is_limited(p_lane_id integer, p_limited integer[], p_look boolean) IS 'Whether tasks of a lane are parked until its queue''s limit has room.';
 
-CREATE FUNCTION htdag.is_live(p_run htdag.runs, p_task htdag.tasks) RETURNS boolean
+CREATE FUNCTION htdag.is_live(p_run htdag.runs, p_epoch integer, p_step_no integer) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN (((p_run).finished_at IS NULL) AND ((p_run).epoch = (p_task).epoch) AND (get_bit(((((p_run).succeeded)::"bit" | ((p_run).failed)::"bit") | ((p_run).skipped)::"bit"), ((p_task).step_no)::integer) = 0));
+    RETURN (((p_run).finished_at IS NULL) AND ((p_run).epoch = p_epoch) AND (get_bit(((((p_run).succeeded)::"bit" | ((p_run).failed)::"bit") | ((p_run).skipped)::"bit"), p_step_no) = 0));
 
-COMMENT ON FUNCTION htdag.is_live(p_run htdag.runs, p_task htdag.tasks) IS 'Whether a task is still wanted by its run.';
+COMMENT ON FUNCTION htdag.is_live(p_run htdag.runs, p_epoch integer, p_step_no integer) IS 'Whether a run still wants a task of a step that was made in an epoch of the run.';
 
 CREATE FUNCTION htdag.is_named(p_run_id bigint, p_epoch smallint, p_step text) RETURNS boolean
     LANGUAGE plpgsql STABLE
@@ -7075,11 +7076,11 @@ begin
     return p_tasks;
   end if;
   select min(t.run_id), max(t.run_id) into v_first, v_last from unnest(p_tasks) t;
-  select array_agg(t order by t.task_id) filter (where l.is_live), array_agg(t) filter (where not l.is_live)
+  select array_agg(t order by t.task_id) filter (where l.is_live), array_agg(t) filter (where l.is_live is null)
     into v_live, v_dead
     from unnest(p_tasks) t
-    left join htdag.runs r on r.run_id = t.run_id and r.run_id between v_first and v_last
-   cross join lateral (select coalesce(htdag.is_live(r, t), false) as is_live) l;
+    left join lateral (select true as is_live from htdag.runs r
+                        where r.run_id = t.run_id and r.run_id between v_first and v_last and htdag.is_live(r, t.epoch, t.step_no) offset 0) l on true;
   if v_dead is not null then
     delete from htdag.tasks where task_id = any (array(select t.task_id from unnest(v_dead) t));
     insert into htdag.attempts (run_id, step_no, map_index, epoch, attempt, outcome, ready_at, claimed_at, finished_at, runner_id, error)
@@ -7927,18 +7928,19 @@ declare
   v_dead  htdag.tasks[];
 begin
   select min(r), max(r) into v_first, v_last from unnest(p_run_ids) r;
-  with answers as (
+  with answers as materialized (
     select task_id, token, min(step_no) as first_no, max(step_no) as last_no, count(*) as steps, bool_and(outcome = 'succeeded') as whole
       from unnest(p_task_ids, p_tokens, p_step_nos, p_outcomes) a(task_id, token, step_no, outcome)
      group by task_id, token
   )
-  select array_agg(t order by t.task_id) filter (where l.is_live and w.is_whole), array_agg(t) filter (where l.is_live and not w.is_whole),
-         array_agg(t) filter (where not l.is_live)
+  select array_agg(t.task order by a.task_id) filter (where l.is_live and w.is_whole), array_agg(t.task) filter (where l.is_live and not w.is_whole),
+         array_agg(t.task) filter (where l.is_live is null)
     into done, kept, v_dead
     from answers a
-    join htdag.tasks t on t.task_id = any (p_task_ids) and t.task_id = a.task_id and t.token = a.token and t.map_index is null
-    left join htdag.runs r on r.run_id = t.run_id and r.run_id between v_first and v_last
-   cross join lateral (select coalesce(htdag.is_live(r, t), false) as is_live) l
+   cross join lateral (select t as task, t.run_id, t.epoch, t.step_no, t.last_step_no from htdag.tasks t
+                        where t.task_id = a.task_id and t.token = a.token and t.map_index is null offset 0) t
+    left join lateral (select true as is_live from htdag.runs r
+                        where r.run_id = t.run_id and r.run_id between v_first and v_last and htdag.is_live(r, t.epoch, t.step_no) offset 0) l on true
    cross join lateral (select a.whole and t.step_no = a.first_no and t.last_step_no = a.last_no and a.steps = a.last_no - a.first_no + 1 as is_whole) w;
   done := coalesce(done, '{}');
   kept := coalesce(kept, '{}');
@@ -8630,7 +8632,7 @@ begin
                     join htdag.runners r on r.runner_id = t.runner_id
                    where t.runner_id is not null
                      and (r.stopped_at is not null or t.timeout_at < v_now
-                          or not exists (select from htdag.runs u where u.run_id = t.run_id and htdag.is_live(u, t)))
+                          or not exists (select from htdag.runs u where u.run_id = t.run_id and htdag.is_live(u, t.epoch, t.step_no)))
                    order by t.task_id
                      for update of t skip locked);
   if cardinality(v_lost) = 0 then
@@ -10414,7 +10416,7 @@ begin
     -- Partitions outside these bounds are not even opened.
     select min(c.run_id), max(c.run_id) into v_first, v_last from unnest(v_changes) c;
     with changed as materialized (
-      select r.run_id, r.flow_id, r.flow_version_id, r.epoch, r.priority, r.state,
+      select r.run_id, r.ctid as place, r.flow_version_id, r.epoch, r.priority, r.state,
              r.scheduled & ~c.unscheduled as scheduled,
              r.succeeded | c.succeeded as succeeded,
              r.failed | c.failed as failed,
@@ -10422,7 +10424,7 @@ begin
              r.succeeded | r.failed | r.skipped | c.succeeded | c.failed | c.skipped as ended,
              p_spare[c.i] as spare
         from unnest(v_changes) with ordinality c(run_id, succeeded, failed, skipped, unscheduled, i)
-        join htdag.runs r on r.run_id = c.run_id and r.run_id between v_first and v_last
+       cross join lateral (select r.*, r.ctid from htdag.runs r where r.run_id = c.run_id and r.run_id between v_first and v_last offset 0) r
     ), due as materialized (
       select c.run_id, c.flow_version_id, c.epoch, c.state, c.spare, s.step_no, s.lane_id, s.queue, s.kind, s.timeout, s.delay, s.limit_key, s.self, s.dooms,
              (c.priority + s.priority) * 1000 - least(s.step_no, 999) as priority,
@@ -10452,27 +10454,34 @@ begin
                 from placed p) h
        where h.is_head
     ), bits as (
-      select run_id, bit_or(self) as scheduled, null::bit varying as skipped from placed where in_stretch group by run_id
+      select run_id, place, flow_version_id, scheduled, succeeded, failed, skipped, c.ended from changed c
       union all
-      select run_id, bit_or(self), null from due where fate = 'special' group by run_id
+      select run_id, null, null, self, null, null, null, null from placed where in_stretch
       union all
-      select run_id, null, bit_or(self | dooms) from due where fate = 'skip' group by run_id
+      select run_id, null, null, self, null, null, null, null from due where fate = 'special'
+      union all
+      select run_id, null, null, null, null, null, self | dooms, self | dooms from due where fate = 'skip'
+    ), moves as (
+      select run_id, max(place) as place, max(flow_version_id) as flow_version_id,
+             bit_or(scheduled) as scheduled, bit_or(succeeded) as succeeded, bit_or(failed) as failed, bit_or(skipped) as skipped, bit_or(b.ended) as ended
+        from bits b
+       group by run_id
+       limit cardinality(v_changes) -- All of them; it has the planner start from here.
     ), moved as (
+      -- The lock on a run keeps it in its place.
       update htdag.runs r
-         set scheduled = c.scheduled | coalesce(b.scheduled, c.scheduled),
+         set scheduled = c.scheduled,
              succeeded = c.succeeded,
              failed = c.failed,
-             skipped = c.skipped | coalesce(b.skipped, c.skipped),
+             skipped = c.skipped,
              state = case when not e.all_ended then case r.state when 'paused' then 'paused' else 'running' end
                           when bit_count(c.failed & v.fatal) > 0 or r.error is not null then 'failed' else 'succeeded' end,
              started_at = coalesce(r.started_at, v_now),
              finished_at = case when e.all_ended then v_now end
-        from changed c
+        from moves c
         join htdag.flow_versions v on v.flow_version_id = c.flow_version_id
-        left join (select run_id, bit_or(scheduled) as scheduled, bit_or(skipped) as skipped from bits group by run_id) b
-               on b.run_id = c.run_id
-       cross join lateral (select bit_count(c.ended | coalesce(b.skipped, c.ended)) = v.step_count as all_ended) e
-       where r.run_id = c.run_id and r.run_id between v_first and v_last
+       cross join lateral (select bit_count(c.ended) = v.step_count as all_ended) e
+       where r.ctid = c.place and r.run_id = c.run_id and r.run_id between v_first and v_last
       returning r.run_id, r.finished_at, r.parent_task_id, case when r.finished_at is not null and v.heard && '{run.succeeded,run.failed}' then r.run_id end as heard
     ), told as (
       insert into htdag.inbox (kind, run_id, task_id)

@@ -49,7 +49,7 @@ begin
     -- Partitions outside these bounds are not even opened.
     select min(c.run_id), max(c.run_id) into v_first, v_last from unnest(v_changes) c;
     with changed as materialized (
-      select r.run_id, r.flow_id, r.flow_version_id, r.epoch, r.priority, r.state,
+      select r.run_id, r.ctid as place, r.flow_version_id, r.epoch, r.priority, r.state,
              r.scheduled & ~c.unscheduled as scheduled,
              r.succeeded | c.succeeded as succeeded,
              r.failed | c.failed as failed,
@@ -57,7 +57,7 @@ begin
              r.succeeded | r.failed | r.skipped | c.succeeded | c.failed | c.skipped as ended,
              p_spare[c.i] as spare
         from unnest(v_changes) with ordinality c(run_id, succeeded, failed, skipped, unscheduled, i)
-        join htdag.runs r on r.run_id = c.run_id and r.run_id between v_first and v_last
+       cross join lateral (select r.*, r.ctid from htdag.runs r where r.run_id = c.run_id and r.run_id between v_first and v_last offset 0) r
     ), due as materialized (
       select c.run_id, c.flow_version_id, c.epoch, c.state, c.spare, s.step_no, s.lane_id, s.queue, s.kind, s.timeout, s.delay, s.limit_key, s.self, s.dooms,
              (c.priority + s.priority) * 1000 - least(s.step_no, 999) as priority,
@@ -87,27 +87,34 @@ begin
                 from placed p) h
        where h.is_head
     ), bits as (
-      select run_id, bit_or(self) as scheduled, null::bit varying as skipped from placed where in_stretch group by run_id
+      select run_id, place, flow_version_id, scheduled, succeeded, failed, skipped, c.ended from changed c
       union all
-      select run_id, bit_or(self), null from due where fate = 'special' group by run_id
+      select run_id, null, null, self, null, null, null, null from placed where in_stretch
       union all
-      select run_id, null, bit_or(self | dooms) from due where fate = 'skip' group by run_id
+      select run_id, null, null, self, null, null, null, null from due where fate = 'special'
+      union all
+      select run_id, null, null, null, null, null, self | dooms, self | dooms from due where fate = 'skip'
+    ), moves as (
+      select run_id, max(place) as place, max(flow_version_id) as flow_version_id,
+             bit_or(scheduled) as scheduled, bit_or(succeeded) as succeeded, bit_or(failed) as failed, bit_or(skipped) as skipped, bit_or(b.ended) as ended
+        from bits b
+       group by run_id
+       limit cardinality(v_changes) -- All of them; it has the planner start from here.
     ), moved as (
+      -- The lock on a run keeps it in its place.
       update htdag.runs r
-         set scheduled = c.scheduled | coalesce(b.scheduled, c.scheduled),
+         set scheduled = c.scheduled,
              succeeded = c.succeeded,
              failed = c.failed,
-             skipped = c.skipped | coalesce(b.skipped, c.skipped),
+             skipped = c.skipped,
              state = case when not e.all_ended then case r.state when 'paused' then 'paused' else 'running' end
                           when bit_count(c.failed & v.fatal) > 0 or r.error is not null then 'failed' else 'succeeded' end,
              started_at = coalesce(r.started_at, v_now),
              finished_at = case when e.all_ended then v_now end
-        from changed c
+        from moves c
         join htdag.flow_versions v on v.flow_version_id = c.flow_version_id
-        left join (select run_id, bit_or(scheduled) as scheduled, bit_or(skipped) as skipped from bits group by run_id) b
-               on b.run_id = c.run_id
-       cross join lateral (select bit_count(c.ended | coalesce(b.skipped, c.ended)) = v.step_count as all_ended) e
-       where r.run_id = c.run_id and r.run_id between v_first and v_last
+       cross join lateral (select bit_count(c.ended) = v.step_count as all_ended) e
+       where r.ctid = c.place and r.run_id = c.run_id and r.run_id between v_first and v_last
       returning r.run_id, r.finished_at, r.parent_task_id, case when r.finished_at is not null and v.heard && '{run.succeeded,run.failed}' then r.run_id end as heard
     ), told as (
       insert into htdag.inbox (kind, run_id, task_id)

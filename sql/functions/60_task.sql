@@ -18,18 +18,22 @@ return floor(random() * 9007199254740992)::bigint;
 comment on function htdag.random_token() is
   'A fence for one claim. Random, since numbers of a sequence can come again after a crash.';
 
-create or replace function htdag.is_live(p_run htdag.runs, p_task htdag.tasks)
+create or replace function htdag.is_live(p_run htdag.runs, p_epoch integer, p_step_no integer)
 returns boolean
 language sql
 immutable
 parallel safe
-return (p_run).finished_at is null and (p_run).epoch = (p_task).epoch
-   and get_bit((p_run).succeeded | (p_run).failed | (p_run).skipped, (p_task).step_no) = 0;
+return (p_run).finished_at is null and (p_run).epoch = p_epoch
+   and get_bit((p_run).succeeded | (p_run).failed | (p_run).skipped, p_step_no) = 0;
 
-comment on function htdag.is_live(htdag.runs, htdag.tasks) is 'Whether a task is still wanted by its run.';
+comment on function htdag.is_live(htdag.runs, integer, integer) is 'Whether a run still wants a task of a step that was made in an epoch of the run.';
 
 -- Give rows of the shape htdag.claims for tasks that the caller has just leased. One
 -- whose run was cancelled in that very moment is not given; the next upkeep removes it.
+--
+-- "offset 0", here and in other hot statements, keeps the order of joins: from what is
+-- asked for to what it belongs to. A plan made while the tables were empty takes any
+-- order to be as good, and would keep starting from all runs until they are analyzed.
 create or replace function htdag.claimed(p_task_ids bigint[])
 returns setof htdag.claims
 language plpgsql
@@ -46,13 +50,14 @@ begin
            (select mi.item from htdag.map_items mi where mi.run_id = t.run_id and mi.step_no = t.step_no and mi.map_index = t.map_index) end,
          case when s.wants_needs then htdag.needs_output(t.run_id, t.flow_version_id, t.step_no) end,
          l.queue
-    from htdag.tasks t
-    join htdag.runs r on r.run_id = t.run_id and htdag.is_live(r, t)
+    from unnest(p_task_ids) i (task_id)
+   cross join lateral (select * from htdag.tasks t where t.task_id = i.task_id offset 0) t
+   cross join lateral (select r.flow_id, r.priority from htdag.runs r
+                        where r.run_id = t.run_id and htdag.is_live(r, t.epoch, t.step_no) offset 0) r
+   cross join lateral (select io.input from htdag.run_io io where io.run_id = t.run_id offset 0) io
     join htdag.flows f on f.flow_id = r.flow_id
     join htdag.steps s on s.flow_version_id = t.flow_version_id and s.step_no = t.step_no
-    join htdag.run_io io on io.run_id = t.run_id
     join htdag.lanes l on l.lane_id = coalesce(s.lane_id, t.lane_id)
-   where t.task_id = any (p_task_ids)
    order by (r.priority + s.priority) * 1000 - least(s.step_no, 999), t.task_id;
 end;
 $$;

@@ -200,18 +200,19 @@ declare
   v_dead  htdag.tasks[];
 begin
   select min(r), max(r) into v_first, v_last from unnest(p_run_ids) r;
-  with answers as (
+  with answers as materialized (
     select task_id, token, min(step_no) as first_no, max(step_no) as last_no, count(*) as steps, bool_and(outcome = 'succeeded') as whole
       from unnest(p_task_ids, p_tokens, p_step_nos, p_outcomes) a(task_id, token, step_no, outcome)
      group by task_id, token
   )
-  select array_agg(t order by t.task_id) filter (where l.is_live and w.is_whole), array_agg(t) filter (where l.is_live and not w.is_whole),
-         array_agg(t) filter (where not l.is_live)
+  select array_agg(t.task order by a.task_id) filter (where l.is_live and w.is_whole), array_agg(t.task) filter (where l.is_live and not w.is_whole),
+         array_agg(t.task) filter (where l.is_live is null)
     into done, kept, v_dead
     from answers a
-    join htdag.tasks t on t.task_id = any (p_task_ids) and t.task_id = a.task_id and t.token = a.token and t.map_index is null
-    left join htdag.runs r on r.run_id = t.run_id and r.run_id between v_first and v_last
-   cross join lateral (select coalesce(htdag.is_live(r, t), false) as is_live) l
+   cross join lateral (select t as task, t.run_id, t.epoch, t.step_no, t.last_step_no from htdag.tasks t
+                        where t.task_id = a.task_id and t.token = a.token and t.map_index is null offset 0) t
+    left join lateral (select true as is_live from htdag.runs r
+                        where r.run_id = t.run_id and r.run_id between v_first and v_last and htdag.is_live(r, t.epoch, t.step_no) offset 0) l on true
    cross join lateral (select a.whole and t.step_no = a.first_no and t.last_step_no = a.last_no and a.steps = a.last_no - a.first_no + 1 as is_whole) w;
   done := coalesce(done, '{}');
   kept := coalesce(kept, '{}');
@@ -281,11 +282,11 @@ begin
     return p_tasks;
   end if;
   select min(t.run_id), max(t.run_id) into v_first, v_last from unnest(p_tasks) t;
-  select array_agg(t order by t.task_id) filter (where l.is_live), array_agg(t) filter (where not l.is_live)
+  select array_agg(t order by t.task_id) filter (where l.is_live), array_agg(t) filter (where l.is_live is null)
     into v_live, v_dead
     from unnest(p_tasks) t
-    left join htdag.runs r on r.run_id = t.run_id and r.run_id between v_first and v_last
-   cross join lateral (select coalesce(htdag.is_live(r, t), false) as is_live) l;
+    left join lateral (select true as is_live from htdag.runs r
+                        where r.run_id = t.run_id and r.run_id between v_first and v_last and htdag.is_live(r, t.epoch, t.step_no) offset 0) l on true;
   if v_dead is not null then
     delete from htdag.tasks where task_id = any (array(select t.task_id from unnest(v_dead) t));
     insert into htdag.attempts (run_id, step_no, map_index, epoch, attempt, outcome, ready_at, claimed_at, finished_at, runner_id, error)

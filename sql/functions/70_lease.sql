@@ -291,7 +291,7 @@ begin
                     join htdag.runners r on r.runner_id = t.runner_id
                    where t.runner_id is not null
                      and (r.stopped_at is not null or t.timeout_at < v_now
-                          or not exists (select from htdag.runs u where u.run_id = t.run_id and htdag.is_live(u, t)))
+                          or not exists (select from htdag.runs u where u.run_id = t.run_id and htdag.is_live(u, t.epoch, t.step_no)))
                    order by t.task_id
                      for update of t skip locked);
   if cardinality(v_lost) = 0 then
