@@ -6,14 +6,17 @@
 // into is recorded, and its record remembers the parent, so the depth of the
 // input is bounded by memory alone.
 
+#define _POSIX_C_SOURCE 200809L // clock_gettime
+
 #include "flatten.h"
 
 #include <stdlib.h>
+#include <time.h>
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
 
-TSTree *ts_parser_parse_string(TSParser *, const TSTree *, const char *, uint32_t);
+TSTree *ts_parser_parse_with_options(TSParser *, const TSTree *, TSInput, TSParseOptions);
 void ts_tree_delete(TSTree *);
 TSNode ts_tree_root_node(const TSTree *);
 TSTreeCursor ts_tree_cursor_new(TSNode);
@@ -54,7 +57,6 @@ flat_parser *flat_new(void) {
     free(p);
     return NULL;
   }
-  ts_parser_set_cancellation_flag(p->parser, &p->cancelled);
   return p;
 }
 
@@ -112,22 +114,70 @@ static int flatten(flat_parser *p, TSTreeCursor *cursor, uint32_t max_nodes) {
   }
 }
 
-int flat_parse(flat_parser *p, const char *text, uint32_t length, uint64_t timeout_micros, uint32_t max_nodes) {
+// reading is one parse in progress.
+typedef struct {
+  const flat_parser *parser;
+  const char *text;
+  uint32_t length;
+  uint64_t begun, busy_begun; // of the clock and of the thread's processor time
+  flat_limits limits;
+  bool stopped;
+} reading;
+
+static uint64_t micros(clockid_t clock) {
+  struct timespec t;
+  clock_gettime(clock, &t);
+  return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+static bool must_stop(reading *r) {
+  if (r->stopped || __atomic_load_n(&r->parser->cancelled, __ATOMIC_RELAXED)) return r->stopped = true;
+  uint64_t passed = micros(CLOCK_MONOTONIC) - r->begun;
+  // Processor time is never more than the time passed, and dearer to ask for.
+  return r->stopped = passed > r->limits.timeout_micros ||
+      (passed > r->limits.busy_micros &&
+       micros(CLOCK_THREAD_CPUTIME_ID) - r->busy_begun > r->limits.busy_micros);
+}
+
+static bool on_progress(TSParseState *state) { return must_stop(state->payload); }
+
+// The runtime asks for progress once in a hundred steps, and each of them may be a
+// scanner that looks for the end of a string all through the text: a second for
+// every megabyte. So the text is handed out in pieces, and ends where the time does.
+static const uint32_t PIECE_LENGTH = 16 << 10;
+
+static const char *read_piece(void *payload, uint32_t from, TSPoint position, uint32_t *length) {
+  (void)position;
+  reading *r = payload;
+  if (from >= r->length || must_stop(r)) {
+    *length = 0;
+    return "";
+  }
+  uint32_t rest = r->length - from;
+  *length = rest < PIECE_LENGTH ? rest : PIECE_LENGTH;
+  return r->text + from;
+}
+
+int flat_parse(flat_parser *p, const char *text, uint32_t length, flat_limits limits) {
   p->count = p->errors = p->missing = p->error_bytes = 0;
-  ts_parser_set_timeout_micros(p->parser, timeout_micros);
-  TSTree *tree = ts_parser_parse_string(p->parser, NULL, text, length);
-  if (!tree) {
+  reading r = {
+      .parser = p, .text = text, .length = length, .limits = limits,
+      .begun = micros(CLOCK_MONOTONIC), .busy_begun = micros(CLOCK_THREAD_CPUTIME_ID)};
+  TSTree *tree = ts_parser_parse_with_options(
+      p->parser, NULL, (TSInput){.payload = &r, .read = read_piece},
+      (TSParseOptions){.payload = &r, .progress_callback = on_progress});
+  if (!tree || r.stopped) { // a tree may be that of half the text
+    if (tree) ts_tree_delete(tree);
     // The next parse must not resume this one. ts_parser_reset would see to that,
     // but in runtime 0.25 it keeps the mark of a parse that was stopped while its tree
     // was balanced, and the parse after it aborts the process. So: a new parser.
     ts_parser_delete(p->parser);
     p->parser = ts_parser_new();
-    ts_parser_set_cancellation_flag(p->parser, &p->cancelled);
     if (length >= TRIM_LENGTH) trim_heap();
     return FLAT_STOPPED;
   }
   TSTreeCursor cursor = ts_tree_cursor_new(ts_tree_root_node(tree));
-  int outcome = flatten(p, &cursor, max_nodes);
+  int outcome = flatten(p, &cursor, limits.nodes);
   ts_tree_cursor_delete(&cursor);
   ts_tree_delete(tree);
   if (length >= TRIM_LENGTH) trim_heap();

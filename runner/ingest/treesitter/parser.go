@@ -20,13 +20,20 @@ var (
 )
 
 // Limits bound one parse. A zero field means its default.
+//
+// Code takes a grammar a few milliseconds for each KiB at the very most. What takes
+// longer is text that the grammar makes nothing of: the runtime's search for a way
+// to go on is quadratic there. Busy gives such a text up early, and whatever else
+// the machine has to do.
 type Limits struct {
-	Timeout time.Duration // 5 s
+	Timeout time.Duration // 5 s, by the clock
+	Busy    time.Duration // of the processor for each KiB of text, on top of a quarter of a second: 10 ms
 	Bytes   int           // of the text: 8 MiB; parsing takes up to about 100 times as much memory
 	Nodes   int           // of the tree: 5 million, 24 bytes each
 }
 
 const (
+	leastBusy = 250 * time.Millisecond
 	maxBytes  = 1 << 30   // offsets are 32 bits wide in the runtime
 	maxNodes  = 100 << 20 // keeps the array's capacity within 32 bits
 	keepNodes = 1 << 18   // nodes that an idle parser keeps room for (6 MiB)
@@ -35,6 +42,9 @@ const (
 func (l Limits) withDefaults() Limits {
 	if l.Timeout <= 0 {
 		l.Timeout = 5 * time.Second
+	}
+	if l.Busy <= 0 {
+		l.Busy = 10 * time.Millisecond
 	}
 	if l.Bytes <= 0 {
 		l.Bytes = 8 << 20
@@ -73,7 +83,7 @@ func (p *Parser) Close() {
 }
 
 // Parse parses source. The Tree is good until the next Parse or Close. Parsing
-// stops when ctx is done, with its cause, or at the time limit, with ErrTimeout.
+// stops when ctx is done, with its cause, or at a time limit, with ErrTimeout.
 func (p *Parser) Parse(ctx context.Context, l *Language, source []byte) (*Tree, error) {
 	if len(source) > p.limits.Bytes {
 		return nil, fmt.Errorf("%w: %d bytes, %d are allowed", ErrTooLarge, len(source), p.limits.Bytes)
@@ -89,8 +99,12 @@ func (p *Parser) Parse(ctx context.Context, l *Language, source []byte) (*Tree, 
 	}
 
 	uncancel := p.cancelWith(ctx)
-	outcome := C.flat_parse(p.c, (*C.char)(unsafe.Pointer(unsafe.SliceData(source))), C.uint32_t(len(source)),
-		C.uint64_t(max(p.limits.Timeout.Microseconds(), 1)), C.uint32_t(p.limits.Nodes))
+	busy := leastBusy + p.limits.Busy*time.Duration(len(source)>>10)
+	outcome := C.flat_parse(p.c, (*C.char)(unsafe.Pointer(unsafe.SliceData(source))), C.uint32_t(len(source)), C.flat_limits{
+		timeout_micros: C.uint64_t(max(p.limits.Timeout.Microseconds(), 1)),
+		busy_micros:    C.uint64_t(busy.Microseconds()),
+		nodes:          C.uint32_t(p.limits.Nodes),
+	})
 	uncancel()
 
 	switch outcome {
@@ -99,7 +113,7 @@ func (p *Parser) Parse(ctx context.Context, l *Language, source []byte) (*Tree, 
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		return nil, fmt.Errorf("%w: %d bytes of %s took more than %s", ErrTimeout, len(source), l.name, p.limits.Timeout)
+		return nil, fmt.Errorf("%w: %d bytes of %s took more than %s, or %s of the processor", ErrTimeout, len(source), l.name, p.limits.Timeout, busy)
 	case C.FLAT_TOO_MANY_NODES:
 		return nil, fmt.Errorf("%w: more than %d nodes in %d bytes of %s", ErrTooLarge, p.limits.Nodes, len(source), l.name)
 	case C.FLAT_NO_MEMORY:

@@ -141,7 +141,7 @@ func TestParseDeep(t *testing.T) {
 		"unary":  strings.Repeat("-", depth) + "x",
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := newParser(t, treesitter.Limits{Timeout: time.Minute})
+			p := newParser(t, treesitter.Limits{Timeout: time.Minute, Busy: time.Second})
 			tree, err := p.Parse(context.Background(), javascriptLanguage(t), []byte(text))
 			if err != nil {
 				t.Fatal(err)
