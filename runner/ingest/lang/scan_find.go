@@ -23,15 +23,15 @@ func (s *Scan) find(ctx context.Context, src Source, m masked) (Extraction, erro
 	braces := matchBraces(m.code)
 	var found []finding
 	for i := range s.Rules {
-		if ctx.Err() != nil {
-			return Extraction{}, context.Cause(ctx)
-		}
 		s.rules[i].each(m.code, b.lines, func(at []int) bool {
 			if f := s.Rules[i].finding(s.rules[i], m.code, at); f.name != "" && f.body(m.code, at[2*s.rules[i].name+1], braces) {
 				found = append(found, f)
 			}
-			return true
+			return ctx.Err() == nil // the end of a body may be far away, and there is one for each match
 		})
+		if ctx.Err() != nil {
+			return Extraction{}, context.Cause(ctx)
+		}
 	}
 	sort.SliceStable(found, func(i, j int) bool {
 		if found[i].start != found[j].start {
