@@ -36,22 +36,22 @@ func TestHostileTexts(t *testing.T) {
 				extract = lang.Fallback
 			}
 			// attempt returns how much longer than the limit it took.
-			attempt := func(text string, limit time.Duration) (lang.Source, lang.Extraction, error, time.Duration) {
+			attempt := func(text string, limit time.Duration) (src lang.Source, ex lang.Extraction, over time.Duration, err error) {
 				ctx, cancel := context.WithTimeoutCause(context.Background(), limit, lang.ErrTimeout)
 				defer cancel()
-				src := lang.Source{Path: "a/b", Language: language, Text: []byte(text)}
+				src = lang.Source{Path: "a/b", Language: language, Text: []byte(text)}
 				start := cpuTime(t)
-				ex, err := extract(ctx, src)
-				return src, ex, err, cpuTime(t) - start - limit
+				ex, err = extract(ctx, src)
+				return src, ex, cpuTime(t) - start - limit, err
 			}
 			for name, text := range small {
-				src, ex, err, over := attempt(text, 100*time.Millisecond)
+				src, ex, over, err := attempt(text, 100*time.Millisecond)
 				if over > late {
 					t.Errorf("%s: %s over the limit for %d bytes", name, over, len(text))
 				}
 				if err != nil { // the caller falls back
 					text = large[name]
-					if _, _, _, over := attempt(text, 50*time.Millisecond); over > late {
+					if _, _, over, _ := attempt(text, 50*time.Millisecond); over > late {
 						t.Errorf("%s: %s over the limit for %d bytes", name, over, len(text))
 					}
 					continue
