@@ -35,7 +35,7 @@ test: check unit bench-quick cases race e2e ## everything CI runs, cheap checks 
 .PHONY: check
 check: ## formatting, vet, static analysis, generated code
 	@echo '== gofmt'
-	@test -z "$$(gofmt -l . | tee /dev/stderr)"
+	@test -z "$$(gofmt -l . | tee -a /dev/stderr)"
 	@echo '== sqlc'
 	@$(SQLC) diff
 	@echo '== vet'
