@@ -71,6 +71,10 @@ e2e: ## the built binary, from the outside
 	@echo '== end to end'
 	@go test ./cmd/htdag
 
+.PHONY: soak
+soak: ## the watcher for ten minutes over 20,000 files, with processes killed; ARGS='-soak.seed=N -soak=20m'
+	@go test ./cmd/htdag -run 'TestSoak$$' -count=1 -v -timeout 60m -args -soak=10m -soak.files=20000 $(ARGS)
+
 .PHONY: accuracy
 accuracy: ## precision and recall of symbols against universal-ctags, on what lies on this machine
 	@go run ./runner/ingest/lang/accuracy
