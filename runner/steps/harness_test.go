@@ -4,13 +4,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
-	"flag"
 	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
-	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -87,7 +85,8 @@ type corpus struct {
 	root  string
 	name  string
 	id    int32
-	runs  int64
+	runs  int64 // that were started
+	run   int64 // that is under way; no two of one database are the same
 }
 
 func newCorpus(t tester, pool *pgxpool.Pool, name, root string) *corpus {
@@ -100,6 +99,15 @@ func newCorpus(t tester, pool *pgxpool.Pool, name, root string) *corpus {
 	}
 	c.id = id
 	return c
+}
+
+// start begins a run, which lasts until the returned function is called. A run may
+// begin while another one is under way.
+func (c *corpus) start() (end func()) {
+	outer := c.run
+	c.runs++
+	c.run = int64(c.id)<<20 + c.runs
+	return func() { c.run = outer }
 }
 
 func (c *corpus) write(files map[string]string) {
@@ -143,7 +151,7 @@ func (c *corpus) try(in input, item any, kinds ...string) (outputs []json.RawMes
 	err = pgx.BeginFunc(c.ctx, c.pool, func(tx pgx.Tx) error {
 		memory := new(runner.Memory)
 		for _, kind := range kinds {
-			w := &work{runID: c.runs, step: kind, input: in, item: encoded, memory: memory,
+			w := &work{runID: c.run, step: kind, input: in, item: encoded, memory: memory,
 				tx: func(context.Context) (pgx.Tx, error) { return tx, nil }}
 			out, err := c.kinds[kind](c.ctx, w)
 			if err != nil {
@@ -163,7 +171,7 @@ func (c *corpus) try(in input, item any, kinds ...string) (outputs []json.RawMes
 // ingestFile runs what ingest_file does.
 func (c *corpus) ingestFile(path string) {
 	c.t.Helper()
-	c.runs++
+	defer c.start()()
 	in := input{Path: path}
 	c.bundle(in, nil, "file_detection", "file_validation", "content_validation", "permission_check")
 	c.bundle(in, nil, "language_detection", "ast_parsing", "metadata_extraction", "database_storage", "relationship_mapping")
@@ -175,14 +183,40 @@ func (c *corpus) ingestFile(path string) {
 // scan found.
 func (c *corpus) ingestAll() scanned {
 	c.t.Helper()
-	c.runs++
-	var out scanned
-	if err := json.Unmarshal(c.bundle(input{}, nil, "codebase_scan")[0], &out); err != nil {
-		c.t.Fatal(err)
-	}
+	defer c.start()()
+	out := c.scanOnly()
 	for _, b := range out.Batches {
 		c.bundle(input{}, b, "batch_ingestion")
 	}
+	c.afterBatches()
+	return out
+}
+
+// ingestBatches is ingestAll with something before each batch and after the last
+// one; where that says no, the run ends there.
+func (c *corpus) ingestBatches(before func(n int) bool) bool {
+	c.t.Helper()
+	defer c.start()()
+	for n, b := range c.scanOnly().Batches {
+		if !before(n) {
+			return false
+		}
+		c.bundle(input{}, b, "batch_ingestion")
+	}
+	c.afterBatches()
+	return true
+}
+
+func (c *corpus) scanOnly() (out scanned) {
+	c.t.Helper()
+	if err := json.Unmarshal(c.bundle(input{}, nil, "codebase_scan")[0], &out); err != nil {
+		c.t.Fatal(err)
+	}
+	return out
+}
+
+func (c *corpus) afterBatches() {
+	c.t.Helper()
 	c.bundle(input{}, nil, "relationship_mapping")
 	var plan struct{ Batches []hashRange }
 	if err := json.Unmarshal(c.bundle(input{}, nil, "embedding_plan")[0], &plan); err != nil {
@@ -197,7 +231,6 @@ func (c *corpus) ingestAll() scanned {
 	c.bundle(input{}, nil, "search_index_rebuild")
 	c.bundle(input{}, nil, "graph_update")
 	c.bundle(input{}, nil, "completion_notification")
-	return out
 }
 
 // query returns the rows of a query, their columns joined by " | ".
@@ -222,18 +255,4 @@ func (c *corpus) query(sql string, args ...any) []string {
 		c.t.Fatal(err)
 	}
 	return lines
-}
-
-// The law is checked on fewer trees than rapid would make by default: each costs
-// some tens of transactions. Use -rapid.checks for more.
-func TestMain(m *testing.M) {
-	flag.Parse()
-	chosen := false
-	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "rapid.checks" })
-	if !chosen {
-		if err := flag.Set("rapid.checks", "30"); err != nil {
-			panic(err)
-		}
-	}
-	m.Run()
 }
