@@ -176,7 +176,8 @@ func Reason(err error) string {
 }
 
 // wanted reports whether a file is in a directory that is watched and not ignored
-// there. Rules may have changed since it was marked.
+// there. Rules may have changed since it was marked. What is recorded is remembered,
+// so that its end is noticed.
 func (w *Watcher) wanted(rs *rootState, name string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -184,7 +185,11 @@ func (w *Watcher) wanted(rs *rootState, name string) bool {
 		return false
 	}
 	dir := rs.find(filepath.Dir(name))
-	return dir != nil && dir.level != nil && !dir.level.verdict(filepath.Base(name), false).Ignored
+	if dir == nil || dir.level == nil || dir.level.verdict(filepath.Base(name), false).Ignored {
+		return false
+	}
+	dir.files[filepath.Base(name)] = true
+	return true
 }
 
 // gitDirs returns the git directories of the repositories in a root.

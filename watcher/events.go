@@ -230,6 +230,12 @@ func (w *Watcher) pollAll() {
 			}
 			w.mu.Unlock()
 		}
+		w.mu.Lock()
+		for path := range rs.sighted {
+			rs.dirty.mark(path, time.Now())
+		}
+		clear(rs.sighted)
+		w.mu.Unlock()
 	}
 }
 

@@ -3,6 +3,7 @@ package watcher
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -66,22 +67,9 @@ func (o *owners) read(ctx context.Context, root, path string, limit int64, torn 
 	seen := time.Now()
 	// os.Root keeps the open inside the root whatever happens meanwhile, but it
 	// follows links that stay inside, so each element is looked at first.
-	for i := 0; i < len(name); i++ {
-		if !os.IsPathSeparator(name[i]) {
-			continue
-		}
-		if fi, err := os.Lstat(filepath.Join(root, name[:i])); err != nil {
-			return Content{}, notThere(err)
-		} else if !fi.IsDir() {
-			return Content{}, fmt.Errorf("%s is no longer a directory: %w", EscapePath(name[:i]), fs.ErrNotExist)
-		}
-	}
-	found, err := os.Lstat(filepath.Join(root, name))
+	found, err := find(root, name)
 	if err != nil {
-		return Content{}, notThere(err)
-	}
-	if !found.Mode().IsRegular() {
-		return Content{}, ErrNotRegular
+		return Content{}, err
 	}
 	dir, err := os.OpenRoot(root)
 	if err != nil {
@@ -117,6 +105,47 @@ func (o *owners) read(ctx context.Context, root, path string, limit int64, torn 
 	}
 	c.File.Size = n
 	return c, nil
+}
+
+// find looks for a regular file without following any link.
+func find(root, name string) (fs.FileInfo, error) {
+	for i := 0; i < len(name); i++ {
+		if !os.IsPathSeparator(name[i]) {
+			continue
+		}
+		if fi, err := os.Lstat(filepath.Join(root, name[:i])); err != nil {
+			return nil, notThere(err)
+		} else if !fi.IsDir() {
+			return nil, fmt.Errorf("%s is no longer a directory: %w", EscapePath(name[:i]), fs.ErrNotExist)
+		}
+	}
+	fi, err := os.Lstat(filepath.Join(root, name))
+	if err != nil {
+		return nil, notThere(err)
+	}
+	if !fi.Mode().IsRegular() {
+		return nil, ErrNotRegular
+	}
+	return fi, nil
+}
+
+// Gone returns those of the paths where no regular file is now. What cannot be
+// looked at, as a directory may not be searched, is not said to be gone.
+func Gone(ctx context.Context, root string, paths []string) ([]string, error) {
+	var gone []string
+	for _, path := range paths {
+		if err := context.Cause(ctx); err != nil {
+			return nil, err
+		}
+		name, err := localName(path)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := find(root, name); errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrNotRegular) {
+			gone = append(gone, path)
+		}
+	}
+	return gone, nil
 }
 
 // fill reads up to size bytes, and one more unless torn to notice growth.

@@ -154,9 +154,8 @@ func TestSoak(t *testing.T) {
 	if seed == 0 {
 		seed = uint64(time.Now().UnixNano())
 	}
-	// Two things only time can tell. A scan may see a file that comes and goes
-	// between two looks of a poll, and a file may be written through a hard link in
-	// an ignored directory. There the periodic reconcile is part of the law.
+	// One thing only time can tell: a file may be written through a hard link in an
+	// ignored directory. There the periodic reconcile is part of the law.
 	const nowAndThen = 2 * time.Second
 	for name, o := range map[string]Options{
 		"events":       {},
@@ -175,9 +174,6 @@ func TestSoak(t *testing.T) {
 			write(t, s.dir, "a/first.go", "package first")
 			o.DebounceDelay = 20 * time.Millisecond
 			o.PollInterval = 50 * time.Millisecond
-			if o.newNotifier != nil {
-				o.ReconcileInterval = nowAndThen
-			}
 			w := watch(t, s.dir, o)
 			t.Cleanup(func() {
 				if t.Failed() {

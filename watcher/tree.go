@@ -20,15 +20,15 @@ type rootState struct {
 	trouble string // why it is not
 	id      fileID
 	top     *node
-	repos   map[*node]bool // directories that are the top of a git work tree
-	rules   map[*node]bool // directories whose ignore files were touched
-	polls   map[*node]bool // directories that get no events
-	stale   bool           // the tree wants to be walked again: events were lost, or borders moved
-	next    time.Time      // of the periodic reconcile
+	repos   map[*node]bool  // directories that are the top of a git work tree
+	rules   map[*node]bool  // directories whose ignore files were touched
+	polls   map[*node]bool  // directories that get no events
+	sighted map[string]bool // escaped: files that only a scan has seen, in directories not known yet
+	stale   bool            // the tree wants to be walked again: events were lost, or borders moved
+	next    time.Time       // of the periodic reconcile
 	dirty   *dirtySet
 	removed bool
 	stop    context.CancelFunc // ends delivery
-
 }
 
 // node is a directory that is watched, or polled. The names of its files are kept
@@ -114,6 +114,7 @@ func (w *Watcher) lose(rs *rootState) {
 	}
 	rs.stale = false
 	clear(rs.rules)
+	clear(rs.sighted)
 	w.links.forget(rs)
 	rs.dirty.clear()
 }

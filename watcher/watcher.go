@@ -259,6 +259,8 @@ func (w *Watcher) Add(root Root) error {
 		rules: map[*node]bool{},
 		polls: map[*node]bool{},
 		next:  w.nextReconcile(),
+
+		sighted: map[string]bool{},
 	}
 	if !w.started(rs) {
 		return fmt.Errorf("watch root %s: the watcher is stopping", root.Name)
@@ -333,7 +335,33 @@ func (w *Watcher) Scan(ctx context.Context, root Root, yield func(File) error) (
 	f := w.opts.Filter
 	f.Exclude = w.exclude(root.CodebaseID)
 	w.mu.Unlock()
-	return Scan(ctx, root.Path, f, yield)
+	return Scan(ctx, root.Path, f, func(f File) error {
+		w.Saw(root.Path, f.Path)
+		return yield(f)
+	})
+}
+
+// Saw tells the watcher that a scan came across a file. Of what comes and goes before
+// an event or a poll leads to it the scan alone knows; without this it would be
+// recorded, and its end would be missed.
+func (w *Watcher) Saw(root, path string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, rs := range w.roots {
+		if rs.Path != root || !rs.present {
+			continue
+		}
+		name, err := UnescapePath(path)
+		if err != nil {
+			continue
+		}
+		switch n := rs.find(filepath.Dir(name)); {
+		case n == nil || n.level == nil:
+			rs.sighted[path] = true // until the next poll, which finds the directory if it is there
+		case rs.polls[n]:
+			n.files[filepath.Base(name)] = true
+		}
+	}
 }
 
 // ReadFile reads a file of a root, with its data when it is not over KeepLimit.

@@ -21,6 +21,9 @@ type Disk interface {
 	// is no regular file gives ErrNotRegular; what may not be read fs.ErrPermission.
 	// Other errors are worth another try.
 	Read(ctx context.Context, root, path string, limit int64) (Content, error)
+
+	// Gone returns those of the paths where no regular file is now.
+	Gone(ctx context.Context, root string, paths []string) ([]string, error)
 }
 
 // ErrNotRegular is returned by Disk.Read for links, directories and devices.

@@ -62,6 +62,15 @@ func (osDisk) Read(ctx context.Context, root, path string, limit int64) (Content
 	return c, nil
 }
 
+func (osDisk) Gone(_ context.Context, root string, paths []string) (gone []string, err error) {
+	for _, path := range paths {
+		if info, err := os.Lstat(filepath.Join(root, path)); err != nil || !info.Mode().IsRegular() {
+			gone = append(gone, path)
+		}
+	}
+	return gone, nil
+}
+
 func osFile(path string, info fs.FileInfo) File {
 	return File{
 		Path: path, Bytes: info.Size(), ModifiedNs: info.ModTime().UnixNano(), Mode: uint32(info.Mode().Perm()), SeenAt: time.Now(),

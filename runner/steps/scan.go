@@ -73,6 +73,9 @@ func (s *steps) codebaseScan(ctx context.Context, w *work) (any, error) {
 			return nil, fmt.Errorf("forget %d files: %w", len(gone), err)
 		}
 	}
+	if err := sc.forgetBrief(ctx, q); err != nil {
+		return nil, err
+	}
 	batches := s.batches(sc.due, nil)
 	if s.dependencyAware && len(batches) > 1 {
 		levels, err := levels(ctx, q, sc.due)
@@ -123,6 +126,28 @@ func (sc *scan) gone(unread []string) []string {
 	return gone
 }
 
+// forgetBrief forgets files that came and went while the scan ran. Whoever saw one go
+// before it was stored here had nothing to mark: only its row makes it known. From
+// then on they have, so one look after all is stored is enough.
+func (sc *scan) forgetBrief(ctx context.Context, q *dbsqlc.Queries) error {
+	looked := time.Now()
+	gone, err := sc.disk.Gone(ctx, sc.codebase.Root, sc.stored)
+	if err != nil {
+		return fmt.Errorf("look again at %d new files: %w", len(sc.stored), err)
+	}
+	if len(gone) == 0 {
+		return nil
+	}
+	if _, err := q.ForgetFiles(ctx, sc.codebase.CodebaseID, gone, looked); err != nil {
+		return fmt.Errorf("forget %d files that came and went: %w", len(gone), err)
+	}
+	for _, path := range gone {
+		delete(sc.seen, path)
+	}
+	sc.due = slices.DeleteFunc(sc.due, func(d dueFile) bool { return d.path != "" && !sc.seen[d.path] })
+	return nil
+}
+
 // below says whether a path lies in one of the directories.
 func below(path string, directories []string) bool {
 	for _, d := range directories {
@@ -142,12 +167,14 @@ type scan struct {
 	read     int
 	overdue  []dueFile // recorded before, still to be ingested; filled by the reader
 	fresh    []dueFile // filled by the writer
+	stored   []string  // by the writer: files that nothing was known of
 	due      []dueFile // both, in the end
 }
 
 type dueFile struct {
 	id    int64
 	bytes int64
+	path  string // where it is stored by this scan
 }
 
 // group is what is stored in one go while the disk is read on.
@@ -284,7 +311,7 @@ func (sc *scan) look(ctx context.Context, g *group, f File) error {
 
 func (sc *scan) dueIf(k dbsqlc.CodeKnownFile) {
 	if k.Sha256 != nil && !ingestedAs(k, k.Sha256) {
-		sc.overdue = append(sc.overdue, dueFile{k.FileID, k.Bytes})
+		sc.overdue = append(sc.overdue, dueFile{id: k.FileID, bytes: k.Bytes})
 	}
 }
 
@@ -321,8 +348,11 @@ func (sc *scan) store(ctx context.Context, g *group) error {
 		sizes[path] = g.facts.Bytes[i]
 	}
 	for _, r := range recorded {
+		if _, ok := sc.known[r.Path]; !ok {
+			sc.stored = append(sc.stored, r.Path)
+		}
 		if r.Due {
-			sc.fresh = append(sc.fresh, dueFile{r.FileID, sizes[r.Path]})
+			sc.fresh = append(sc.fresh, dueFile{id: r.FileID, bytes: sizes[r.Path], path: r.Path})
 		}
 	}
 	return nil

@@ -20,6 +20,7 @@ type disk struct {
 
 	mu      sync.Mutex
 	filters map[string]watcher.Filter // by root
+	saw     func(root, path string)   // told of each file that a scan comes across; may be nil
 }
 
 // setFilters says what is ignored, by root. Those of other roots stay: a step that
@@ -41,7 +42,12 @@ func (d *disk) filter(root string) watcher.Filter {
 
 // Scan implements steps.Disk.
 func (d *disk) Scan(ctx context.Context, root string, yield func(steps.File) error) (unread []string, err error) {
-	summary, err := watcher.Scan(ctx, root, d.filter(root), func(f watcher.File) error { return yield(file(f)) })
+	summary, err := watcher.Scan(ctx, root, d.filter(root), func(f watcher.File) error {
+		if d.saw != nil {
+			d.saw(root, f.Path)
+		}
+		return yield(file(f))
+	})
 	for _, p := range summary.Problems {
 		d.log.WarnContext(ctx, "cannot be read; what is known of it is kept", "root", root, "path", p.Path, "error", p.Err)
 		unread = append(unread, p.Path)
@@ -59,6 +65,11 @@ func (d *disk) Read(ctx context.Context, root, path string, limit int64) (steps.
 		err = forbidden(watcher.Reason(err))
 	}
 	return steps.Content{File: file(c.File), SHA256: c.SHA256, Data: c.Data}, err
+}
+
+// Gone implements steps.Disk.
+func (d *disk) Gone(ctx context.Context, root string, paths []string) ([]string, error) {
+	return watcher.Gone(ctx, root, paths)
 }
 
 // forbidden says that a file may not be read in the words in which the watcher

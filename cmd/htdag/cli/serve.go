@@ -44,6 +44,19 @@ func (a *app) serve(ctx context.Context, pool *pgxpool.Pool, s settings, roots [
 	}
 	d := &disk{log: a.log}
 	d.setFilters(s.filters(roots))
+	scans := make(chan int64, 16*(len(roots)+1))
+	rec := &recorder{pool: pool, burst: 50, log: a.log, scans: func(_ watcher.Root, run int64) {
+		select {
+		case scans <- run:
+		default: // only the first ones are followed
+		}
+	}}
+	var w *watcher.Watcher
+	if ws != nil {
+		rec.token, rec.lost = ws.token, ws.lookNow
+		w = watcher.New(watcher.Options{DebounceDelay: s.debounce(), Filter: s.filter(), BurstSize: rec.burst, BatchSize: s.batchSize}, rec, a.log)
+		d.saw = w.Saw
+	}
 
 	// Everything below ends with this context, with the first failure as its cause;
 	// the runner drains before it returns.
@@ -68,17 +81,8 @@ func (a *app) serve(ctx context.Context, pool *pgxpool.Pool, s settings, roots [
 		defer stop()
 	}
 
-	scans := make(chan int64, 16*(len(roots)+1))
-	rec := &recorder{pool: pool, burst: 50, log: a.log, scans: func(_ watcher.Root, run int64) {
-		select {
-		case scans <- run:
-		default: // only the first ones are followed
-		}
-	}}
 	var err error
 	if ws != nil {
-		rec.token, rec.lost = ws.token, ws.lookNow
-		w := watcher.New(watcher.Options{DebounceDelay: s.debounce(), Filter: s.filter(), BurstSize: rec.burst, BatchSize: s.batchSize}, rec, a.log)
 		together(func() error { return w.Run(ctx, roots...) })
 		a.attach(ctx, ws, s, w, worker, d)
 		together(func() error { return ws.run(ctx) })
