@@ -71,6 +71,144 @@ $$;
 
 COMMENT ON FUNCTION code.advance_ingestion(p_run_id bigint, p_files integer, p_bytes bigint) IS 'Add a batch to the progress of a run. Call it last in the batch''s transaction: the row is shared.';
 
+CREATE TABLE code.file_versions (
+    file_id bigint NOT NULL,
+    ordinal integer NOT NULL,
+    change text NOT NULL,
+    sha256 bytea,
+    bytes bigint NOT NULL,
+    lines integer,
+    symbols integer DEFAULT 0 NOT NULL,
+    complexity integer DEFAULT 0 NOT NULL,
+    recorded_at timestamp with time zone DEFAULT now() NOT NULL,
+    seen_at timestamp with time zone NOT NULL,
+    git_id bytea,
+    moved_from_id bigint,
+    CONSTRAINT file_versions_change_known CHECK ((change = ANY (ARRAY['added'::text, 'modified'::text, 'deleted'::text, 'restored'::text])))
+);
+
+COMMENT ON TABLE code.file_versions IS 'Every content that was ingested under a path, appended when it is stored or found gone. A version ends when the next one of the file was seen.';
+
+COMMENT ON COLUMN code.file_versions.seen_at IS 'When the disk was asked for the version; recorded_at is when it was stored.';
+
+COMMENT ON COLUMN code.file_versions.git_id IS 'Object id (SHA-1) that git gives the content; null where the content was too large to be kept, and for deletions.';
+
+COMMENT ON COLUMN code.file_versions.moved_from_id IS 'File that had this content and went when this one came: up to an hour before, or ten minutes after.';
+
+CREATE TABLE code.files (
+    file_id bigint NOT NULL,
+    codebase_id integer NOT NULL,
+    path text NOT NULL,
+    bytes bigint NOT NULL,
+    modified_ns bigint NOT NULL,
+    mode integer NOT NULL,
+    inode bigint DEFAULT 0 NOT NULL,
+    owner text,
+    sha256 bytea,
+    status text DEFAULT 'pending'::text NOT NULL,
+    reason text,
+    language text,
+    lines integer,
+    encoding text,
+    generated boolean DEFAULT false NOT NULL,
+    minified boolean DEFAULT false NOT NULL,
+    module text,
+    doc text,
+    parser text,
+    parse_errors integer DEFAULT 0 NOT NULL,
+    family text,
+    scope text,
+    precedence smallint DEFAULT 0 NOT NULL,
+    ingested_sha256 bytea,
+    ingested_version integer,
+    run_id bigint,
+    first_seen_at timestamp with time zone DEFAULT now() NOT NULL,
+    seen_at timestamp with time zone DEFAULT now() NOT NULL,
+    ingested_at timestamp with time zone,
+    deleted_at timestamp with time zone,
+    CONSTRAINT files_deleted_iff_deleted_at CHECK (((status = 'deleted'::text) = (deleted_at IS NOT NULL))),
+    CONSTRAINT files_ingested_has_time CHECK (((status <> ALL (ARRAY['ingested'::text, 'partial'::text])) OR (ingested_at IS NOT NULL))),
+    CONSTRAINT files_path_relative CHECK (((path <> ''::text) AND (path !~~ '/%'::text))),
+    CONSTRAINT files_reason_given CHECK (((status <> ALL (ARRAY['partial'::text, 'skipped'::text])) OR (reason IS NOT NULL))),
+    CONSTRAINT files_status_known CHECK ((status = ANY (ARRAY['pending'::text, 'ingested'::text, 'partial'::text, 'skipped'::text, 'deleted'::text])))
+)
+WITH (fillfactor='80');
+
+COMMENT ON TABLE code.files IS 'One row per regular file ever seen in a codebase, whatever became of it.';
+
+COMMENT ON COLUMN code.files.path IS 'Relative to the codebase root, slash separated; bytes that are not UTF-8 are written \xNN.';
+
+COMMENT ON COLUMN code.files.modified_ns IS 'Modification time in nanoseconds since 1970, as the disk reported it.';
+
+COMMENT ON COLUMN code.files.inode IS 'As the disk reports it; 0 where there are none. Of a tree in a git repository, 63 bits of the content''s object id, with modified_ns 0.';
+
+COMMENT ON COLUMN code.files.sha256 IS 'Hash of the content last seen on disk; null where it could not be read.';
+
+COMMENT ON COLUMN code.files.status IS 'pending until first ingested, then ingested, partial, skipped or deleted.';
+
+COMMENT ON COLUMN code.files.reason IS 'Why the file is partial or skipped.';
+
+COMMENT ON COLUMN code.files.family IS 'Languages whose symbols can call each other share a family: go, js, py, jvm.';
+
+COMMENT ON COLUMN code.files.scope IS 'Files with an equal scope see each other''s top-level names without an import (a Go package); null where a file stands alone.';
+
+COMMENT ON COLUMN code.files.precedence IS 'Which of several definitions of one name is meant: 0 before 1 (for another platform) before 2 (tests).';
+
+COMMENT ON COLUMN code.files.ingested_sha256 IS 'Hash of the content that symbols, imports, calls and chunks describe.';
+
+COMMENT ON COLUMN code.files.ingested_version IS 'Extractor version that produced them.';
+
+COMMENT ON COLUMN code.files.run_id IS 'Run of ingest_file that was started last for the file.';
+
+COMMENT ON COLUMN code.files.seen_at IS 'When the disk was asked for the recorded facts; older facts do not replace them. A file that no scan found changed was also seen at the codebase''s scanned_at.';
+
+CREATE VIEW code.files_as_of AS
+ SELECT v.file_id,
+    f.codebase_id,
+    f.path,
+    v.ordinal,
+    v.sha256,
+    v.git_id,
+    v.bytes,
+    v.lines,
+    v.symbols,
+    v.complexity,
+    v.seen_at,
+    COALESCE((v.sha256 = f.ingested_sha256), false) AS is_current
+   FROM (code.file_versions v
+     JOIN code.files f ON ((f.file_id = v.file_id)))
+  WHERE (v.change <> 'deleted'::text);
+
+COMMENT ON VIEW code.files_as_of IS 'Versions of files, as code.as_of returns one of each: contents are in code.blobs by sha256; where is_current, symbols, imports, calls and chunks of file_id are those of this version.';
+
+CREATE FUNCTION code.as_of(p_codebase text, p_at timestamp with time zone) RETURNS SETOF code.files_as_of
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    SET plan_cache_mode TO 'force_custom_plan'
+    SET jit TO 'off'
+    AS $$
+declare
+  v_codebase_id constant integer := code.codebase_id(p_codebase);
+begin
+  return query
+  select f.file_id, f.codebase_id, f.path, v.ordinal, v.sha256, v.git_id, v.bytes, v.lines, v.symbols, v.complexity, v.seen_at,
+         coalesce(f.status <> 'deleted' and v.sha256 = f.ingested_sha256, false)
+    from code.files f
+   cross join lateral (
+           select h.*
+             from code.file_versions h
+            where h.file_id = f.file_id
+              and h.seen_at <= p_at
+            order by h.ordinal desc
+            limit 1) v
+   where f.codebase_id = v_codebase_id
+     and v.change <> 'deleted'
+   order by f.path collate "C";
+end;
+$$;
+
+COMMENT ON FUNCTION code.as_of(p_codebase text, p_at timestamp with time zone) IS 'The files of a codebase as they were at a moment, as far as they were ingested: in order of path, each in the version that was seen last by then. Contents: join code.blobs using (sha256), for as long as the setting keep_versions has them kept. Raises HT001.';
+
 CREATE FUNCTION code.begin_ingestion(p_run_id bigint, p_codebase_id integer, p_reason text, p_files_seen integer, p_files_changed integer, p_files_gone integer, p_bytes_changed bigint) RETURNS bigint
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -130,13 +268,15 @@ CREATE TABLE code.codebases (
     scanned_at timestamp with time zone,
     ready_at timestamp with time zone,
     scan_run_id bigint,
+    ref text,
     CONSTRAINT codebases_name_not_blank CHECK (((name <> ''::text) AND (name = btrim(name)))),
+    CONSTRAINT codebases_ref_not_blank CHECK ((ref <> ''::text)),
     CONSTRAINT codebases_root_absolute CHECK (((root ~~ '/%'::text) OR (root ~ '^[A-Za-z]:'::text)))
 );
 
-COMMENT ON TABLE code.codebases IS 'One row per watched source tree. Files in it are named relative to root.';
+COMMENT ON TABLE code.codebases IS 'One row per source tree: a directory, or a ref of a git repository. Files in it are named relative to its top.';
 
-COMMENT ON COLUMN code.codebases.root IS 'Canonical absolute path on the machine that serves the tree.';
+COMMENT ON COLUMN code.codebases.root IS 'Canonical absolute path, on the machine that serves the tree, of the directory or, where there is a ref, of the git repository.';
 
 COMMENT ON COLUMN code.codebases.scanned_at IS 'When a whole scan last ended: every file that is not deleted was seen then. Null before the first.';
 
@@ -144,70 +284,7 @@ COMMENT ON COLUMN code.codebases.ready_at IS 'When the first whole ingestion end
 
 COMMENT ON COLUMN code.codebases.scan_run_id IS 'Run of ingest_codebase that was requested last.';
 
-CREATE TABLE code.files (
-    file_id bigint NOT NULL,
-    codebase_id integer NOT NULL,
-    path text NOT NULL,
-    bytes bigint NOT NULL,
-    modified_ns bigint NOT NULL,
-    mode integer NOT NULL,
-    inode bigint DEFAULT 0 NOT NULL,
-    owner text,
-    sha256 bytea,
-    status text DEFAULT 'pending'::text NOT NULL,
-    reason text,
-    language text,
-    lines integer,
-    encoding text,
-    generated boolean DEFAULT false NOT NULL,
-    minified boolean DEFAULT false NOT NULL,
-    module text,
-    doc text,
-    parser text,
-    parse_errors integer DEFAULT 0 NOT NULL,
-    family text,
-    scope text,
-    precedence smallint DEFAULT 0 NOT NULL,
-    ingested_sha256 bytea,
-    ingested_version integer,
-    run_id bigint,
-    first_seen_at timestamp with time zone DEFAULT now() NOT NULL,
-    seen_at timestamp with time zone DEFAULT now() NOT NULL,
-    ingested_at timestamp with time zone,
-    deleted_at timestamp with time zone,
-    CONSTRAINT files_deleted_iff_deleted_at CHECK (((status = 'deleted'::text) = (deleted_at IS NOT NULL))),
-    CONSTRAINT files_ingested_has_time CHECK (((status <> ALL (ARRAY['ingested'::text, 'partial'::text])) OR (ingested_at IS NOT NULL))),
-    CONSTRAINT files_path_relative CHECK (((path <> ''::text) AND (path !~~ '/%'::text))),
-    CONSTRAINT files_reason_given CHECK (((status <> ALL (ARRAY['partial'::text, 'skipped'::text])) OR (reason IS NOT NULL))),
-    CONSTRAINT files_status_known CHECK ((status = ANY (ARRAY['pending'::text, 'ingested'::text, 'partial'::text, 'skipped'::text, 'deleted'::text])))
-)
-WITH (fillfactor='80');
-
-COMMENT ON TABLE code.files IS 'One row per regular file ever seen in a codebase, whatever became of it.';
-
-COMMENT ON COLUMN code.files.path IS 'Relative to the codebase root, slash separated; bytes that are not UTF-8 are written \xNN.';
-
-COMMENT ON COLUMN code.files.modified_ns IS 'Modification time in nanoseconds since 1970, as the disk reported it.';
-
-COMMENT ON COLUMN code.files.sha256 IS 'Hash of the content last seen on disk; null where it could not be read.';
-
-COMMENT ON COLUMN code.files.status IS 'pending until first ingested, then ingested, partial, skipped or deleted.';
-
-COMMENT ON COLUMN code.files.reason IS 'Why the file is partial or skipped.';
-
-COMMENT ON COLUMN code.files.family IS 'Languages whose symbols can call each other share a family: go, js, py, jvm.';
-
-COMMENT ON COLUMN code.files.scope IS 'Files with an equal scope see each other''s top-level names without an import (a Go package); null where a file stands alone.';
-
-COMMENT ON COLUMN code.files.precedence IS 'Which of several definitions of one name is meant: 0 before 1 (for another platform) before 2 (tests).';
-
-COMMENT ON COLUMN code.files.ingested_sha256 IS 'Hash of the content that symbols, imports, calls and chunks describe.';
-
-COMMENT ON COLUMN code.files.ingested_version IS 'Extractor version that produced them.';
-
-COMMENT ON COLUMN code.files.run_id IS 'Run of ingest_file that was started last for the file.';
-
-COMMENT ON COLUMN code.files.seen_at IS 'When the disk was asked for the recorded facts; older facts do not replace them. A file that no scan found changed was also seen at the codebase''s scanned_at.';
+COMMENT ON COLUMN code.codebases.ref IS 'Branch, tag or commit of the repository at root whose tree this is, read without a work tree; null for a directory on disk.';
 
 CREATE TABLE code.symbols (
     symbol_id bigint NOT NULL,
@@ -227,6 +304,7 @@ CREATE TABLE code.symbols (
     start_byte integer NOT NULL,
     end_byte integer NOT NULL,
     complexity integer NOT NULL,
+    body_hash bigint,
     CONSTRAINT symbols_bytes_ordered CHECK (((start_byte >= 0) AND (end_byte >= start_byte))),
     CONSTRAINT symbols_kind_known CHECK ((kind = ANY (ARRAY['function'::text, 'method'::text, 'class'::text, 'struct'::text, 'interface'::text, 'trait'::text, 'enum'::text, 'type'::text, 'constant'::text, 'variable'::text, 'field'::text, 'module'::text, 'macro'::text]))),
     CONSTRAINT symbols_lines_ordered CHECK (((start_line >= 1) AND (end_line >= start_line)))
@@ -239,6 +317,8 @@ COMMENT ON COLUMN code.symbols.key IS 'Unique within the file and stable under e
 COMMENT ON COLUMN code.symbols.export_name IS 'Name under which importers know it, where that is another: default.';
 
 COMMENT ON COLUMN code.symbols.complexity IS 'Cyclomatic complexity (decisions + 1); 0 for what has no body.';
+
+COMMENT ON COLUMN code.symbols.body_hash IS 'Of its text, wherever that stands: 64 bits of its SHA-256. Null where the file was ingested before there were such.';
 
 CREATE VIEW code.call_edges AS
  SELECT c.codebase_id,
@@ -303,6 +383,68 @@ end;
 $$;
 
 COMMENT ON FUNCTION code.callers(p_symbol text, p_codebase text) IS 'Calls of the symbols named Do, Client.Do, http.Client.Do or client.go#Client.Do.';
+
+CREATE VIEW code.file_churn AS
+ SELECT f.path,
+    f.language,
+    f.lines,
+    0 AS complexity,
+    (0)::bigint AS commits,
+    (0)::bigint AS authors,
+    (0)::bigint AS edits,
+    (0)::bigint AS changes,
+    f.first_seen_at AS first_changed_at,
+    f.first_seen_at AS last_changed_at
+   FROM code.files f;
+
+COMMENT ON VIEW code.file_churn IS 'How often a file was changed; report.churn says what each column is.';
+
+CREATE FUNCTION code.churn(p_codebase text) RETURNS SETOF code.file_churn
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    SET plan_cache_mode TO 'force_custom_plan'
+    SET jit TO 'off'
+    AS $$
+declare
+  v_codebase_id constant integer := code.codebase_id(p_codebase);
+begin
+  return query
+  with committed as materialized (
+    select n.file_id, count(distinct k.commit_no) as commits, count(distinct k.email) as authors,
+           min(k.authored_at) as first_at, max(k.authored_at) as last_at
+      from code.file_names(v_codebase_id) n
+      join code.commit_files cf on cf.codebase_id = v_codebase_id and cf.path = n.path and cf.commit_no < n.before
+      join code.commits k on k.codebase_id = v_codebase_id and k.commit_no = cf.commit_no
+     group by n.file_id
+  ),
+  seen as materialized (
+    select v.file_id, count(*) filter (where v.change = 'modified') as edits, min(v.seen_at) as first_at,
+           max(v.seen_at) filter (where v.change = 'modified') as last_at,
+           (array_agg(v.complexity order by v.ordinal desc))[1] as complexity
+      from code.file_versions v
+      join code.files f on f.file_id = v.file_id
+     where f.codebase_id = v_codebase_id
+     group by v.file_id
+  )
+  select f.path,
+         f.language,
+         f.lines,
+         coalesce(s.complexity, 0),
+         coalesce(c.commits, 0),
+         coalesce(c.authors, 0),
+         coalesce(s.edits, 0),
+         greatest(c.commits, s.edits, 0),
+         least(c.first_at, s.first_at),
+         greatest(c.last_at, s.last_at)
+    from code.files f
+    left join committed c on c.file_id = f.file_id
+    left join seen s on s.file_id = f.file_id
+   where f.codebase_id = v_codebase_id
+     and f.status in ('ingested', 'partial');
+end;
+$$;
+
+COMMENT ON FUNCTION code.churn(p_codebase text) IS 'How often each file of a codebase was changed, as report.churn has it. Raises HT001.';
 
 CREATE FUNCTION code.clean_search_index(p_analyze boolean DEFAULT false) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
@@ -382,6 +524,78 @@ $$;
 
 COMMENT ON FUNCTION code.clear_files(p_codebase_id integer, p_file_ids bigint[]) IS 'Remove all that was derived from files and mark them stale. Returns their number.';
 
+CREATE VIEW code.file_pairs AS
+ SELECT a.path,
+    b.path AS other_path,
+    (0)::bigint AS together,
+    (0)::bigint AS changes,
+    (0)::bigint AS other_changes,
+    (0)::numeric AS share
+   FROM (code.files a
+     JOIN code.files b ON ((b.codebase_id = a.codebase_id)));
+
+COMMENT ON VIEW code.file_pairs IS 'How often two files change together; report.co_changes says what each column is.';
+
+CREATE FUNCTION code.co_changes(p_codebase text, p_path text DEFAULT NULL::text) RETURNS SETOF code.file_pairs
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    SET plan_cache_mode TO 'force_custom_plan'
+    SET jit TO 'off'
+    AS $$
+declare
+  v_codebase_id constant integer := code.codebase_id(p_codebase);
+begin
+  -- A change is a commit; of what git does not know, the edits that were seen within
+  -- ten minutes by the clock. Changes of more than 50 files say nothing about two of them.
+  return query
+  with parts as materialized (
+    select distinct n.file_id, cf.commit_no::bigint as change_no
+      from code.commits k
+      join code.commit_files cf on cf.codebase_id = k.codebase_id and cf.commit_no = k.commit_no
+      join code.file_names(v_codebase_id) n on n.path = cf.path and cf.commit_no < n.before
+     where k.codebase_id = v_codebase_id
+       and k.files between 2 and 50
+    union all
+    select distinct v.file_id, -(extract(epoch from v.seen_at)::bigint / 600)
+      from code.file_versions v
+      join code.files f on f.file_id = v.file_id
+     where f.codebase_id = v_codebase_id
+       and f.status <> 'deleted'
+       and v.change = 'modified'
+       and not exists (select from code.commits k where k.codebase_id = v_codebase_id)
+  ),
+  changes as materialized (
+    select p.change_no
+      from parts p
+     group by p.change_no
+    having count(*) between 2 and 50
+       and (p_path is null or bool_or(p.file_id = (
+              select f.file_id from code.files f where f.codebase_id = v_codebase_id and f.path = p_path)))
+  ),
+  counted as materialized (
+    select p.file_id, count(*) as changes from parts p group by p.file_id
+  ),
+  pairs as (
+    select a.file_id, b.file_id as other_id, count(*) as together
+      from changes c
+      join parts a on a.change_no = c.change_no
+      join parts b on b.change_no = c.change_no and b.file_id <> a.file_id
+     group by a.file_id, b.file_id
+    having count(*) >= 2
+  )
+  select f.path, o.path, p.together, x.changes, y.changes, round(p.together::numeric / x.changes, 3)
+    from pairs p
+    join code.files f on f.file_id = p.file_id
+    join code.files o on o.file_id = p.other_id
+    join counted x on x.file_id = p.file_id
+    join counted y on y.file_id = p.other_id
+   where p_path is null
+      or f.path = p_path;
+end;
+$$;
+
+COMMENT ON FUNCTION code.co_changes(p_codebase text, p_path text) IS 'Files of a codebase, or those with one of them, that change together at least twice, as report.co_changes has it: in commits of up to 50 files or, where there is no repository, edits within ten minutes. Raises HT001.';
+
 CREATE FUNCTION code.codebase_id(p_name text) RETURNS integer
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
@@ -403,22 +617,29 @@ $$;
 COMMENT ON FUNCTION code.codebase_id(p_name text) IS 'The key of the codebase of that name; HT001 where there is none.';
 
 CREATE FUNCTION code.collect_blobs(p_age interval DEFAULT '1 day'::interval) RETURNS bigint
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     AS $$
 declare
+  v_kept_from constant timestamptz := htdag.clock() - htdag.setting('keep_versions')::interval;
   v_collected bigint;
 begin
   delete from code.blobs b
    where b.stored_at < now() - p_age
-     and not exists (select from code.files f where f.sha256 = b.sha256)
-     and not exists (select from code.files f where f.ingested_sha256 = b.sha256);
+     and not exists (select from code.files f where f.sha256 = b.sha256 and f.status <> 'deleted')
+     and not exists (select from code.files f where f.ingested_sha256 = b.sha256)
+     and not exists (
+           select
+             from code.file_versions v
+             left join code.file_versions n on n.file_id = v.file_id and n.ordinal = v.ordinal + 1
+            where v.sha256 = b.sha256
+              and (n.ordinal is null or n.seen_at >= v_kept_from));
   get diagnostics v_collected = row_count;
   return v_collected;
 end;
 $$;
 
-COMMENT ON FUNCTION code.collect_blobs(p_age interval) IS 'Remove contents that no file has had for longer than p_age. Returns how many.';
+COMMENT ON FUNCTION code.collect_blobs(p_age interval) IS 'Remove contents that are older than p_age and that neither a file has nor a version that was current within the setting keep_versions. Returns how many.';
 
 CREATE FUNCTION code.collect_events(p_age interval DEFAULT '7 days'::interval) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
@@ -460,6 +681,31 @@ end;
 $$;
 
 COMMENT ON FUNCTION code.collect_vectors() IS 'Remove vectors of texts that no chunk holds any more, and their signatures. Returns how many.';
+
+CREATE FUNCTION code.content_as_of(p_codebase text, p_path text, p_at timestamp with time zone) RETURNS bytea
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+  v_codebase_id constant integer := code.codebase_id(p_codebase);
+begin
+  return (
+    select b.content
+      from code.files f
+     cross join lateral (
+             select h.sha256
+               from code.file_versions h
+              where h.file_id = f.file_id
+                and h.seen_at <= p_at
+              order by h.ordinal desc
+              limit 1) v
+      join code.blobs b on b.sha256 = v.sha256
+     where f.codebase_id = v_codebase_id
+       and f.path = p_path);
+end;
+$$;
+
+COMMENT ON FUNCTION code.content_as_of(p_codebase text, p_path text, p_at timestamp with time zone) IS 'Content of one file as it was at a moment; null where there was no such file, or its content is not kept any more. Raises HT001.';
 
 CREATE FUNCTION code.count_unembedded(p_codebase_id integer, p_model_id smallint) RETURNS bigint
     LANGUAGE plpgsql STABLE
@@ -708,6 +954,42 @@ $$;
 
 COMMENT ON FUNCTION code.evict_server(p_server text) IS 'Take from a process that is known to be gone what it served, before its lease runs out; returns how many roots that were.';
 
+CREATE VIEW code.named_files AS
+ SELECT f.file_id,
+    f.path,
+    2147483647 AS before
+   FROM code.files f;
+
+COMMENT ON VIEW code.named_files IS 'A path that a file has or had, in commits below a number.';
+
+CREATE FUNCTION code.file_names(p_codebase_id integer) RETURNS SETOF code.named_files
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    SET plan_cache_mode TO 'force_custom_plan'
+    SET jit TO 'off'
+    AS $$
+begin
+  -- Commit numbers fall with every step back, so this ends.
+  return query
+  with recursive names (file_id, path, before) as (
+    select f.file_id, f.path, 2147483647
+      from code.files f
+     where f.codebase_id = p_codebase_id
+       and f.status <> 'deleted'
+    union
+    select n.file_id, r.former_path, r.commit_no
+      from names n
+      join code.commit_files r on r.codebase_id = p_codebase_id and r.path = n.path and r.commit_no < n.before
+     where r.change = 'renamed'
+  )
+  select n.file_id, n.path, max(n.before)
+    from names n
+   group by n.file_id, n.path;
+end;
+$$;
+
+COMMENT ON FUNCTION code.file_names(p_codebase_id integer) IS 'The paths that git knows of the files of a codebase: their own, and those that they were renamed from, which count in commits before that.';
+
 CREATE FUNCTION code.file_totals(p_codebase text, p_path text) RETURNS jsonb
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
@@ -759,6 +1041,62 @@ $$;
 
 COMMENT ON FUNCTION code.finish_ingestion(p_run_id bigint) IS 'Note that a whole ingestion ended well. Returns whether it is the codebase''s first.';
 
+CREATE FUNCTION code.follow_moves(p_codebase_id integer, p_came bigint[], p_went bigint[]) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    SET plan_cache_mode TO 'force_custom_plan'
+    AS $$
+declare
+  v_ready    timestamptz;
+  v_followed bigint;
+begin
+  select c.ready_at into v_ready from code.codebases c where c.codebase_id = p_codebase_id;
+  if v_ready is null then
+    return 0::bigint;
+  end if;
+  with came as (
+    select v.file_id, v.ordinal, v.sha256, v.seen_at, f.path
+      from code.file_versions v
+      join code.files f on f.file_id = v.file_id
+     where (v.file_id = any (p_came)
+            or v.sha256 in (select g.sha256 from code.files g where g.file_id = any (p_went)))
+       and f.codebase_id = p_codebase_id
+       and v.change in ('added', 'restored')
+       and v.seen_at > v_ready -- all that a first ingestion found had been there
+       and v.moved_from_id is null
+       and v.bytes > 0
+       and f.status <> 'deleted'
+       and not exists (select from code.file_versions n where n.file_id = v.file_id and n.ordinal > v.ordinal)
+  ),
+  pairs as (
+    select c.file_id, c.ordinal, g.file_id as from_id,
+           row_number() over (partition by c.file_id order by t.tail desc, g.file_id) as choice,
+           row_number() over (partition by g.file_id order by t.tail desc, c.file_id) as claim
+      from came c
+      join code.file_versions d on d.sha256 = c.sha256 and d.file_id <> c.file_id
+      join code.files g on g.file_id = d.file_id and g.sha256 = d.sha256
+     cross join lateral (select code.shared_tail(c.path, g.path) as tail) t
+     where g.codebase_id = p_codebase_id
+       and g.status = 'deleted'
+       and c.seen_at between g.seen_at - interval '10 min' and g.seen_at + interval '1 hour'
+       and (c.file_id = any (p_came) or g.file_id = any (p_went))
+       and not exists (select from code.file_versions n where n.file_id = d.file_id and n.ordinal > d.ordinal and n.sha256 is not null)
+       and not exists (select from code.file_versions o where o.moved_from_id = g.file_id and o.seen_at >= g.seen_at - interval '10 min')
+  )
+  update code.file_versions v
+     set moved_from_id = p.from_id
+    from pairs p
+   where v.file_id = p.file_id
+     and v.ordinal = p.ordinal
+     and p.choice = 1
+     and p.claim = 1;
+  get diagnostics v_followed = row_count;
+  return v_followed;
+end;
+$$;
+
+COMMENT ON FUNCTION code.follow_moves(p_codebase_id integer, p_came bigint[], p_went bigint[]) IS 'Note of files that came, or where others went, which of the gone files each one was: one with the same content that went up to an hour before or ten minutes after, by the most alike path if there are several, and each but once. Returns how many were found.';
+
 CREATE FUNCTION code.forget_codebase(p_name text) RETURNS bigint
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -783,14 +1121,16 @@ CREATE FUNCTION code.forget_files(p_codebase_id integer, p_paths text[], p_seen_
     SET search_path TO ''
     AS $$
 declare
+  v_now      timestamptz;
   v_file_ids bigint[];
 begin
   perform code.lock_codebase(p_codebase_id);
+  v_now := htdag.clock();
   with gone as (
     update code.files f
        set status           = 'deleted',
            deleted_at       = now(),
-           seen_at          = least(p_seen_at, htdag.clock()),
+           seen_at          = least(p_seen_at, v_now),
            reason           = null,
            ingested_sha256  = null,
            ingested_version = null
@@ -798,17 +1138,18 @@ begin
        and f.path = any (p_paths)
        and f.status <> 'deleted'
        and f.seen_at <= p_seen_at
-    returning f.file_id, f.bytes, f.sha256, f.ingested_at
+    returning f.file_id, f.seen_at
   ),
   versions as (
-    insert into code.file_versions (file_id, ordinal, change, sha256, bytes)
-    select g.file_id, v.last + 1, 'deleted', null, 0
+    insert into code.file_versions (file_id, ordinal, change, sha256, bytes, seen_at, recorded_at)
+    select g.file_id, v.last + 1, 'deleted', null, 0, g.seen_at, v_now
       from gone g
      cross join lateral (select max(v.ordinal) as last from code.file_versions v where v.file_id = g.file_id) v
      where v.last is not null
   )
   select coalesce(array_agg(g.file_id), '{}'::bigint[]) into v_file_ids from gone g;
 
+  perform code.follow_moves(p_codebase_id, '{}', v_file_ids);
   perform code.clear_files(p_codebase_id, v_file_ids);
   perform code.resolve_files(p_codebase_id, v_file_ids);
   return cardinality(v_file_ids)::bigint;
@@ -1115,6 +1456,24 @@ end;
 $$;
 
 COMMENT ON FUNCTION code.missing_blobs(p_sha256s bytea[]) IS 'Which of these contents are not stored, or known but not kept.';
+
+CREATE FUNCTION code.note_repository(p_codebase_id integer, p_state text, p_note text, p_head text) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  insert into code.repositories as r (codebase_id, state, note, head, read_at)
+  values (p_codebase_id, p_state, p_note, p_head, htdag.clock())
+      on conflict (codebase_id) do update
+     set state   = excluded.state,
+         note    = excluded.note,
+         head    = coalesce(excluded.head, r.head),
+         read_at = excluded.read_at;
+  return (select count(*) from code.commits k where k.codebase_id = p_codebase_id);
+end;
+$$;
+
+COMMENT ON FUNCTION code.note_repository(p_codebase_id integer, p_state text, p_note text, p_head text) IS 'Note what came of asking git for the history of a codebase, and up to which commit it was read; without one, that stays as it was. Returns the number of commits that are known.';
 
 CREATE FUNCTION code.notify(p_event text, p_codebase text, p_path text, p_run_id bigint, p_details jsonb DEFAULT '{}'::jsonb) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
@@ -2479,6 +2838,12 @@ $$;
 
 COMMENT ON FUNCTION code.set_policy(p_max_retries integer, p_backoff_multiplier double precision, p_initial_delay interval, p_node_timeout interval, p_dag_timeout interval) IS 'Change how the built-in flows retry and how long they may take; null leaves a part as it is. Runs that are started from then on go by it, in a new version of the flow; those that have begun keep theirs. False where nothing changes. Raises HT006.';
 
+CREATE FUNCTION code.shared_tail(p_path text, p_other text) RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (SELECT (count(*) FILTER (WHERE x.same))::integer AS count FROM (SELECT bool_and((NOT (a.element IS DISTINCT FROM b.element))) OVER (ORDER BY a.n) AS same FROM (unnest(string_to_array(reverse(shared_tail.p_path), '/'::text)) WITH ORDINALITY a(element, n) LEFT JOIN unnest(string_to_array(reverse(shared_tail.p_other), '/'::text)) WITH ORDINALITY b(element, n) ON ((b.n = a.n)))) x);
+
+COMMENT ON FUNCTION code.shared_tail(p_path text, p_other text) IS 'How many elements two paths have in common, counted from the end.';
+
 CREATE FUNCTION code.signature(p_dimensions smallint[], p_weights real[], p_size integer) RETURNS bit varying
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
     SET search_path TO ''
@@ -2788,26 +3153,73 @@ $$;
 
 COMMENT ON FUNCTION code.store_chunks(p_codebase_id integer, p_replaced bigint[], p_file_ids bigint[], p_symbol_keys text[], p_start_lines integer[], p_end_lines integer[], p_text_hashes bytea[], p_contents text[], p_words text[]) IS 'Replace the chunks of the files p_replaced by difference on their text. Chunks are given in order. Returns how many rows were written.';
 
-CREATE FUNCTION code.store_files(p_codebase_id integer, p_version integer, p_file_ids bigint[], p_sha256s bytea[], p_statuses text[], p_reasons text[], p_languages text[], p_lines integer[], p_encodings text[], p_generated boolean[], p_minified boolean[], p_modules text[], p_docs text[], p_parsers text[], p_parse_errors integer[], p_families text[], p_scopes text[], p_precedences smallint[], p_symbols integer[], p_complexities integer[]) RETURNS bigint
+CREATE FUNCTION code.store_commits(p_codebase_id integer, p_ids bytea[], p_authors text[], p_emails text[], p_authored_at timestamp with time zone[], p_committed_at timestamp with time zone[], p_subjects text[], p_places integer[], p_paths text[], p_changes text[], p_former_paths text[], p_git_ids bytea[]) RETURNS bigint
     LANGUAGE plpgsql
     SET search_path TO ''
     SET plan_cache_mode TO 'force_custom_plan'
     SET jit TO 'off'
     AS $$
 declare
+  v_stored bigint;
+begin
+  insert into code.repositories as r (codebase_id, state, note, read_at)
+  values (p_codebase_id, 'unusable', 'its history is being read', htdag.clock())
+      on conflict (codebase_id) do update set read_at = excluded.read_at;
+  with fresh as materialized (
+    select g.*, l.last + row_number() over (order by g.place) as commit_no
+      from unnest(p_ids, p_authors, p_emails, p_authored_at, p_committed_at, p_subjects)
+        with ordinality as g (commit_id, author, email, authored_at, committed_at, subject, place)
+     cross join (select coalesce(max(k.commit_no), 0) as last from code.commits k where k.codebase_id = p_codebase_id) l
+     where not exists (
+             select from code.commits k where k.codebase_id = p_codebase_id and k.commit_id = g.commit_id)
+  ),
+  files as materialized (
+    select f.commit_no, g.path, g.change, nullif(g.former_path, '') as former_path, nullif(g.git_id, '') as git_id
+      from unnest(p_places, p_paths, p_changes, p_former_paths, p_git_ids) as g (place, path, change, former_path, git_id)
+      join fresh f on f.place = g.place
+  ),
+  commits as (
+    insert into code.commits (codebase_id, commit_no, commit_id, author, email, authored_at, committed_at, subject, files)
+    select p_codebase_id, f.commit_no, f.commit_id, f.author, f.email, f.authored_at, f.committed_at, f.subject,
+           (select count(*) from files x where x.commit_no = f.commit_no)
+      from fresh f
+    returning 1
+  ),
+  changed as (
+    insert into code.commit_files (codebase_id, commit_no, path, change, former_path, git_id)
+    select distinct on (x.commit_no, x.path) p_codebase_id, x.commit_no, x.path, x.change, x.former_path, x.git_id
+      from files x
+     order by x.commit_no, x.path
+  )
+  select count(*) into v_stored from commits;
+  return v_stored;
+end;
+$$;
+
+COMMENT ON FUNCTION code.store_commits(p_codebase_id integer, p_ids bytea[], p_authors text[], p_emails text[], p_authored_at timestamp with time zone[], p_committed_at timestamp with time zone[], p_subjects text[], p_places integer[], p_paths text[], p_changes text[], p_former_paths text[], p_git_ids bytea[]) IS 'Add commits that are not known yet, ancestors first, and the files that they changed, whose p_places say which of the commits, from 1. An empty former path or git id means none. Returns how many commits were new.';
+
+CREATE FUNCTION code.store_files(p_codebase_id integer, p_version integer, p_file_ids bigint[], p_sha256s bytea[], p_statuses text[], p_reasons text[], p_languages text[], p_lines integer[], p_encodings text[], p_generated boolean[], p_minified boolean[], p_modules text[], p_docs text[], p_parsers text[], p_parse_errors integer[], p_families text[], p_scopes text[], p_precedences smallint[], p_symbols integer[], p_complexities integer[], p_git_ids bytea[]) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    SET plan_cache_mode TO 'force_custom_plan'
+    SET jit TO 'off'
+    AS $$
+declare
+  v_now     constant timestamptz := htdag.clock();
   v_written bigint;
+  v_came    bigint[];
 begin
   with given as materialized (
     select g.file_id, g.sha256, g.status, nullif(g.reason, '') as reason, nullif(g.language, '') as language,
            nullif(g.lines, -1) as lines, nullif(g.encoding, '') as encoding, g.generated, g.minified,
            nullif(g.module, '') as module, nullif(g.doc, '') as doc, nullif(g.parser, '') as parser,
            g.parse_errors, nullif(g.family, '') as family, nullif(g.scope, '') as scope, g.precedence,
-           g.symbols, g.complexity
+           g.symbols, g.complexity, g.git_id
       from unnest(p_file_ids, p_sha256s, p_statuses, p_reasons, p_languages, p_lines, p_encodings, p_generated,
                   p_minified, p_modules, p_docs, p_parsers, p_parse_errors, p_families, p_scopes, p_precedences,
-                  p_symbols, p_complexities)
+                  p_symbols, p_complexities, p_git_ids)
         as g (file_id, sha256, status, reason, language, lines, encoding, generated,
-              minified, module, doc, parser, parse_errors, family, scope, precedence, symbols, complexity)
+              minified, module, doc, parser, parse_errors, family, scope, precedence, symbols, complexity, git_id)
   ),
   known as materialized (
     select f.* from code.files f where f.file_id = any (p_file_ids)
@@ -2837,7 +3249,9 @@ begin
        and f.status <> 'deleted'
     returning f.file_id,
               f.bytes,
+              f.seen_at,
               g.sha256,
+              g.git_id,
               g.lines,
               g.symbols,
               g.complexity,
@@ -2845,24 +3259,25 @@ begin
               (k.family, k.scope, k.precedence, k.module) is distinct from (f.family, f.scope, f.precedence, f.module) as moved
   ),
   versions as (
-    insert into code.file_versions (file_id, ordinal, change, sha256, bytes, lines, symbols, complexity)
+    insert into code.file_versions (file_id, ordinal, change, sha256, git_id, bytes, lines, symbols, complexity, seen_at, recorded_at)
     select w.file_id,
-           coalesce(v.last, 0) + 1,
+           coalesce(v.ordinal, 0) + 1,
            case
-             when v.last is null then 'added'
-             when v.gone then 'restored'
+             when v.ordinal is null then 'added'
+             when v.change = 'deleted' then 'restored'
              else 'modified'
            end,
-           w.sha256, w.bytes, w.lines, w.symbols, w.complexity
+           w.sha256, w.git_id, w.bytes, w.lines, w.symbols, w.complexity, w.seen_at, v_now
       from written w
-     cross join lateral (
-             select max(v.ordinal) as last,
-                    (array_agg(v.change order by v.ordinal desc))[1] = 'deleted' as gone,
-                    (array_agg(v.sha256 order by v.ordinal desc))[1] as sha256
+      left join lateral (
+             select v.ordinal, v.change, v.sha256
                from code.file_versions v
-              where v.file_id = w.file_id) v
+              where v.file_id = w.file_id
+              order by v.ordinal desc
+              limit 1) v on true
      where w.sha256 is distinct from v.sha256
-        or v.last is null
+        or v.ordinal is null
+    returning file_id, change
   ),
   -- Symbols are found by their file's scope, and files are chosen by precedence:
   -- where these change, all its names count as touched.
@@ -2883,13 +3298,17 @@ begin
                       array_agg(m.provided),
                       array_agg(false))
                from moved m
-             having count(*) > 0), 0)
-    into v_written;
+             having count(*) > 0), 0),
+         (select array_agg(v.file_id) from versions v where v.change <> 'modified')
+    into v_written, v_came;
+  if v_came is not null then
+    perform code.follow_moves(p_codebase_id, v_came, '{}');
+  end if;
   return v_written;
 end;
 $$;
 
-COMMENT ON FUNCTION code.store_files(p_codebase_id integer, p_version integer, p_file_ids bigint[], p_sha256s bytea[], p_statuses text[], p_reasons text[], p_languages text[], p_lines integer[], p_encodings text[], p_generated boolean[], p_minified boolean[], p_modules text[], p_docs text[], p_parsers text[], p_parse_errors integer[], p_families text[], p_scopes text[], p_precedences smallint[], p_symbols integer[], p_complexities integer[]) IS 'Set what ingestion found out about files, append a version where the content is new, and mark what moved to another scope. Call it after store_symbols. Returns how many rows were written.';
+COMMENT ON FUNCTION code.store_files(p_codebase_id integer, p_version integer, p_file_ids bigint[], p_sha256s bytea[], p_statuses text[], p_reasons text[], p_languages text[], p_lines integer[], p_encodings text[], p_generated boolean[], p_minified boolean[], p_modules text[], p_docs text[], p_parsers text[], p_parse_errors integer[], p_families text[], p_scopes text[], p_precedences smallint[], p_symbols integer[], p_complexities integer[], p_git_ids bytea[]) IS 'Set what ingestion found out about files, append a version where the content is new, and mark what moved to another scope. Call it after store_symbols. Returns how many rows were written.';
 
 CREATE FUNCTION code.store_imports(p_codebase_id integer, p_replaced bigint[], p_file_ids bigint[], p_ordinals integer[], p_modules text[], p_aliases text[], p_names text[], p_lines integer[], p_seeks text[]) RETURNS bigint
     LANGUAGE plpgsql
@@ -3077,24 +3496,26 @@ $$;
 
 COMMENT ON FUNCTION code.store_signatures(p_model_id smallint, p_text_hashes bytea[], p_signatures text[]) IS 'Add vectors to the signature index. Returns how many were new.';
 
-CREATE FUNCTION code.store_symbols(p_codebase_id integer, p_replaced bigint[], p_file_ids bigint[], p_keys text[], p_parent_keys text[], p_kinds text[], p_names text[], p_qualified_names text[], p_signatures text[], p_docs text[], p_exporteds boolean[], p_export_names text[], p_start_lines integer[], p_end_lines integer[], p_start_bytes integer[], p_end_bytes integer[], p_complexities integer[]) RETURNS bigint
+CREATE FUNCTION code.store_symbols(p_codebase_id integer, p_replaced bigint[], p_file_ids bigint[], p_keys text[], p_parent_keys text[], p_kinds text[], p_names text[], p_qualified_names text[], p_signatures text[], p_docs text[], p_exporteds boolean[], p_export_names text[], p_start_lines integer[], p_end_lines integer[], p_start_bytes integer[], p_end_bytes integer[], p_complexities integer[], p_body_hashes bigint[]) RETURNS bigint
     LANGUAGE plpgsql
     SET search_path TO ''
     SET plan_cache_mode TO 'force_custom_plan'
     SET jit TO 'off'
     AS $$
 declare
+  v_now     constant timestamptz := htdag.clock();
   v_written bigint;
 begin
   with given as materialized (
     select g.file_id, g.key, nullif(g.parent_key, '') as parent_key, g.kind, g.name, g.qualified_name,
            nullif(g.signature, '') as signature, nullif(g.doc, '') as doc,
            g.exported, nullif(g.export_name, '') as export_name,
-           g.start_line, g.end_line, g.start_byte, g.end_byte, g.complexity
+           g.start_line, g.end_line, g.start_byte, g.end_byte, g.complexity, g.body_hash
       from unnest(p_file_ids, p_keys, p_parent_keys, p_kinds, p_names, p_qualified_names, p_signatures, p_docs,
-                  p_exporteds, p_export_names, p_start_lines, p_end_lines, p_start_bytes, p_end_bytes, p_complexities)
+                  p_exporteds, p_export_names, p_start_lines, p_end_lines, p_start_bytes, p_end_bytes, p_complexities,
+                  p_body_hashes)
         as g (file_id, key, parent_key, kind, name, qualified_name, signature, doc,
-              exported, export_name, start_line, end_line, start_byte, end_byte, complexity)
+              exported, export_name, start_line, end_line, start_byte, end_byte, complexity, body_hash)
   ),
   known as materialized (
     select s.*
@@ -3106,7 +3527,7 @@ begin
      using known k
      where s.symbol_id = k.symbol_id
        and not exists (select from given g where g.file_id = k.file_id and g.key = k.key)
-    returning s.file_id, s.name, s.export_name
+    returning s.file_id, s.key, s.kind, s.name, s.qualified_name, s.export_name, s.body_hash
   ),
   kept as (
     update code.symbols s
@@ -3122,17 +3543,24 @@ begin
            end_line       = g.end_line,
            start_byte     = g.start_byte,
            end_byte       = g.end_byte,
-           complexity     = g.complexity
+           complexity     = g.complexity,
+           body_hash      = g.body_hash
       from given g
       join known k on k.file_id = g.file_id and k.key = g.key
      where s.symbol_id = k.symbol_id
        and (k.parent_key, k.kind, k.name, k.qualified_name, k.signature, k.doc,
-            k.exported, k.export_name, k.start_line, k.end_line, k.start_byte, k.end_byte, k.complexity)
+            k.exported, k.export_name, k.start_line, k.end_line, k.start_byte, k.end_byte, k.complexity, k.body_hash)
            is distinct from
            (g.parent_key, g.kind, g.name, g.qualified_name, g.signature, g.doc,
-            g.exported, g.export_name, g.start_line, g.end_line, g.start_byte, g.end_byte, g.complexity)
+            g.exported, g.export_name, g.start_line, g.end_line, g.start_byte, g.end_byte, g.complexity, g.body_hash)
     returning s.file_id,
+              s.key,
+              s.kind,
               s.name,
+              s.qualified_name,
+              s.body_hash,
+              (k.signature, k.doc, k.body_hash) is distinct from (g.signature, g.doc, g.body_hash)
+                and k.body_hash is not null as edited,
               s.export_name,
               (k.parent_key, k.kind, k.name, k.qualified_name, k.export_name)
                 is distinct from (g.parent_key, g.kind, g.name, g.qualified_name, g.export_name) as renamed,
@@ -3142,12 +3570,26 @@ begin
   added as (
     insert into code.symbols
            (codebase_id, file_id, key, parent_key, kind, name, qualified_name, signature, doc,
-            exported, export_name, start_line, end_line, start_byte, end_byte, complexity)
+            exported, export_name, start_line, end_line, start_byte, end_byte, complexity, body_hash)
     select p_codebase_id, g.file_id, g.key, g.parent_key, g.kind, g.name, g.qualified_name, g.signature, g.doc,
-           g.exported, g.export_name, g.start_line, g.end_line, g.start_byte, g.end_byte, g.complexity
+           g.exported, g.export_name, g.start_line, g.end_line, g.start_byte, g.end_byte, g.complexity, g.body_hash
       from given g
      where not exists (select from known k where k.file_id = g.file_id and k.key = g.key)
-    returning file_id, name, export_name
+    returning file_id, key, kind, name, qualified_name, export_name, body_hash
+  ),
+  -- Of edits only: symbols that come with a whole file came when the file did.
+  changes as (
+    insert into code.symbol_changes (codebase_id, file_id, key, change, kind, name, qualified_name, body_hash, changed_at)
+    select p_codebase_id, x.file_id, x.key, x.change, x.kind, x.name, x.qualified_name, x.body_hash, v_now
+      from (
+        select g.file_id, g.key, 'removed' as change, g.kind, g.name, g.qualified_name, g.body_hash from gone g
+        union all
+        select a.file_id, a.key, 'added', a.kind, a.name, a.qualified_name, a.body_hash from added a
+        union all
+        select k.file_id, k.key, 'changed', k.kind, k.name, k.qualified_name, k.body_hash from kept k where k.edited
+      ) x
+      join code.files f on f.file_id = x.file_id
+     where f.ingested_sha256 is not null
   ),
   touched as (
     select x.file_id, n.name
@@ -3182,7 +3624,7 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION code.store_symbols(p_codebase_id integer, p_replaced bigint[], p_file_ids bigint[], p_keys text[], p_parent_keys text[], p_kinds text[], p_names text[], p_qualified_names text[], p_signatures text[], p_docs text[], p_exporteds boolean[], p_export_names text[], p_start_lines integer[], p_end_lines integer[], p_start_bytes integer[], p_end_bytes integer[], p_complexities integer[]) IS 'Replace the symbols of the files p_replaced by difference on their keys, and mark the names that came or went. What store_imports, store_provides, store_calls and store_files find changed is added to the mark, so call this first. Returns how many rows were written.';
+COMMENT ON FUNCTION code.store_symbols(p_codebase_id integer, p_replaced bigint[], p_file_ids bigint[], p_keys text[], p_parent_keys text[], p_kinds text[], p_names text[], p_qualified_names text[], p_signatures text[], p_docs text[], p_exporteds boolean[], p_export_names text[], p_start_lines integer[], p_end_lines integer[], p_start_bytes integer[], p_end_bytes integer[], p_complexities integer[], p_body_hashes bigint[]) IS 'Replace the symbols of the files p_replaced by difference on their keys, and mark the names that came or went. What store_imports, store_provides, store_calls and store_files find changed is added to the mark, so call this first. Returns how many rows were written.';
 
 CREATE FUNCTION code.store_vectors(p_model_id smallint, p_text_hashes bytea[], p_dimensions text[], p_weights text[]) RETURNS bigint
     LANGUAGE plpgsql
@@ -3222,6 +3664,103 @@ end;
 $$;
 
 COMMENT ON FUNCTION code.substring_search(pattern text, codebase text, max_results integer) IS 'Lines that hold the pattern as it is written, case and all, by codebase, path and line. Three letters in a row make it quick. At most 10,000.';
+
+CREATE VIEW code.symbol_histories AS
+ SELECT f.path,
+    s.kind,
+    s.name,
+    s.qualified_name,
+    f.first_seen_at,
+    f.first_seen_at AS last_changed_at,
+    (0)::bigint AS edits,
+    f.path AS moved_from,
+    f.first_seen_at AS moved_at
+   FROM (code.symbols s
+     JOIN code.files f ON ((f.file_id = s.file_id)));
+
+COMMENT ON VIEW code.symbol_histories IS 'What became of a definition; report.symbol_history says what each column is.';
+
+CREATE FUNCTION code.symbol_history(p_codebase text, p_path text DEFAULT NULL::text, p_name text DEFAULT NULL::text) RETURNS SETOF code.symbol_histories
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    SET plan_cache_mode TO 'force_custom_plan'
+    SET jit TO 'off'
+    AS $$
+declare
+  v_codebase_id constant integer := code.codebase_id(p_codebase);
+begin
+  return query
+  with chosen as (
+    select s.file_id, s.key, s.kind, s.name, s.qualified_name, s.body_hash, f.path, f.first_seen_at
+      from code.symbols s
+      join code.files f on f.file_id = s.file_id
+     where s.codebase_id = v_codebase_id
+       and (p_path is null or f.path = p_path)
+       and (p_name is null or s.name = p_name)
+  ),
+  edits as materialized (
+    select e.file_id, e.key,
+           count(*) filter (where e.change = 'changed') as edits,
+           max(e.changed_at) filter (where e.change = 'changed') as changed_at,
+           max(e.changed_at) filter (where e.change = 'added') as added_at,
+           (array_agg(e.body_hash order by e.change_id desc) filter (where e.change = 'added'))[1] as body_hash,
+           (array_agg(e.change order by e.change_id))[1] as first_change,
+           min(e.changed_at) as first_at
+      from code.symbol_changes e
+     where e.codebase_id = v_codebase_id
+       and (p_name is null or e.name = p_name)
+     group by e.file_id, e.key
+  ),
+  arrivals as materialized (
+    select distinct on (v.file_id) v.file_id, v.seen_at, v.moved_from_id
+      from code.file_versions v
+      join code.files f on f.file_id = v.file_id
+     where f.codebase_id = v_codebase_id
+       and (p_path is null or f.path = p_path)
+       and v.change in ('added', 'restored')
+     order by v.file_id, v.ordinal desc
+  ),
+  removals as materialized (
+    select r.name, r.kind, r.body_hash, r.file_id, r.changed_at, f.path, f.first_seen_at
+      from code.symbol_changes r
+      join code.files f on f.file_id = r.file_id
+     where r.codebase_id = v_codebase_id
+       and (p_name is null or r.name = p_name)
+       and r.change = 'removed'
+  ),
+  lives as (
+    select c.file_id, c.key, c.path, c.kind, c.name, c.qualified_name,
+           case when e.first_change = 'added' then e.first_at else c.first_seen_at end as here_at,
+           coalesce(e.added_at, a.seen_at) as came_at,
+           e.changed_at,
+           coalesce(e.edits, 0) as edits,
+           case when e.added_at is null then a.moved_from_id end as moved_from_id,
+           coalesce(e.body_hash, c.body_hash) as body_hash
+      from chosen c
+      left join edits e on e.file_id = c.file_id and e.key = c.key
+      left join arrivals a on a.file_id = c.file_id
+  )
+  select distinct on (l.file_id, l.key)
+         l.path, l.kind, l.name, l.qualified_name,
+         least(l.here_at, o.first_seen_at, r.first_seen_at),
+         greatest(l.changed_at, l.here_at),
+         l.edits,
+         coalesce(o.path, r.path),
+         case when coalesce(o.path, r.path) is not null then l.came_at end
+    from lives l
+    left join code.files o on o.file_id = l.moved_from_id
+    left join removals r
+      on o.file_id is null
+     and r.name = l.name
+     and r.kind = l.kind
+     and r.body_hash = l.body_hash
+     and r.file_id <> l.file_id
+     and r.changed_at between l.came_at - interval '1 hour' and l.came_at + interval '1 hour'
+   order by l.file_id, l.key, r.changed_at desc;
+end;
+$$;
+
+COMMENT ON FUNCTION code.symbol_history(p_codebase text, p_path text, p_name text) IS 'Since when definitions have been there, when each changed last and where it was before, as report.symbol_history has it: of a codebase, or of one file or one name in it. Raises HT001.';
 
 CREATE FUNCTION code.symbol_names(p_file_id bigint) RETURNS text[]
     LANGUAGE plpgsql STABLE
@@ -11814,6 +12353,41 @@ ALTER TABLE code.codebases ALTER COLUMN codebase_id ADD GENERATED ALWAYS AS IDEN
     CACHE 1
 );
 
+CREATE TABLE code.commit_files (
+    codebase_id integer NOT NULL,
+    commit_no integer NOT NULL,
+    path text NOT NULL,
+    change text NOT NULL,
+    former_path text,
+    git_id bytea,
+    CONSTRAINT commit_files_change_known CHECK ((change = ANY (ARRAY['added'::text, 'modified'::text, 'deleted'::text, 'renamed'::text, 'copied'::text, 'retyped'::text]))),
+    CONSTRAINT commit_files_former_path CHECK (((change = ANY (ARRAY['renamed'::text, 'copied'::text])) = (former_path IS NOT NULL)))
+);
+
+COMMENT ON TABLE code.commit_files IS 'Which files of the codebase a commit changed, and what git takes for a renaming. Merges have none.';
+
+COMMENT ON COLUMN code.commit_files.path IS 'As in code.files.';
+
+COMMENT ON COLUMN code.commit_files.git_id IS 'Object id of the content after the commit; null where the file was deleted.';
+
+CREATE TABLE code.commits (
+    codebase_id integer NOT NULL,
+    commit_no integer NOT NULL,
+    commit_id bytea NOT NULL,
+    author text NOT NULL,
+    email text NOT NULL,
+    authored_at timestamp with time zone NOT NULL,
+    committed_at timestamp with time zone NOT NULL,
+    subject text NOT NULL,
+    files integer NOT NULL
+);
+
+COMMENT ON TABLE code.commits IS 'Commits that changed files of a codebase, of every history that its HEAD or ref was seen at: the newest 20,000 at first, and all later ones.';
+
+COMMENT ON COLUMN code.commits.commit_no IS 'Ancestors have lower numbers.';
+
+COMMENT ON COLUMN code.commits.files IS 'Number of its files in code.commit_files.';
+
 CREATE VIEW code.file_contents AS
  SELECT f.file_id,
     f.codebase_id,
@@ -11828,21 +12402,6 @@ CREATE VIEW code.file_contents AS
   WHERE (f.status <> 'deleted'::text);
 
 COMMENT ON VIEW code.file_contents IS 'Files that exist, with their bytes; content is null where it is unknown or over the size limit.';
-
-CREATE TABLE code.file_versions (
-    file_id bigint NOT NULL,
-    ordinal integer NOT NULL,
-    change text NOT NULL,
-    sha256 bytea,
-    bytes bigint NOT NULL,
-    lines integer,
-    symbols integer DEFAULT 0 NOT NULL,
-    complexity integer DEFAULT 0 NOT NULL,
-    recorded_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT file_versions_change_known CHECK ((change = ANY (ARRAY['added'::text, 'modified'::text, 'deleted'::text, 'restored'::text])))
-);
-
-COMMENT ON TABLE code.file_versions IS 'Every content that was ingested under a path, appended when it is stored or found gone.';
 
 ALTER TABLE code.files ALTER COLUMN file_id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME code.files_file_id_seq
@@ -12043,6 +12602,22 @@ CREATE VIEW code.policies AS
 
 COMMENT ON VIEW code.policies IS 'The policy that holds, defaults filled in: one row.';
 
+CREATE TABLE code.repositories (
+    codebase_id integer NOT NULL,
+    state text NOT NULL,
+    note text,
+    head text,
+    read_at timestamp with time zone NOT NULL,
+    CONSTRAINT repositories_note_given CHECK (((state = 'read'::text) OR (note IS NOT NULL))),
+    CONSTRAINT repositories_state_known CHECK ((state = ANY (ARRAY['read'::text, 'none'::text, 'unusable'::text])))
+);
+
+COMMENT ON TABLE code.repositories IS 'What came of asking git for the history of a codebase, when it was scanned last.';
+
+COMMENT ON COLUMN code.repositories.state IS 'read; none (not in a git repository); unusable (git is missing or refuses, see note).';
+
+COMMENT ON COLUMN code.repositories.head IS 'Commit up to which the history was read last.';
+
 CREATE TABLE code.stale_dependencies (
     file_id bigint NOT NULL,
     codebase_id integer NOT NULL
@@ -12068,6 +12643,33 @@ COMMENT ON COLUMN code.stale_links.provided IS 'Import names gained or lost: imp
 COMMENT ON COLUMN code.stale_links.roots IS 'Whether import prefixes changed, so that every import is resolved again.';
 
 COMMENT ON COLUMN code.stale_links.calls IS 'Ordinals of the file''s own calls that are to be resolved; null for all of them, and its imports.';
+
+CREATE TABLE code.symbol_changes (
+    change_id bigint NOT NULL,
+    codebase_id integer NOT NULL,
+    file_id bigint NOT NULL,
+    key text NOT NULL,
+    change text NOT NULL,
+    kind text NOT NULL,
+    name text NOT NULL,
+    qualified_name text NOT NULL,
+    body_hash bigint,
+    changed_at timestamp with time zone NOT NULL,
+    CONSTRAINT symbol_changes_change_known CHECK ((change = ANY (ARRAY['added'::text, 'changed'::text, 'removed'::text])))
+);
+
+COMMENT ON TABLE code.symbol_changes IS 'What edits of a file did to its symbols. Symbols that come or go with their whole file have no row: code.file_versions says when that was.';
+
+COMMENT ON COLUMN code.symbol_changes.body_hash IS 'After the change; before it, where the symbol was removed.';
+
+ALTER TABLE code.symbol_changes ALTER COLUMN change_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME code.symbol_changes_change_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 
 ALTER TABLE code.symbols ALTER COLUMN symbol_id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME code.symbols_symbol_id_seq
@@ -12510,6 +13112,105 @@ COMMENT ON COLUMN report.calls.callee IS 'Qualified name of the called symbol, o
 
 COMMENT ON COLUMN report.calls.confidence IS 'How certain the callee is, from 0.5 (the only one of its name) to 1 (same file); null where it was not found.';
 
+CREATE VIEW report.churn AS
+ SELECT c.name AS codebase,
+    x.path,
+    x.language,
+    x.lines,
+    x.complexity,
+    x.commits,
+    x.authors,
+    x.edits,
+    x.changes,
+    x.first_changed_at,
+    x.last_changed_at
+   FROM (code.codebases c
+     CROSS JOIN LATERAL code.churn(c.name) x(path, language, lines, complexity, commits, authors, edits, changes, first_changed_at, last_changed_at));
+
+COMMENT ON VIEW report.churn IS 'How often each file was changed: by commits, followed through renamings, and by edits that were seen.';
+
+COMMENT ON COLUMN report.churn.codebase IS 'Name of the codebase.';
+
+COMMENT ON COLUMN report.churn.path IS 'File that exists.';
+
+COMMENT ON COLUMN report.churn.language IS 'Language as linguist names it.';
+
+COMMENT ON COLUMN report.churn.lines IS 'Number of lines now.';
+
+COMMENT ON COLUMN report.churn.complexity IS 'Sum of the cyclomatic complexity of its definitions now.';
+
+COMMENT ON COLUMN report.churn.commits IS 'Number of commits that changed it, under this path or one that it was renamed from.';
+
+COMMENT ON COLUMN report.churn.authors IS 'Number of their authors, by address.';
+
+COMMENT ON COLUMN report.churn.edits IS 'Number of times that another content was seen in its place.';
+
+COMMENT ON COLUMN report.churn.changes IS 'The greater of commits and edits.';
+
+COMMENT ON COLUMN report.churn.first_changed_at IS 'When it was first committed or seen.';
+
+COMMENT ON COLUMN report.churn.last_changed_at IS 'When the last commit was written, or the last edit seen.';
+
+CREATE VIEW report.co_changes AS
+ SELECT c.name AS codebase,
+    x.path,
+    x.other_path,
+    x.together,
+    x.changes,
+    x.other_changes,
+    x.share
+   FROM (code.codebases c
+     CROSS JOIN LATERAL code.co_changes(c.name) x(path, other_path, together, changes, other_changes, share));
+
+COMMENT ON VIEW report.co_changes IS 'Files that change together, at least twice. For one file code.co_changes(codebase, path) is quicker.';
+
+COMMENT ON COLUMN report.co_changes.codebase IS 'Name of the codebase.';
+
+COMMENT ON COLUMN report.co_changes.path IS 'File that exists.';
+
+COMMENT ON COLUMN report.co_changes.other_path IS 'File that changed with it; each pair is there both ways round.';
+
+COMMENT ON COLUMN report.co_changes.together IS 'Number of changes that both had a part in.';
+
+COMMENT ON COLUMN report.co_changes.changes IS 'Number of changes of path that were counted.';
+
+COMMENT ON COLUMN report.co_changes.other_changes IS 'Number of changes of other_path that were counted.';
+
+COMMENT ON COLUMN report.co_changes.share IS 'together / changes: how often the other changes when this one does.';
+
+CREATE VIEW report.commits AS
+ SELECT c.name AS codebase,
+    encode(k.commit_id, 'hex'::text) AS commit,
+    k.author,
+    k.email,
+    k.authored_at,
+    k.committed_at,
+    k.subject,
+    k.files,
+    k.commit_no
+   FROM (code.commits k
+     JOIN code.codebases c ON ((c.codebase_id = k.codebase_id)));
+
+COMMENT ON VIEW report.commits IS 'Commits that changed files of codebases.';
+
+COMMENT ON COLUMN report.commits.codebase IS 'Name of the codebase.';
+
+COMMENT ON COLUMN report.commits.commit IS 'As git writes it.';
+
+COMMENT ON COLUMN report.commits.author IS 'Name of the author, by .mailmap if there is one.';
+
+COMMENT ON COLUMN report.commits.email IS 'Address of the author.';
+
+COMMENT ON COLUMN report.commits.authored_at IS 'When it was written.';
+
+COMMENT ON COLUMN report.commits.committed_at IS 'When it was committed.';
+
+COMMENT ON COLUMN report.commits.subject IS 'First line of the message.';
+
+COMMENT ON COLUMN report.commits.files IS 'Number of files of the codebase that it changed.';
+
+COMMENT ON COLUMN report.commits.commit_no IS 'Ancestors have lower numbers.';
+
 CREATE VIEW report.dead_tasks AS
  SELECT d.run_id,
     f.name AS flow,
@@ -12620,6 +13321,40 @@ COMMENT ON COLUMN report.events.occurred_at IS 'When it happened.';
 COMMENT ON COLUMN report.events.kind IS 'run.queued, run.admitted, run.started, run.paused, run.resumed, run.retried, run.succeeded, run.failed, run.cancelled, step.failed, step.retried, step.dead, step.progress, or an event of a codebase.';
 
 COMMENT ON COLUMN report.events.payload IS 'The event as it is sent.';
+
+CREATE VIEW report.file_changes AS
+ SELECT c.name AS codebase,
+    cf.path,
+    cf.change,
+    cf.former_path,
+    encode(k.commit_id, 'hex'::text) AS commit,
+    k.author,
+    k.authored_at,
+    k.subject,
+    k.commit_no
+   FROM ((code.commit_files cf
+     JOIN code.commits k ON (((k.codebase_id = cf.codebase_id) AND (k.commit_no = cf.commit_no))))
+     JOIN code.codebases c ON ((c.codebase_id = cf.codebase_id)));
+
+COMMENT ON VIEW report.file_changes IS 'What each commit did to which file.';
+
+COMMENT ON COLUMN report.file_changes.codebase IS 'Name of the codebase.';
+
+COMMENT ON COLUMN report.file_changes.path IS 'File, after the commit.';
+
+COMMENT ON COLUMN report.file_changes.change IS 'added, modified, deleted, renamed, copied or retyped (from file to link, say).';
+
+COMMENT ON COLUMN report.file_changes.former_path IS 'Where a renamed or copied file was before.';
+
+COMMENT ON COLUMN report.file_changes.commit IS 'As git writes it.';
+
+COMMENT ON COLUMN report.file_changes.author IS 'Author of the commit.';
+
+COMMENT ON COLUMN report.file_changes.authored_at IS 'When it was written.';
+
+COMMENT ON COLUMN report.file_changes.subject IS 'First line of its message.';
+
+COMMENT ON COLUMN report.file_changes.commit_no IS 'Ancestors have lower numbers.';
 
 CREATE VIEW report.files AS
  SELECT c.name AS codebase,
@@ -12786,10 +13521,26 @@ CREATE VIEW report.history AS
     v.lines,
     v.symbols,
     v.complexity,
-    v.recorded_at
-   FROM ((code.file_versions v
+    v.recorded_at,
+    v.seen_at,
+    n.seen_at AS gone_at,
+    o.path AS moved_from,
+    encode(k.commit_id, 'hex'::text) AS commit,
+    k.author,
+    k.authored_at
+   FROM (((((code.file_versions v
      JOIN code.files f ON ((f.file_id = v.file_id)))
-     JOIN code.codebases c ON ((c.codebase_id = f.codebase_id)));
+     JOIN code.codebases c ON ((c.codebase_id = f.codebase_id)))
+     LEFT JOIN code.file_versions n ON (((n.file_id = v.file_id) AND (n.ordinal = (v.ordinal + 1)))))
+     LEFT JOIN code.files o ON ((o.file_id = v.moved_from_id)))
+     LEFT JOIN LATERAL ( SELECT m.commit_id,
+            m.author,
+            m.authored_at
+           FROM (code.commit_files cf
+             JOIN code.commits m ON (((m.codebase_id = cf.codebase_id) AND (m.commit_no = cf.commit_no))))
+          WHERE ((cf.codebase_id = f.codebase_id) AND (cf.path = f.path) AND (cf.git_id = v.git_id))
+          ORDER BY cf.commit_no DESC
+         LIMIT 1) k ON (true));
 
 COMMENT ON VIEW report.history IS 'Every version of every file that was ingested.';
 
@@ -12812,6 +13563,48 @@ COMMENT ON COLUMN report.history.symbols IS 'Number of definitions.';
 COMMENT ON COLUMN report.history.complexity IS 'Sum of the cyclomatic complexity of its definitions.';
 
 COMMENT ON COLUMN report.history.recorded_at IS 'When the version was ingested.';
+
+COMMENT ON COLUMN report.history.seen_at IS 'When it was seen on disk: the beginning of the version.';
+
+COMMENT ON COLUMN report.history.gone_at IS 'When the next version was seen; null for the last one.';
+
+COMMENT ON COLUMN report.history.moved_from IS 'Where the same content was until then.';
+
+COMMENT ON COLUMN report.history.commit IS 'The last commit, as git writes it, that gave the path this content; null where there is none, or no repository.';
+
+COMMENT ON COLUMN report.history.author IS 'Author of that commit.';
+
+COMMENT ON COLUMN report.history.authored_at IS 'When it was written.';
+
+CREATE VIEW report.hot_spots AS
+ SELECT x.codebase,
+    x.path,
+    x.language,
+    x.complexity,
+    x.changes,
+    ((x.complexity)::bigint * x.changes) AS heat,
+    x.authors,
+    x.last_changed_at
+   FROM report.churn x
+  WHERE ((x.complexity > 0) AND (x.changes > 0));
+
+COMMENT ON VIEW report.hot_spots IS 'Files that are both complex and often changed: where trouble is to be expected. Order by heat desc.';
+
+COMMENT ON COLUMN report.hot_spots.codebase IS 'Name of the codebase.';
+
+COMMENT ON COLUMN report.hot_spots.path IS 'File that exists.';
+
+COMMENT ON COLUMN report.hot_spots.language IS 'Language as linguist names it.';
+
+COMMENT ON COLUMN report.hot_spots.complexity IS 'Sum of the cyclomatic complexity of its definitions now.';
+
+COMMENT ON COLUMN report.hot_spots.changes IS 'As in report.churn.';
+
+COMMENT ON COLUMN report.hot_spots.heat IS 'complexity x changes.';
+
+COMMENT ON COLUMN report.hot_spots.authors IS 'Number of authors of its commits.';
+
+COMMENT ON COLUMN report.hot_spots.last_changed_at IS 'As in report.churn.';
 
 CREATE VIEW report.imports AS
  SELECT c.name AS codebase,
@@ -13050,6 +13843,38 @@ COMMENT ON COLUMN report.queue.starts_at IS 'Not to be admitted before; null onc
 COMMENT ON COLUMN report.queue.reason IS 'What holds it: a pause or a limit.';
 
 COMMENT ON COLUMN report.queue.due_at IS 'When the reason may be gone, where that is known.';
+
+CREATE VIEW report.repositories AS
+ SELECT c.name AS codebase,
+    c.root,
+    c.ref,
+    r.state,
+    r.note,
+    r.head,
+    r.read_at,
+    ( SELECT count(*) AS count
+           FROM code.commits k
+          WHERE (k.codebase_id = c.codebase_id)) AS commits
+   FROM (code.codebases c
+     LEFT JOIN code.repositories r ON ((r.codebase_id = c.codebase_id)));
+
+COMMENT ON VIEW report.repositories IS 'Where each codebase comes from, and whether git has a history of it.';
+
+COMMENT ON COLUMN report.repositories.codebase IS 'Name of the codebase.';
+
+COMMENT ON COLUMN report.repositories.root IS 'The directory, or the repository.';
+
+COMMENT ON COLUMN report.repositories.ref IS 'Ref of the repository that is ingested without a work tree; null for a directory.';
+
+COMMENT ON COLUMN report.repositories.state IS 'read, none (no repository), unusable (git is missing or refuses); null before the first scan.';
+
+COMMENT ON COLUMN report.repositories.note IS 'Why there is no history.';
+
+COMMENT ON COLUMN report.repositories.head IS 'Commit up to which the history was read last.';
+
+COMMENT ON COLUMN report.repositories.read_at IS 'When git was asked last.';
+
+COMMENT ON COLUMN report.repositories.commits IS 'Number of commits that are stored.';
 
 CREATE VIEW report.retries AS
  SELECT t.run_id,
@@ -13339,6 +14164,42 @@ COMMENT ON COLUMN report.subscriptions.dead IS 'Events that it was sent in vain.
 
 COMMENT ON COLUMN report.subscriptions.problem IS 'Why the last event did not get through.';
 
+CREATE VIEW report.symbol_history AS
+ SELECT c.name AS codebase,
+    x.path,
+    x.kind,
+    x.name,
+    x.qualified_name,
+    x.first_seen_at,
+    x.last_changed_at,
+    x.edits,
+    x.moved_from,
+    x.moved_at
+   FROM (code.codebases c
+     CROSS JOIN LATERAL code.symbol_history(c.name) x(path, kind, name, qualified_name, first_seen_at, last_changed_at, edits, moved_from, moved_at));
+
+COMMENT ON VIEW report.symbol_history IS 'Since when each definition has been there, when it changed last and where it was before. It goes through all of a codebase, which takes seconds for a large one: for one path or name code.symbol_history(codebase, path, name) answers at once.';
+
+COMMENT ON COLUMN report.symbol_history.codebase IS 'Name of the codebase.';
+
+COMMENT ON COLUMN report.symbol_history.path IS 'File that holds the definition.';
+
+COMMENT ON COLUMN report.symbol_history.kind IS 'As in report.symbols.';
+
+COMMENT ON COLUMN report.symbol_history.name IS 'As written at the definition.';
+
+COMMENT ON COLUMN report.symbol_history.qualified_name IS 'Dotted path within the file''s module.';
+
+COMMENT ON COLUMN report.symbol_history.first_seen_at IS 'When it was first seen in this file or, if it was moved, when the file was that it came from.';
+
+COMMENT ON COLUMN report.symbol_history.last_changed_at IS 'When its text, signature or documentation was last seen to change; moving up and down in the file is no change.';
+
+COMMENT ON COLUMN report.symbol_history.edits IS 'How many such changes were seen.';
+
+COMMENT ON COLUMN report.symbol_history.moved_from IS 'File that lost the same definition, word for word, within an hour of its coming here; null where none did.';
+
+COMMENT ON COLUMN report.symbol_history.moved_at IS 'When it came.';
+
 CREATE VIEW report.symbols AS
  SELECT c.name AS codebase,
     f.path,
@@ -13487,6 +14348,15 @@ ALTER TABLE ONLY code.codebases
 ALTER TABLE ONLY code.codebases
     ADD CONSTRAINT codebases_pkey PRIMARY KEY (codebase_id);
 
+ALTER TABLE ONLY code.commit_files
+    ADD CONSTRAINT commit_files_pkey PRIMARY KEY (codebase_id, commit_no, path);
+
+ALTER TABLE ONLY code.commits
+    ADD CONSTRAINT commits_id_unique UNIQUE (codebase_id, commit_id);
+
+ALTER TABLE ONLY code.commits
+    ADD CONSTRAINT commits_pkey PRIMARY KEY (codebase_id, commit_no);
+
 ALTER TABLE ONLY code.dependencies
     ADD CONSTRAINT dependencies_pkey PRIMARY KEY (file_id, depends_on_id);
 
@@ -13523,11 +14393,17 @@ ALTER TABLE ONLY code.policy
 ALTER TABLE ONLY code.provides
     ADD CONSTRAINT provides_pkey PRIMARY KEY (file_id, name);
 
+ALTER TABLE ONLY code.repositories
+    ADD CONSTRAINT repositories_pkey PRIMARY KEY (codebase_id);
+
 ALTER TABLE ONLY code.stale_dependencies
     ADD CONSTRAINT stale_dependencies_pkey PRIMARY KEY (file_id);
 
 ALTER TABLE ONLY code.stale_links
     ADD CONSTRAINT stale_links_pkey PRIMARY KEY (file_id);
+
+ALTER TABLE ONLY code.symbol_changes
+    ADD CONSTRAINT symbol_changes_pkey PRIMARY KEY (change_id);
 
 ALTER TABLE ONLY code.symbols
     ADD CONSTRAINT symbols_key_unique UNIQUE (file_id, key);
@@ -13689,7 +14565,13 @@ CREATE INDEX chunks_text_hash_idx ON code.chunks USING btree (text_hash);
 
 CREATE INDEX chunks_words_idx ON code.chunks USING gin (words);
 
+CREATE INDEX commit_files_path_idx ON code.commit_files USING btree (codebase_id, path);
+
 CREATE INDEX dependencies_depends_on_idx ON code.dependencies USING btree (depends_on_id);
+
+CREATE INDEX file_versions_moved_from_idx ON code.file_versions USING btree (moved_from_id) WHERE (moved_from_id IS NOT NULL);
+
+CREATE INDEX file_versions_sha256_idx ON code.file_versions USING btree (sha256) WHERE (sha256 IS NOT NULL);
 
 CREATE INDEX import_roots_codebase_idx ON code.import_roots USING btree (codebase_id, prefix);
 
@@ -13704,6 +14586,10 @@ CREATE INDEX provides_name_idx ON code.provides USING btree (codebase_id, name);
 CREATE INDEX stale_dependencies_codebase_idx ON code.stale_dependencies USING btree (codebase_id);
 
 CREATE INDEX stale_links_codebase_idx ON code.stale_links USING btree (codebase_id);
+
+CREATE INDEX symbol_changes_key_idx ON code.symbol_changes USING btree (file_id, key);
+
+CREATE INDEX symbol_changes_name_idx ON code.symbol_changes USING btree (codebase_id, name);
 
 CREATE INDEX symbols_export_name_idx ON code.symbols USING btree (codebase_id, export_name) WHERE (export_name IS NOT NULL);
 
@@ -13804,6 +14690,12 @@ CREATE TRIGGER steps_are_immutable_once_published BEFORE INSERT OR DELETE OR UPD
 ALTER TABLE ONLY code.chunks
     ADD CONSTRAINT chunks_file_fkey FOREIGN KEY (file_id) REFERENCES code.files(file_id) ON DELETE CASCADE;
 
+ALTER TABLE ONLY code.commit_files
+    ADD CONSTRAINT commit_files_commit_fkey FOREIGN KEY (codebase_id, commit_no) REFERENCES code.commits(codebase_id, commit_no) ON DELETE CASCADE;
+
+ALTER TABLE ONLY code.commits
+    ADD CONSTRAINT commits_codebase_fkey FOREIGN KEY (codebase_id) REFERENCES code.codebases(codebase_id) ON DELETE CASCADE;
+
 ALTER TABLE ONLY code.dependencies
     ADD CONSTRAINT dependencies_depends_on_fkey FOREIGN KEY (depends_on_id) REFERENCES code.files(file_id) ON DELETE CASCADE;
 
@@ -13815,6 +14707,9 @@ ALTER TABLE ONLY code.embeddings
 
 ALTER TABLE ONLY code.file_versions
     ADD CONSTRAINT file_versions_file_fkey FOREIGN KEY (file_id) REFERENCES code.files(file_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY code.file_versions
+    ADD CONSTRAINT file_versions_moved_from_fkey FOREIGN KEY (moved_from_id) REFERENCES code.files(file_id) ON DELETE SET NULL;
 
 ALTER TABLE ONLY code.files
     ADD CONSTRAINT files_codebase_fkey FOREIGN KEY (codebase_id) REFERENCES code.codebases(codebase_id) ON DELETE CASCADE;
@@ -13834,11 +14729,17 @@ ALTER TABLE ONLY code.ingestions
 ALTER TABLE ONLY code.provides
     ADD CONSTRAINT provides_file_fkey FOREIGN KEY (file_id) REFERENCES code.files(file_id) ON DELETE CASCADE;
 
+ALTER TABLE ONLY code.repositories
+    ADD CONSTRAINT repositories_codebase_fkey FOREIGN KEY (codebase_id) REFERENCES code.codebases(codebase_id) ON DELETE CASCADE;
+
 ALTER TABLE ONLY code.stale_dependencies
     ADD CONSTRAINT stale_dependencies_file_fkey FOREIGN KEY (file_id) REFERENCES code.files(file_id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY code.stale_links
     ADD CONSTRAINT stale_links_file_fkey FOREIGN KEY (file_id) REFERENCES code.files(file_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY code.symbol_changes
+    ADD CONSTRAINT symbol_changes_file_fkey FOREIGN KEY (file_id) REFERENCES code.files(file_id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY code.vectors
     ADD CONSTRAINT vectors_model_fkey FOREIGN KEY (model_id) REFERENCES code.models(model_id) ON DELETE CASCADE;

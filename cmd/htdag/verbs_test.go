@@ -13,30 +13,30 @@ import (
 	"github.com/htdag/htdag/db/dbtest"
 )
 
-// latestMigration is the number of the last migration.
-func latestMigration(t *testing.T) int {
+// latestMigration is the number of the last migration; before says how many come before it.
+func latestMigration(t *testing.T) (latest, before int) {
 	t.Helper()
 	files, err := filepath.Glob("../../sql/migrations/*.up.sql")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no migrations: %v", err)
 	}
-	latest, err := strconv.Atoi(strings.SplitN(filepath.Base(files[len(files)-1]), "_", 2)[0])
+	latest, err = strconv.Atoi(strings.SplitN(filepath.Base(files[len(files)-1]), "_", 2)[0])
 	if err != nil {
 		t.Fatal(err)
 	}
-	return latest
+	return latest, len(files) - 1
 }
 
 func TestMigrate(t *testing.T) {
 	t.Parallel()
 	pool := dbtest.Empty(t)
-	latest := latestMigration(t)
+	latest, before := latestMigration(t)
 	old := func(n int) string {
 		return fmt.Sprintf("migration  %d of %d\nfunctions  not as in this binary; htdag migrate up installs them\n", n, latest)
 	}
 	none, half := old(0), old(1)
 	current := fmt.Sprintf("migration  %d of %d\nfunctions  as in this binary\n", latest, latest)
-	downToHalf := strconv.Itoa(latest - 1)
+	downToHalf := strconv.Itoa(before)
 	schemas := func() string {
 		return strings.Join(dbtest.Column[string](t, pool, "select nspname::text from pg_namespace where nspname in ('htdag', 'code', 'report') order by 1"), " ")
 	}

@@ -870,7 +870,8 @@ select code.store_files(
          p_scopes       => $17::text[],
          p_precedences  => $18::smallint[],
          p_symbols      => $19::integer[],
-         p_complexities => $20::integer[])::bigint as written
+         p_complexities => $20::integer[],
+         p_git_ids      => $21::bytea[])::bigint as written
 `
 
 type StoreFilesParams struct {
@@ -894,6 +895,7 @@ type StoreFilesParams struct {
 	Precedences  []int16
 	Symbols      []int32
 	Complexities []int32
+	GitIds       [][]byte
 }
 
 func (q *Queries) StoreFiles(ctx context.Context, arg StoreFilesParams) (int64, error) {
@@ -918,6 +920,7 @@ func (q *Queries) StoreFiles(ctx context.Context, arg StoreFilesParams) (int64, 
 		arg.Precedences,
 		arg.Symbols,
 		arg.Complexities,
+		arg.GitIds,
 	)
 	var written int64
 	err := row.Scan(&written)
@@ -1034,7 +1037,8 @@ select code.store_symbols(
          p_end_lines       => $14::integer[],
          p_start_bytes     => $15::integer[],
          p_end_bytes       => $16::integer[],
-         p_complexities    => $17::integer[])::bigint as written
+         p_complexities    => $17::integer[],
+         p_body_hashes     => $18::bigint[])::bigint as written
 `
 
 type StoreSymbolsParams struct {
@@ -1055,6 +1059,7 @@ type StoreSymbolsParams struct {
 	StartBytes     []int32
 	EndBytes       []int32
 	Complexities   []int32
+	BodyHashes     []int64
 }
 
 func (q *Queries) StoreSymbols(ctx context.Context, arg StoreSymbolsParams) (int64, error) {
@@ -1076,6 +1081,7 @@ func (q *Queries) StoreSymbols(ctx context.Context, arg StoreSymbolsParams) (int
 		arg.StartBytes,
 		arg.EndBytes,
 		arg.Complexities,
+		arg.BodyHashes,
 	)
 	var written int64
 	err := row.Scan(&written)

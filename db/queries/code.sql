@@ -94,7 +94,8 @@ select code.store_symbols(
          p_end_lines       => @end_lines::integer[],
          p_start_bytes     => @start_bytes::integer[],
          p_end_bytes       => @end_bytes::integer[],
-         p_complexities    => @complexities::integer[])::bigint as written;
+         p_complexities    => @complexities::integer[],
+         p_body_hashes     => @body_hashes::bigint[])::bigint as written;
 
 -- name: StoreImports :one
 select code.store_imports(
@@ -167,7 +168,8 @@ select code.store_files(
          p_scopes       => @scopes::text[],
          p_precedences  => @precedences::smallint[],
          p_symbols      => @symbols::integer[],
-         p_complexities => @complexities::integer[])::bigint as written;
+         p_complexities => @complexities::integer[],
+         p_git_ids      => @git_ids::bytea[])::bigint as written;
 
 -- name: ResolveFiles :one
 select code.resolve_files(p_codebase_id => @codebase_id, p_file_ids => @file_ids::bigint[])::bigint as resolved;

@@ -33,12 +33,12 @@ func (r *rows) copyNew(ctx context.Context, tx pgx.Tx, codebaseID int32) (writte
 		write func(*copyText, int)
 	}{
 		{&w.Symbols, `code.symbols (symbol_id, codebase_id, file_id, key, parent_key, kind, name, qualified_name, signature, doc,
-			exported, export_name, start_line, end_line, start_byte, end_byte, complexity)`, len(ids), func(t *copyText, i int) {
+			exported, export_name, start_line, end_line, start_byte, end_byte, complexity, body_hash)`, len(ids), func(t *copyText, i int) {
 			s := &r.symbols
 			t.int(ids[i]).int(codebase).int(s.FileIds[i]).text(s.Keys[i]).optional(s.ParentKeys[i]).text(s.Kinds[i]).text(s.Names[i]).
 				text(s.QualifiedNames[i]).optional(s.Signatures[i]).optional(s.Docs[i]).bool(s.Exporteds[i]).optional(s.ExportNames[i]).
 				int(int64(s.StartLines[i])).int(int64(s.EndLines[i])).int(int64(s.StartBytes[i])).int(int64(s.EndBytes[i])).
-				int(int64(s.Complexities[i]))
+				int(int64(s.Complexities[i])).int(s.BodyHashes[i])
 		}},
 		{&w.Imports, `code.imports (file_id, ordinal, codebase_id, module, alias, names, line, seeks)`, len(r.imports.FileIds), func(t *copyText, i int) {
 			m := &r.imports

@@ -22,7 +22,7 @@ var dumps = []struct{ name, sql string }{
 		encode(sha256, 'hex'), encode(ingested_sha256, 'hex'), ingested_version
 		from code.files where codebase_id = $1 and status <> 'deleted'`},
 	{"symbol", `select f.path, s.key, s.parent_key, s.kind, s.name, s.qualified_name, s.signature, s.doc, s.exported, s.export_name, s.start_line, s.end_line,
-		s.start_byte, s.end_byte, s.complexity
+		s.start_byte, s.end_byte, s.complexity, s.body_hash
 		from code.symbols s join code.files f using (file_id) where f.codebase_id = $1`},
 	{"import", `select f.path, i.ordinal, i.module, i.alias, i.names, i.line, i.seeks, i.resolved_name, t.path
 		from code.imports i join code.files f using (file_id) left join code.files t on t.file_id = i.resolved_file_id

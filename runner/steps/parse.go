@@ -2,6 +2,7 @@ package steps
 
 import (
 	"context"
+	"crypto/sha1"
 	"fmt"
 
 	"github.com/htdag/htdag/runner/ingest"
@@ -15,6 +16,7 @@ type parsed struct {
 	scope      string
 	precedence int16
 	extraction ingest.Extraction
+	gitID      []byte // as git names the content; nil where it was not kept
 	isDefault  string // what an "export default name" statement names
 	chunks     []ingest.Chunk
 }
@@ -22,12 +24,23 @@ type parsed struct {
 // judge inspects a content and names its language. content is nil for what was
 // too large to keep.
 func (s *steps) judge(path string, content []byte, size int64) *parsed {
-	p := &parsed{Verdict: ingest.Inspect(path, content, size, s.limits.Limits)}
+	p := &parsed{Verdict: ingest.Inspect(path, content, size, s.limits.Limits), gitID: gitID(content)}
 	if p.Status != ingest.StatusSkipped {
 		p.language = ingest.Detect(path, p.Text)
 		p.precedence = precedence(p.language, path, p.Text)
 	}
 	return p
+}
+
+// gitID is the name that git gives a content: of its length and itself.
+func gitID(content []byte) []byte {
+	if content == nil {
+		return nil
+	}
+	h := sha1.New()
+	fmt.Fprintf(h, "blob %d\x00", len(content))
+	h.Write(content)
+	return h.Sum(nil)
 }
 
 // extract fills in what the text holds. Text that is not to be parsed is still

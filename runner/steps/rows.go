@@ -2,6 +2,8 @@ package steps
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"strings"
@@ -29,7 +31,7 @@ type rows struct {
 func (r *rows) add(fileID int64, sha256 []byte, p *parsed) {
 	r.addFile(fileID, sha256, p)
 	first := len(r.symbols.FileIds)
-	r.addSymbols(fileID, p.extraction.Symbols, p.isDefault)
+	r.addSymbols(fileID, p)
 	r.addImports(fileID, p.extraction.Imports)
 	for _, name := range distinct(p.extraction.Provides) {
 		r.provides.FileIds = append(r.provides.FileIds, fileID)
@@ -70,12 +72,13 @@ func (r *rows) addFile(fileID int64, sha256 []byte, p *parsed) {
 		complexity += int32(p.extraction.Symbols[i].Complexity)
 	}
 	f.Complexities = append(f.Complexities, complexity)
+	f.GitIds = append(f.GitIds, p.gitID)
 }
 
-func (r *rows) addSymbols(fileID int64, symbols []ingest.Symbol, isDefault string) {
+func (r *rows) addSymbols(fileID int64, p *parsed) {
 	c := &r.symbols
-	for i := range symbols {
-		s := &symbols[i]
+	for i := range p.extraction.Symbols {
+		s := &p.extraction.Symbols[i]
 		c.FileIds = append(c.FileIds, fileID)
 		c.Keys = append(c.Keys, s.Key)
 		c.ParentKeys = append(c.ParentKeys, s.ParentKey)
@@ -85,13 +88,21 @@ func (r *rows) addSymbols(fileID int64, symbols []ingest.Symbol, isDefault strin
 		c.Signatures = append(c.Signatures, s.Signature)
 		c.Docs = append(c.Docs, s.Doc)
 		c.Exporteds = append(c.Exporteds, s.Exported)
-		c.ExportNames = append(c.ExportNames, exportName(s, isDefault))
+		c.ExportNames = append(c.ExportNames, exportName(s, p.isDefault))
 		c.StartLines = append(c.StartLines, int32(s.StartLine))
 		c.EndLines = append(c.EndLines, int32(s.EndLine))
 		c.StartBytes = append(c.StartBytes, int32(s.StartByte))
 		c.EndBytes = append(c.EndBytes, int32(s.EndByte))
 		c.Complexities = append(c.Complexities, int32(s.Complexity))
+		c.BodyHashes = append(c.BodyHashes, bodyHash(p.Text, s))
 	}
+}
+
+// bodyHash tells texts of symbols apart, wherever in the file they stand.
+func bodyHash(text []byte, s *ingest.Symbol) int64 {
+	end := min(s.EndByte, len(text))
+	sum := sha256.Sum256(text[min(s.StartByte, end):end])
+	return int64(binary.BigEndian.Uint64(sum[:]))
 }
 
 func (r *rows) addImports(fileID int64, imports []ingest.Import) {

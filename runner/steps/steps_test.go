@@ -100,7 +100,7 @@ func TestEditKeepsAnswers(t *testing.T) {
 	// of is not known any more.
 	c.query(`select code.store_symbols(p_codebase_id => codebase_id, p_replaced => array[file_id], p_file_ids => '{}', p_keys => '{}', p_parent_keys => '{}',
 		p_kinds => '{}', p_names => '{}', p_qualified_names => '{}', p_signatures => '{}', p_docs => '{}', p_exporteds => '{}', p_export_names => '{}',
-		p_start_lines => '{}', p_end_lines => '{}', p_start_bytes => '{}', p_end_bytes => '{}', p_complexities => '{}')
+		p_start_lines => '{}', p_end_lines => '{}', p_start_bytes => '{}', p_end_bytes => '{}', p_complexities => '{}', p_body_hashes => '{}')
 		from code.files cross join generate_series(1, $1::integer) where path = 'db/doc.go'`, 2)
 	if diff := cmp.Diff([]string{"db/doc.go | -"}, c.query("select path, calls from code.stale_links join code.files using (file_id)")); diff != "" {
 		t.Errorf("marks (-want +got):\n%s", diff)
@@ -358,16 +358,20 @@ func TestUpkeep(t *testing.T) {
 	for _, statement := range age {
 		dbtest.Exec(t, c.pool, statement)
 	}
-	// The first a.go; b.go keeps its content, its row says what was last seen.
-	for _, removed := range []struct{ what, want string }{
-		{"code.collect_blobs()", "1"}, {"code.collect_vectors()", "2"}, {"code.collect_events()", "1"}, {"code.upkeep()", "0"},
-	} {
-		if diff := cmp.Diff([]string{removed.want}, c.query("select "+removed.what)); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", removed.what, diff)
+	removes := func(what, want string) {
+		t.Helper()
+		if diff := cmp.Diff([]string{want}, c.query("select "+what)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", what, diff)
 		}
 	}
+	removes("code.collect_blobs()", "0") // versions that were current until just now
+	removes("code.collect_vectors()", "2")
+	removes("code.collect_events()", "1")
+	removes("code.upkeep()", "0")
+	c.query("select htdag.set_setting('keep_versions', '1 microsecond')")
+	removes("code.upkeep()", "2") // the first a.go, and b.go
 	left := c.query("select count(*) from code.vectors union all select count(*) from code.embeddings union all select count(*) from code.blobs")
-	if diff := cmp.Diff([]string{"1", "1", "2"}, left); diff != "" {
+	if diff := cmp.Diff([]string{"1", "1", "1"}, left); diff != "" {
 		t.Errorf("vectors, signatures, contents left (-want +got):\n%s", diff)
 	}
 }

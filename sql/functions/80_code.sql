@@ -199,17 +199,26 @@ create or replace function code.collect_blobs(p_age interval default interval '1
 returns bigint
 language plpgsql
 volatile
+security definer
 set search_path = ''
 as $$
 declare
+  v_kept_from constant timestamptz := htdag.clock() - htdag.setting('keep_versions')::interval;
   v_collected bigint;
 begin
   delete from code.blobs b
    where b.stored_at < now() - p_age
-     and not exists (select from code.files f where f.sha256 = b.sha256)
-     and not exists (select from code.files f where f.ingested_sha256 = b.sha256);
+     and not exists (select from code.files f where f.sha256 = b.sha256 and f.status <> 'deleted')
+     and not exists (select from code.files f where f.ingested_sha256 = b.sha256)
+     and not exists (
+           select
+             from code.file_versions v
+             left join code.file_versions n on n.file_id = v.file_id and n.ordinal = v.ordinal + 1
+            where v.sha256 = b.sha256
+              and (n.ordinal is null or n.seen_at >= v_kept_from));
   get diagnostics v_collected = row_count;
   return v_collected;
 end;
 $$;
-comment on function code.collect_blobs(interval) is 'Remove contents that no file has had for longer than p_age. Returns how many.';
+comment on function code.collect_blobs(interval) is
+  'Remove contents that are older than p_age and that neither a file has nor a version that was current within the setting keep_versions. Returns how many.';

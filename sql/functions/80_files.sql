@@ -206,14 +206,16 @@ volatile
 set search_path = ''
 as $$
 declare
+  v_now      timestamptz;
   v_file_ids bigint[];
 begin
   perform code.lock_codebase(p_codebase_id);
+  v_now := htdag.clock();
   with gone as (
     update code.files f
        set status           = 'deleted',
            deleted_at       = now(),
-           seen_at          = least(p_seen_at, htdag.clock()),
+           seen_at          = least(p_seen_at, v_now),
            reason           = null,
            ingested_sha256  = null,
            ingested_version = null
@@ -221,17 +223,18 @@ begin
        and f.path = any (p_paths)
        and f.status <> 'deleted'
        and f.seen_at <= p_seen_at
-    returning f.file_id, f.bytes, f.sha256, f.ingested_at
+    returning f.file_id, f.seen_at
   ),
   versions as (
-    insert into code.file_versions (file_id, ordinal, change, sha256, bytes)
-    select g.file_id, v.last + 1, 'deleted', null, 0
+    insert into code.file_versions (file_id, ordinal, change, sha256, bytes, seen_at, recorded_at)
+    select g.file_id, v.last + 1, 'deleted', null, 0, g.seen_at, v_now
       from gone g
      cross join lateral (select max(v.ordinal) as last from code.file_versions v where v.file_id = g.file_id) v
      where v.last is not null
   )
   select coalesce(array_agg(g.file_id), '{}'::bigint[]) into v_file_ids from gone g;
 
+  perform code.follow_moves(p_codebase_id, '{}', v_file_ids);
   perform code.clear_files(p_codebase_id, v_file_ids);
   perform code.resolve_files(p_codebase_id, v_file_ids);
   return cardinality(v_file_ids)::bigint;

@@ -98,7 +98,8 @@ create or replace function code.store_files(
   p_scopes       text[],
   p_precedences  smallint[],
   p_symbols      integer[],
-  p_complexities integer[]
+  p_complexities integer[],
+  p_git_ids      bytea[]
 )
 returns bigint
 language plpgsql
@@ -108,19 +109,21 @@ set plan_cache_mode = force_custom_plan
 set jit = off
 as $$
 declare
+  v_now     constant timestamptz := htdag.clock();
   v_written bigint;
+  v_came    bigint[];
 begin
   with given as materialized (
     select g.file_id, g.sha256, g.status, nullif(g.reason, '') as reason, nullif(g.language, '') as language,
            nullif(g.lines, -1) as lines, nullif(g.encoding, '') as encoding, g.generated, g.minified,
            nullif(g.module, '') as module, nullif(g.doc, '') as doc, nullif(g.parser, '') as parser,
            g.parse_errors, nullif(g.family, '') as family, nullif(g.scope, '') as scope, g.precedence,
-           g.symbols, g.complexity
+           g.symbols, g.complexity, g.git_id
       from unnest(p_file_ids, p_sha256s, p_statuses, p_reasons, p_languages, p_lines, p_encodings, p_generated,
                   p_minified, p_modules, p_docs, p_parsers, p_parse_errors, p_families, p_scopes, p_precedences,
-                  p_symbols, p_complexities)
+                  p_symbols, p_complexities, p_git_ids)
         as g (file_id, sha256, status, reason, language, lines, encoding, generated,
-              minified, module, doc, parser, parse_errors, family, scope, precedence, symbols, complexity)
+              minified, module, doc, parser, parse_errors, family, scope, precedence, symbols, complexity, git_id)
   ),
   known as materialized (
     select f.* from code.files f where f.file_id = any (p_file_ids)
@@ -150,7 +153,9 @@ begin
        and f.status <> 'deleted'
     returning f.file_id,
               f.bytes,
+              f.seen_at,
               g.sha256,
+              g.git_id,
               g.lines,
               g.symbols,
               g.complexity,
@@ -158,24 +163,25 @@ begin
               (k.family, k.scope, k.precedence, k.module) is distinct from (f.family, f.scope, f.precedence, f.module) as moved
   ),
   versions as (
-    insert into code.file_versions (file_id, ordinal, change, sha256, bytes, lines, symbols, complexity)
+    insert into code.file_versions (file_id, ordinal, change, sha256, git_id, bytes, lines, symbols, complexity, seen_at, recorded_at)
     select w.file_id,
-           coalesce(v.last, 0) + 1,
+           coalesce(v.ordinal, 0) + 1,
            case
-             when v.last is null then 'added'
-             when v.gone then 'restored'
+             when v.ordinal is null then 'added'
+             when v.change = 'deleted' then 'restored'
              else 'modified'
            end,
-           w.sha256, w.bytes, w.lines, w.symbols, w.complexity
+           w.sha256, w.git_id, w.bytes, w.lines, w.symbols, w.complexity, w.seen_at, v_now
       from written w
-     cross join lateral (
-             select max(v.ordinal) as last,
-                    (array_agg(v.change order by v.ordinal desc))[1] = 'deleted' as gone,
-                    (array_agg(v.sha256 order by v.ordinal desc))[1] as sha256
+      left join lateral (
+             select v.ordinal, v.change, v.sha256
                from code.file_versions v
-              where v.file_id = w.file_id) v
+              where v.file_id = w.file_id
+              order by v.ordinal desc
+              limit 1) v on true
      where w.sha256 is distinct from v.sha256
-        or v.last is null
+        or v.ordinal is null
+    returning file_id, change
   ),
   -- Symbols are found by their file's scope, and files are chosen by precedence:
   -- where these change, all its names count as touched.
@@ -196,11 +202,15 @@ begin
                       array_agg(m.provided),
                       array_agg(false))
                from moved m
-             having count(*) > 0), 0)
-    into v_written;
+             having count(*) > 0), 0),
+         (select array_agg(v.file_id) from versions v where v.change <> 'modified')
+    into v_written, v_came;
+  if v_came is not null then
+    perform code.follow_moves(p_codebase_id, v_came, '{}');
+  end if;
   return v_written;
 end;
 $$;
 comment on function code.store_files(integer, integer, bigint[], bytea[], text[], text[], text[], integer[], text[], boolean[],
-  boolean[], text[], text[], text[], integer[], text[], text[], smallint[], integer[], integer[]) is
+  boolean[], text[], text[], text[], integer[], text[], text[], smallint[], integer[], integer[], bytea[]) is
   'Set what ingestion found out about files, append a version where the content is new, and mark what moved to another scope. Call it after store_symbols. Returns how many rows were written.';

@@ -98,7 +98,8 @@ create or replace function code.store_symbols(
   p_end_lines       integer[],
   p_start_bytes     integer[],
   p_end_bytes       integer[],
-  p_complexities    integer[]
+  p_complexities    integer[],
+  p_body_hashes     bigint[]
 )
 returns bigint
 language plpgsql
@@ -108,17 +109,19 @@ set plan_cache_mode = force_custom_plan
 set jit = off
 as $$
 declare
+  v_now     constant timestamptz := htdag.clock();
   v_written bigint;
 begin
   with given as materialized (
     select g.file_id, g.key, nullif(g.parent_key, '') as parent_key, g.kind, g.name, g.qualified_name,
            nullif(g.signature, '') as signature, nullif(g.doc, '') as doc,
            g.exported, nullif(g.export_name, '') as export_name,
-           g.start_line, g.end_line, g.start_byte, g.end_byte, g.complexity
+           g.start_line, g.end_line, g.start_byte, g.end_byte, g.complexity, g.body_hash
       from unnest(p_file_ids, p_keys, p_parent_keys, p_kinds, p_names, p_qualified_names, p_signatures, p_docs,
-                  p_exporteds, p_export_names, p_start_lines, p_end_lines, p_start_bytes, p_end_bytes, p_complexities)
+                  p_exporteds, p_export_names, p_start_lines, p_end_lines, p_start_bytes, p_end_bytes, p_complexities,
+                  p_body_hashes)
         as g (file_id, key, parent_key, kind, name, qualified_name, signature, doc,
-              exported, export_name, start_line, end_line, start_byte, end_byte, complexity)
+              exported, export_name, start_line, end_line, start_byte, end_byte, complexity, body_hash)
   ),
   known as materialized (
     select s.*
@@ -130,7 +133,7 @@ begin
      using known k
      where s.symbol_id = k.symbol_id
        and not exists (select from given g where g.file_id = k.file_id and g.key = k.key)
-    returning s.file_id, s.name, s.export_name
+    returning s.file_id, s.key, s.kind, s.name, s.qualified_name, s.export_name, s.body_hash
   ),
   kept as (
     update code.symbols s
@@ -146,17 +149,24 @@ begin
            end_line       = g.end_line,
            start_byte     = g.start_byte,
            end_byte       = g.end_byte,
-           complexity     = g.complexity
+           complexity     = g.complexity,
+           body_hash      = g.body_hash
       from given g
       join known k on k.file_id = g.file_id and k.key = g.key
      where s.symbol_id = k.symbol_id
        and (k.parent_key, k.kind, k.name, k.qualified_name, k.signature, k.doc,
-            k.exported, k.export_name, k.start_line, k.end_line, k.start_byte, k.end_byte, k.complexity)
+            k.exported, k.export_name, k.start_line, k.end_line, k.start_byte, k.end_byte, k.complexity, k.body_hash)
            is distinct from
            (g.parent_key, g.kind, g.name, g.qualified_name, g.signature, g.doc,
-            g.exported, g.export_name, g.start_line, g.end_line, g.start_byte, g.end_byte, g.complexity)
+            g.exported, g.export_name, g.start_line, g.end_line, g.start_byte, g.end_byte, g.complexity, g.body_hash)
     returning s.file_id,
+              s.key,
+              s.kind,
               s.name,
+              s.qualified_name,
+              s.body_hash,
+              (k.signature, k.doc, k.body_hash) is distinct from (g.signature, g.doc, g.body_hash)
+                and k.body_hash is not null as edited,
               s.export_name,
               (k.parent_key, k.kind, k.name, k.qualified_name, k.export_name)
                 is distinct from (g.parent_key, g.kind, g.name, g.qualified_name, g.export_name) as renamed,
@@ -166,12 +176,26 @@ begin
   added as (
     insert into code.symbols
            (codebase_id, file_id, key, parent_key, kind, name, qualified_name, signature, doc,
-            exported, export_name, start_line, end_line, start_byte, end_byte, complexity)
+            exported, export_name, start_line, end_line, start_byte, end_byte, complexity, body_hash)
     select p_codebase_id, g.file_id, g.key, g.parent_key, g.kind, g.name, g.qualified_name, g.signature, g.doc,
-           g.exported, g.export_name, g.start_line, g.end_line, g.start_byte, g.end_byte, g.complexity
+           g.exported, g.export_name, g.start_line, g.end_line, g.start_byte, g.end_byte, g.complexity, g.body_hash
       from given g
      where not exists (select from known k where k.file_id = g.file_id and k.key = g.key)
-    returning file_id, name, export_name
+    returning file_id, key, kind, name, qualified_name, export_name, body_hash
+  ),
+  -- Of edits only: symbols that come with a whole file came when the file did.
+  changes as (
+    insert into code.symbol_changes (codebase_id, file_id, key, change, kind, name, qualified_name, body_hash, changed_at)
+    select p_codebase_id, x.file_id, x.key, x.change, x.kind, x.name, x.qualified_name, x.body_hash, v_now
+      from (
+        select g.file_id, g.key, 'removed' as change, g.kind, g.name, g.qualified_name, g.body_hash from gone g
+        union all
+        select a.file_id, a.key, 'added', a.kind, a.name, a.qualified_name, a.body_hash from added a
+        union all
+        select k.file_id, k.key, 'changed', k.kind, k.name, k.qualified_name, k.body_hash from kept k where k.edited
+      ) x
+      join code.files f on f.file_id = x.file_id
+     where f.ingested_sha256 is not null
   ),
   touched as (
     select x.file_id, n.name
@@ -206,5 +230,5 @@ begin
 end;
 $$;
 comment on function code.store_symbols(integer, bigint[], bigint[], text[], text[], text[], text[], text[], text[], text[],
-  boolean[], text[], integer[], integer[], integer[], integer[], integer[]) is
+  boolean[], text[], integer[], integer[], integer[], integer[], integer[], bigint[]) is
   'Replace the symbols of the files p_replaced by difference on their keys, and mark the names that came or went. What store_imports, store_provides, store_calls and store_files find changed is added to the mark, so call this first. Returns how many rows were written.';

@@ -108,10 +108,27 @@ select c.name                    as codebase,
        v.lines,
        v.symbols,
        v.complexity,
-       v.recorded_at
+       v.recorded_at,
+       v.seen_at,
+       n.seen_at                 as gone_at,
+       o.path                    as moved_from,
+       encode(k.commit_id, 'hex') as commit,
+       k.author,
+       k.authored_at
   from code.file_versions v
   join code.files f on f.file_id = v.file_id
-  join code.codebases c on c.codebase_id = f.codebase_id;
+  join code.codebases c on c.codebase_id = f.codebase_id
+  left join code.file_versions n on n.file_id = v.file_id and n.ordinal = v.ordinal + 1
+  left join code.files o on o.file_id = v.moved_from_id
+  left join lateral (
+         select m.commit_id, m.author, m.authored_at
+           from code.commit_files cf
+           join code.commits m on m.codebase_id = cf.codebase_id and m.commit_no = cf.commit_no
+          where cf.codebase_id = f.codebase_id
+            and cf.path = f.path
+            and cf.git_id = v.git_id
+          order by cf.commit_no desc
+          limit 1) k on true;
 comment on view report.history is 'Every version of every file that was ingested.';
 comment on column report.history.codebase is 'Name of the codebase.';
 comment on column report.history.path is 'File, relative to the codebase root.';
@@ -123,6 +140,12 @@ comment on column report.history.lines is 'Number of lines.';
 comment on column report.history.symbols is 'Number of definitions.';
 comment on column report.history.complexity is 'Sum of the cyclomatic complexity of its definitions.';
 comment on column report.history.recorded_at is 'When the version was ingested.';
+comment on column report.history.seen_at is 'When it was seen on disk: the beginning of the version.';
+comment on column report.history.gone_at is 'When the next version was seen; null for the last one.';
+comment on column report.history.moved_from is 'Where the same content was until then.';
+comment on column report.history.commit is 'The last commit, as git writes it, that gave the path this content; null where there is none, or no repository.';
+comment on column report.history.author is 'Author of that commit.';
+comment on column report.history.authored_at is 'When it was written.';
 
 create or replace view report.languages as
 select c.name                            as codebase,
