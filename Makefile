@@ -76,7 +76,7 @@ soak: ## the watcher for ten minutes over 20,000 files, with processes killed; A
 	@go test ./cmd/htdag -run 'TestSoak$$' -count=1 -v -timeout 60m -args -soak=10m -soak.files=20000 $(ARGS)
 
 .PHONY: accuracy
-accuracy: ## precision and recall of symbols against universal-ctags, on what lies on this machine
+accuracy: ## precision and recall of symbols against other parsers, on what lies on this machine
 	@go run ./runner/ingest/lang/accuracy
 
 .PHONY: bench

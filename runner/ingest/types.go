@@ -29,7 +29,7 @@ const (
 
 // ExtractorVersion is part of the key that says whether a stored extraction is
 // still good. Raise it whenever any extractor's output changes for some input.
-const ExtractorVersion = 4
+const ExtractorVersion = 5
 
 // What extractors return is described where the languages are; see package lang.
 type (

@@ -101,7 +101,7 @@ func ecmaRules(language string, grammar func() unsafe.Pointer) *treeRules {
 		},
 
 		names: []string{"identifier", "property_identifier", "private_property_identifier", "shorthand_property_identifier_pattern",
-			"this", "super"},
+			"computed_property_name", "this", "super"},
 		members: map[string]memberRule{"member_expression": {of: "object", name: "property", separator: "."}},
 		patterns: []string{"object_pattern", "array_pattern", "pair_pattern", "rest_pattern",
 			"assignment_pattern", "object_assignment_pattern"},
@@ -293,7 +293,8 @@ func ecmaExported(w *treeWalk) {
 		switch {
 		case parent != None:
 			p := w.At(parent)
-			s.Exported = s.Exported && p.Exported && p.Kind != KindFunction && p.Kind != KindMethod
+			property := p.Kind == KindMethod && s.Kind == KindField // declared by a parameter of the constructor
+			s.Exported = s.Exported && p.Exported && (property || p.Kind != KindFunction && p.Kind != KindMethod)
 		case member:
 			s.Exported = exported[owner] || f.names[owner]
 		default:

@@ -101,7 +101,7 @@ func (w *treeWalk) add(node int, d *defineRule, s Symbol) Ref {
 			s.QualifiedName = around.name + "." + s.Name
 		}
 	}
-	if d.data {
+	if d.data && !d.each {
 		if w.known[s.QualifiedName] {
 			return None
 		}

@@ -88,6 +88,7 @@ type defineRule struct {
 	callable bool // calls and decisions inside are its own
 	scope    bool // definitions inside are its members
 	data     bool // a variable or constant: local inside functions, and only its first definition counts
+	each     bool // data of which every definition counts: members of the variants of a type
 	overload bool // belongs to a neighbour of the same name before it that has no body
 
 	// refine looks closer: it may change the symbol, or return false where the node

@@ -47,7 +47,7 @@ func typescriptRules(language string, grammar func() unsafe.Pointer) *treeRules 
 		defineRule{node: "function_signature", kind: KindFunction, name: "name", overload: true},
 		defineRule{node: "abstract_method_signature", kind: KindMethod, name: "name", overload: true},
 		defineRule{node: "method_signature", inside: methods, name: "name", overload: true},
-		defineRule{node: "property_signature", inside: members, name: "name", data: true, scope: true},
+		defineRule{node: "property_signature", inside: members, name: "name", data: true, each: true, scope: true},
 		defineRule{node: "public_field_definition", where: map[string][]string{"value": ecmaFunctions},
 			kind: KindMethod, name: "name", body: "value.body", callable: true, scope: true},
 		defineRule{node: "public_field_definition", inside: map[string]string{KindClass: KindField}, name: "name"},
@@ -92,7 +92,7 @@ func typescriptEnum(w *treeWalk, body int) bool {
 }
 
 // typescriptParameterProperty reads constructor(private readonly repo: Repo),
-// which declares a field.
+// which declares a field of the class in the constructor's text.
 func typescriptParameterProperty(w *treeWalk, node int) bool {
 	modifier := w.tree.First(node)
 	if !w.is(modifier, "accessibility_modifier", "override_modifier") && !w.readonly(node) {
@@ -104,6 +104,15 @@ func typescriptParameterProperty(w *treeWalk, node int) bool {
 		return true
 	}
 	w.bindField(around.self, w.nodeText(name), w.typeText(w.child(node, "type")))
+	if constructor := around.ref; constructor != None && w.At(constructor).Name == "constructor" {
+		n := w.tree.Nodes[node]
+		s := Symbol{
+			Kind: KindField, Name: w.nodeText(name), QualifiedName: around.self + "." + w.nodeText(name),
+			Signature: w.nodeText(node), StartByte: int(n.Start), EndByte: int(n.End),
+		}
+		exported := ecmaVisible(w, node, s.Name)
+		w.At(w.add(node, &defineRule{}, s)).Exported = exported
+	}
 	return true
 }
 

@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -25,8 +27,14 @@ type tag struct {
 	either            bool // ours: may be a value or a function in the oracle's eyes
 }
 
+// errNoOracle says that the oracle is not on this machine.
+var errNoOracle = errors.New("its oracle is not here")
+
+// invalid is the class of a tag that says that the oracle refuses a file.
+const invalid = "invalid"
+
 type result struct {
-	files, partial             int
+	files, partial, refused    int
 	ours, theirs, agree, inner int
 	extra, missed              map[string]int
 	shown                      map[string][]string
@@ -60,7 +68,7 @@ func (r *result) details(language string, show int) string {
 	return w.String()
 }
 
-// compare extracts from each file and matches what comes out with ctags.
+// compare extracts from each file and matches what comes out with what the oracle says.
 func (o *oracle) compare(files []string, most int) (*result, error) {
 	var chosen []string
 	for _, path := range files {
@@ -72,12 +80,20 @@ func (o *oracle) compare(files []string, most int) (*result, error) {
 			break
 		}
 	}
-	theirs, err := o.tags(chosen)
+	ask := o.ask
+	if ask == nil {
+		ask = (*oracle).tags
+	}
+	theirs, err := ask(o, chosen)
 	if err != nil {
 		return nil, err
 	}
 	r := &result{extra: map[string]int{}, missed: map[string]int{}, shown: map[string][]string{}}
 	for _, path := range chosen {
+		if len(theirs[path]) == 1 && theirs[path][0].class == invalid {
+			r.refused++
+			continue
+		}
 		text, err := os.ReadFile(path)
 		if err != nil {
 			return nil, fmt.Errorf("read: %w", err)
@@ -90,13 +106,13 @@ func (o *oracle) compare(files []string, most int) (*result, error) {
 		if ex.Partial != "" {
 			r.partial++
 		}
-		r.match(path, o.ours(text, ex), theirs[path])
+		o.match(r, path, o.ours(text, ex), theirs[path])
 	}
 	return r, nil
 }
 
 // match pairs the tags of one file, each at most once.
-func (r *result) match(path string, ours, theirs []tag) {
+func (o *oracle) match(r *result, path string, ours, theirs []tag) {
 	type key struct {
 		name, class string
 		line        int
@@ -123,7 +139,7 @@ func (r *result) match(path string, ours, theirs []tag) {
 		case found:
 			r.ours++
 			r.agree++
-		case t.inner:
+		case t.inner && !o.nested:
 			r.inner++
 		default:
 			r.ours++
@@ -133,7 +149,7 @@ func (r *result) match(path string, ours, theirs []tag) {
 	for i, t := range theirs {
 		r.theirs++
 		if !taken[i] {
-			r.disagree("only ctags:", r.missed, path, t)
+			r.disagree("only "+cmp.Or(o.by, "ctags")+":", r.missed, path, t)
 		}
 	}
 }
@@ -155,7 +171,7 @@ func (o *oracle) ours(text []byte, ex ingest.Extraction) []tag {
 		}
 		callable[s.Key] = s.Kind == lang.KindFunction || s.Kind == lang.KindMethod
 		inner[s.Key] = callable[s.ParentKey] || inner[s.ParentKey]
-		at := s.StartByte + nameOffset(text[s.StartByte:s.EndByte], s.Name, classes[s.Kind] == "function" || isEither(s))
+		at := s.StartByte + nameOffset(text[s.StartByte:s.EndByte], s.Name, o.typed && (classes[s.Kind] == "function" || isEither(s)))
 		head, _, _ := bytes.Cut(text[s.StartByte:s.EndByte], []byte{'{'})
 		if strings.HasPrefix(s.Signature, "typedef ") && (s.Kind == lang.KindType || !bytes.Contains(head, []byte(s.Name))) {
 			at = s.StartByte + max(bytes.LastIndex(text[s.StartByte:s.EndByte], []byte(s.Name)), 0)
@@ -210,6 +226,9 @@ func (o *oracle) normal(name string) string {
 
 // tags runs ctags over files.
 func (o *oracle) tags(files []string) (map[string][]tag, error) {
+	if _, err := exec.LookPath("ctags"); err != nil {
+		return nil, fmt.Errorf("%w: universal-ctags: %w", errNoOracle, err)
+	}
 	args := append([]string{"--output-format=json", "--fields=+nK", "--sort=no", "--language-force=" + o.ctags, "-L", "-", "-f", "-"}, o.options...)
 	cmd := exec.Command("ctags", args...)
 	cmd.Stdin = strings.NewReader(strings.Join(files, "\n") + "\n")

@@ -15,6 +15,12 @@ type corpus struct{ language, dir string }
 
 // defaultCorpora are found on many development machines.
 var defaultCorpora = []corpus{
+	{"Go", goSources()},
+	{"Python", output("python3", "-c", "import sysconfig; print(sysconfig.get_path('stdlib'))")},
+	{"JavaScript", output("npm", "root", "--global")},
+	{"JavaScript", nodeModules},
+	{"TypeScript", nodeModules},
+	{"TSX", nodeModules},
 	{"C", "/usr/include"},
 	{"C", goSources()},
 	{"C++", "/usr/include/c++"},
@@ -31,13 +37,60 @@ var defaultCorpora = []corpus{
 	{"Kotlin", "/usr/src/kotlin"},
 }
 
+// nodeModules is where the packages of node/package-lock.json are installed.
+const nodeModules = "runner/ingest/lang/accuracy/node/node_modules"
+
+// chosen reads the arguments; without any, the default corpora are meant.
+func chosen(args []string) ([]corpus, error) {
+	if len(args) == 0 {
+		return defaultCorpora, nil
+	}
+	var corpora []corpus
+	for _, arg := range args {
+		language, dir, ok := strings.Cut(arg, "=")
+		if !ok {
+			return nil, fmt.Errorf("argument %q: write it language=directory", arg)
+		}
+		corpora = append(corpora, corpus{language, dir})
+	}
+	return corpora, nil
+}
+
+// named says whether there is a corpus for a language.
+func named(corpora []corpus, language string) bool {
+	return slices.ContainsFunc(corpora, func(c corpus) bool { return strings.EqualFold(c.language, language) })
+}
+
+// corpus returns the files of the oracle's language, and what is missing.
+func (o *oracle) corpus(corpora []corpus) (files, missing []string) {
+	for _, c := range corpora {
+		if !strings.EqualFold(c.language, o.language) || c.dir == "" {
+			continue
+		}
+		found, err := o.files(c.dir)
+		if err != nil {
+			missing = append(missing, fmt.Sprintf("%s: %s is skipped: %v", o.language, c.dir, err))
+		}
+		files = append(files, found...)
+	}
+	return files, missing
+}
+
 // goSources is where the sources of the installed Go lie; empty without one.
 func goSources() string {
-	root, err := exec.Command("go", "env", "GOROOT").Output()
+	if root := output("go", "env", "GOROOT"); root != "" {
+		return filepath.Join(root, "src")
+	}
+	return ""
+}
+
+// output returns what a program prints; empty where it is not there or fails.
+func output(program string, args ...string) string {
+	out, err := exec.Command(program, args...).Output()
 	if err != nil {
 		return ""
 	}
-	return filepath.Join(strings.TrimSpace(string(root)), "src")
+	return strings.TrimSpace(string(out))
 }
 
 // files returns the files of a directory that are in the oracle's language.

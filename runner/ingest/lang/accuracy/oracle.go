@@ -16,16 +16,22 @@ var classes = map[string]string{
 	lang.KindModule: "module", lang.KindMacro: "macro",
 }
 
-// oracle says how ctags is asked about a language.
+// oracle is somebody who knows what a language's files define.
 type oracle struct {
 	language   string
-	ctags      string // its name for it
+	by         string                                            // what it is called in the report
+	ask        func(*oracle, []string) (map[string][]tag, error) // what it says of files; nil for ctags
+	typed      bool                                              // a type may stand before the name of a function, and be called the same
+	nested     bool                                              // it looks into functions
 	extensions []string
-	options    []string
-	kinds      map[string]string // of ctags, to class; others are not compared
 	name       func(string) string
-	ignore     func(path, kind, name string) bool // of ctags, what is not compared
-	unknown    []string                           // of ours, the kinds that ctags does not know
+	unknown    []string // of ours, the kinds that it does not know
+
+	// Of ctags.
+	ctags   string // its name for the language
+	options []string
+	kinds   map[string]string                  // to class; others are not compared
+	ignore  func(path, kind, name string) bool // what is not compared
 }
 
 var cKinds = map[string]string{
@@ -34,10 +40,18 @@ var cKinds = map[string]string{
 }
 
 var oracles = []oracle{
-	{language: "C", ctags: "C", extensions: []string{".c", ".h"}, options: []string{"--kinds-C=+px"}, kinds: cKinds, ignore: announced},
-	{language: "C++", ctags: "C++", extensions: []string{".cc", ".cpp", ".cxx", ".hh", ".hpp", ".hxx", ".h", ""}, options: []string{"--kinds-C++=+px"},
+	{language: "Go", by: "go/parser", ask: goTags, nested: true, extensions: []string{".go"}},
+	{language: "Python", by: "ast", ask: pythonTags, nested: true, extensions: []string{".py"}},
+	{language: "TypeScript", by: "tsc", ask: typescriptTags, nested: true, extensions: []string{".ts", ".mts", ".cts"}},
+	{language: "TSX", by: "tsc", ask: typescriptTags, nested: true, extensions: []string{".tsx"}},
+	{language: "JavaScript", by: "tsc", ask: typescriptTags, nested: true, extensions: []string{".js", ".jsx", ".mjs", ".cjs"}},
+	{language: "Go", ctags: "Go", extensions: []string{".go"}, kinds: map[string]string{
+		"func": "function", "const": "value", "type": "type", "var": "value", "struct": "type", "interface": "type", "talias": "type",
+	}, unknown: []string{lang.KindField}},
+	{language: "C", ctags: "C", typed: true, extensions: []string{".c", ".h"}, options: []string{"--kinds-C=+px"}, kinds: cKinds, ignore: announced},
+	{language: "C++", ctags: "C++", typed: true, extensions: []string{".cc", ".cpp", ".cxx", ".hh", ".hpp", ".hxx", ".h", ""}, options: []string{"--kinds-C++=+px"},
 		kinds: with(cKinds, map[string]string{"class": "type", "namespace": "module"}), name: func(name string) string { return strings.ReplaceAll(name, " ", "") }, ignore: announced},
-	{language: "C#", ctags: "C#", extensions: []string{".cs"}, kinds: map[string]string{
+	{language: "C#", ctags: "C#", typed: true, extensions: []string{".cs"}, kinds: map[string]string{
 		"class": "type", "enumerator": "value", "event": "value", "field": "value", "enum": "type", "interface": "type", "method": "function",
 		"namespace": "module", "property": "value", "struct": "type", "typedef": "type",
 	}},
@@ -50,16 +64,25 @@ var oracles = []oracle{
 		"class": "type", "define": "value", "function": "function", "interface": "type", "trait": "type", "enum": "type",
 	}, unknown: []string{lang.KindField}},
 	{language: "Lua", ctags: "Lua", extensions: []string{".lua"}, kinds: map[string]string{"function": "function"},
-		name: func(name string) string { return name[strings.LastIndexAny(name, ".:")+1:] }},
-	{language: "Shell", ctags: "Sh", extensions: []string{".sh", ".bash"}, kinds: map[string]string{"function": "function"}, unknown: []string{lang.KindVariable}},
+		name: luaName, ignore: func(_, _, name string) bool {
+			return strings.ContainsAny(luaName(name), "[]") // of a computed key there is no name: [34] = function
+		}},
+	{language: "Shell", ctags: "Sh", extensions: []string{".sh", ".bash"}, kinds: map[string]string{"function": "function"}, unknown: []string{lang.KindVariable},
+		ignore: func(_, _, name string) bool { return strings.ContainsAny(name, "={}*") }}, // images=( ... ) is an array
 	{language: "Kotlin", ctags: "Kotlin", extensions: []string{".kt"}, kinds: map[string]string{
 		"class": "type", "interface": "type", "method": "function", "object": "type", "typealias": "type",
 	}, unknown: []string{lang.KindField, lang.KindConstant, lang.KindVariable}, name: strings.TrimSpace, ignore: func(_, _, name string) bool {
 		return strings.HasPrefix(name, "<") // <lambda>
 	}}, // ctags takes local ones too
-	{language: "Java", ctags: "Java", extensions: []string{".java"}, kinds: map[string]string{
+	{language: "Java", ctags: "Java", typed: true, extensions: []string{".java"}, kinds: map[string]string{
 		"annotation": "type", "class": "type", "enumConstant": "value", "field": "value", "enum": "type", "interface": "type", "method": "function",
 	}},
+}
+
+// luaName is the last part of M.run, M:run or M["run"].
+func luaName(name string) string {
+	name = strings.TrimSuffix(strings.ReplaceAll(name, `["`, "."), `"]`)
+	return name[strings.LastIndexAny(name, ".:")+1:]
 }
 
 func with(kinds, more map[string]string) map[string]string {
