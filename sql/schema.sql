@@ -231,6 +231,131 @@ $$;
 
 COMMENT ON FUNCTION code.begin_ingestion(p_run_id bigint, p_codebase_id integer, p_reason text, p_files_seen integer, p_files_changed integer, p_files_gone integer, p_bytes_changed bigint) IS 'Note what a whole scan found; the rest of the run is measured against it.';
 
+CREATE FUNCTION code.blast_radius(p_path text, p_codebase text DEFAULT NULL::text, p_max_depth integer DEFAULT 3, p_max_rows integer DEFAULT 1000) RETURNS TABLE(distance integer, codebase text, path text, symbol text, line integer, reason text, confidence double precision)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    SET plan_cache_mode TO 'force_custom_plan'
+    SET jit TO 'off'
+    AS $$
+declare
+  v_new_files   bigint[] := array(select f.file_id from code.files_named(p_path, p_codebase) as f (file_id));
+  v_files       bigint[] := v_new_files;
+  v_codebases   constant integer[] := array(select f.codebase_id from code.files f where f.file_id = any (v_new_files));
+  v_new_symbols bigint[] := array(select s.symbol_id from code.symbols s where s.file_id = any (v_new_files));
+  v_symbols     bigint[] := v_new_symbols;
+  v_depth       integer := 0;
+  v_rows        bigint := 0::bigint;
+  -- Of what a turn found:
+  v_of_files    bigint[];
+  v_found       bigint[]; -- null for the file as such
+  v_reasons     text[];
+  v_confidences double precision[];
+begin
+  if p_max_depth is null or p_max_depth < 1 or p_max_rows is null or p_max_rows < 1 then
+    raise exception using
+      errcode = 'HT006',
+      message = format('p_max_depth is %s and p_max_rows is %s', coalesce(p_max_depth::text, 'null'), coalesce(p_max_rows::text, 'null')),
+      hint    = 'Both are at least one.';
+  end if;
+
+  -- One turn for each step away from the file.
+  while (v_new_files <> '{}' or v_new_symbols <> '{}') and v_depth < p_max_depth and v_rows < p_max_rows loop
+    v_depth := v_depth + 1;
+    select coalesce(array_agg(u.file_id), '{}'), array_agg(u.symbol_id), array_agg(u.reason), array_agg(u.confidence)
+      into v_of_files, v_found, v_reasons, v_confidences
+      from code.users_of(v_codebases, v_new_files, v_new_symbols, v_files, v_symbols) u;
+
+    return query
+    select v_depth, b.name, f.path, s.qualified_name, s.start_line, u.reason, u.confidence
+      from unnest(v_of_files, v_found, v_reasons, v_confidences) as u (file_id, symbol_id, reason, confidence)
+      join code.files f on f.file_id = u.file_id
+      join code.codebases b on b.codebase_id = f.codebase_id
+      left join code.symbols s on s.symbol_id = u.symbol_id
+     order by b.name, u.symbol_id is not null, f.path collate "C", s.start_line, s.qualified_name
+     limit p_max_rows - v_rows;
+
+    v_rows := v_rows + cardinality(v_of_files);
+    v_new_files := array(select u.file_id from unnest(v_of_files, v_found) as u (file_id, symbol_id) where u.symbol_id is null);
+    v_new_symbols := array_remove(v_found, null);
+    v_files := v_files || v_new_files;
+    v_symbols := v_symbols || v_new_symbols;
+  end loop;
+end;
+$$;
+
+COMMENT ON FUNCTION code.blast_radius(p_path text, p_codebase text, p_max_depth integer, p_max_rows integer) IS 'What an edit of a file may touch: files (symbol is null) and symbols that use it, directly (distance 1) or through others, each with what makes it one of them. Nearest first, at most p_max_rows; files that import it count whether they use it or not.';
+
+CREATE FUNCTION code.call_path(p_from text, p_to text, p_codebase text DEFAULT NULL::text, p_max_depth integer DEFAULT 25, p_min_confidence double precision DEFAULT 0) RETURNS TABLE(step integer, codebase text, path text, line integer, symbol text, call_line integer, confidence double precision)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    SET plan_cache_mode TO 'force_custom_plan'
+    SET jit TO 'off'
+    AS $$
+declare
+  v_to       constant bigint[] := array(select s.symbol_id from code.symbols_named(p_to, p_codebase) as s (symbol_id));
+  v_frontier bigint[] := array(select s.symbol_id from code.symbols_named(p_from, p_codebase) as s (symbol_id));
+  v_depth    integer := 0;
+  v_callers  bigint[];
+  v_files    bigint[];
+  v_ordinals integer[];
+  -- What was reached, and by which call.
+  v_reached  bigint[] := v_frontier;
+  v_by       bigint[] := array_fill(null::bigint, array[cardinality(v_frontier)]);
+  v_in       bigint[] := v_by;
+  v_at       integer[] := array_fill(null::integer, array[cardinality(v_frontier)]);
+begin
+  if p_max_depth is null or p_max_depth < 0 then
+    raise exception using
+      errcode = 'HT006',
+      message = format('p_max_depth is %s', coalesce(p_max_depth::text, 'null')),
+      hint    = 'Say how many calls the chain may have, as in 25.';
+  end if;
+
+  -- One turn for each call of the chain.
+  while v_frontier <> '{}' and not v_frontier && v_to and v_depth < p_max_depth loop
+    v_depth := v_depth + 1;
+    select coalesce(array_agg(n.callee_id), '{}'), array_agg(n.caller_id), array_agg(n.file_id), array_agg(n.ordinal)
+      into v_frontier, v_callers, v_files, v_ordinals
+      from (select distinct on (c.callee_id) c.callee_id, c.caller_id, c.file_id, c.ordinal
+              from code.calls c
+              join code.files f on f.file_id = c.file_id
+             where c.file_id = any (array(select distinct s.file_id from code.symbols s where s.symbol_id = any (v_frontier)))
+               and c.caller_id = any (v_frontier)
+               and c.confidence >= p_min_confidence
+               and not exists (select from unnest(v_reached) as r (symbol_id) where r.symbol_id = c.callee_id)
+             order by c.callee_id, c.confidence desc, f.path collate "C", c.ordinal) n;
+    v_reached := v_reached || v_frontier;
+    v_by := v_by || v_callers;
+    v_in := v_in || v_files;
+    v_at := v_at || v_ordinals;
+  end loop;
+
+  return query
+  with recursive steps as (
+    (select r.symbol_id, r.by_id, r.file_id, r.ordinal, 0 as back
+       from unnest(v_reached, v_by, v_in, v_at) as r (symbol_id, by_id, file_id, ordinal)
+       join code.symbols s on s.symbol_id = r.symbol_id
+       join code.files f on f.file_id = s.file_id
+      where r.symbol_id = any (v_to)
+      order by f.path collate "C", s.start_line
+      limit 1)
+    union all
+    select r.symbol_id, r.by_id, r.file_id, r.ordinal, s.back + 1
+      from steps s
+      join unnest(v_reached, v_by, v_in, v_at) as r (symbol_id, by_id, file_id, ordinal) on r.symbol_id = s.by_id
+  )
+  select v_depth - t.back, b.name, f.path, s.start_line, s.qualified_name, c.line, c.confidence
+    from steps t
+    join code.symbols s on s.symbol_id = t.symbol_id
+    join code.files f on f.file_id = s.file_id
+    join code.codebases b on b.codebase_id = s.codebase_id
+    left join code.calls c on c.file_id = t.file_id and c.ordinal = t.ordinal
+   order by t.back desc;
+end;
+$$;
+
+COMMENT ON FUNCTION code.call_path(p_from text, p_to text, p_codebase text, p_max_depth integer, p_min_confidence double precision) IS 'The shortest chain of calls from one symbol to another, of at most p_max_depth calls of at least that confidence: a row for each symbol, with the line in the symbol before it that calls it. No rows where there is no such chain.';
+
 CREATE TABLE code.calls (
     file_id bigint NOT NULL,
     ordinal integer NOT NULL,
@@ -376,7 +501,7 @@ begin
   select e.*
     from code.matching_symbols(p_symbol, p_codebase) as m (symbol_id)
     join code.symbols s on s.symbol_id = m.symbol_id
-    join code.calls c on c.codebase_id = s.codebase_id and c.name = s.name and c.callee_id = s.symbol_id
+    join code.calls c on c.codebase_id = s.codebase_id and c.name in (s.name, s.export_name) and c.callee_id = s.symbol_id
     join code.call_edges e on e.caller_file_id = c.file_id and e.ordinal = c.ordinal
    order by e.codebase, e.caller_path, e.call_line;
 end;
@@ -681,6 +806,99 @@ end;
 $$;
 
 COMMENT ON FUNCTION code.collect_vectors() IS 'Remove vectors of texts that no chunk holds any more, and their signatures. Returns how many.';
+
+CREATE FUNCTION code.components(p_nodes integer, p_from integer[], p_to integer[]) RETURNS TABLE(node integer, component integer, level integer)
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+declare
+  v_first     integer[];                             -- of a node's edges, where the next node's begin
+  v_to        integer[];
+  v_next      integer[];                             -- the edge to follow next
+  v_index     integer[] := array_fill(0, array[p_nodes]); -- order of discovery
+  v_low       integer[] := v_index;                  -- earliest on the stack that is reached
+  v_component integer[] := v_index;
+  v_level     integer[] := v_index;
+  v_stack     integer[] := v_index;
+  v_path      integer[] := v_index;                  -- from the root to here
+  v_found     integer := 0;
+  v_stacked   integer := 0;
+  v_depth     integer := 0;
+  v_count     integer := 0;
+  v_at        integer;
+  v_other     integer;
+  v_height    integer;
+  v_top       integer;
+begin
+  v_to := array(select e.t from unnest(p_from, p_to) as e (f, t) order by e.f, e.t);
+  v_first := array(
+    select (1 + sum(count(e.f)) over (order by n.i) - count(e.f))::integer
+      from generate_series(1, p_nodes + 1) as n (i)
+      left join unnest(p_from) as e (f) on e.f = n.i
+     group by n.i
+     order by n.i);
+  v_next := v_first;
+
+  for v_root in 1 .. p_nodes loop
+    continue when v_index[v_root] > 0;
+    v_at := v_root;
+    loop
+      if v_index[v_at] = 0 then
+        v_found := v_found + 1;
+        v_stacked := v_stacked + 1;
+        v_depth := v_depth + 1;
+        v_index[v_at] := v_found;
+        v_low[v_at] := v_found;
+        v_stack[v_stacked] := v_at;
+        v_path[v_depth] := v_at;
+      end if;
+      if v_next[v_at] < v_first[v_at + 1] then
+        v_other := v_to[v_next[v_at]];
+        v_next[v_at] := v_next[v_at] + 1;
+        if v_index[v_other] = 0 then
+          v_at := v_other;
+        elsif v_component[v_other] = 0 then
+          v_low[v_at] := least(v_low[v_at], v_index[v_other]);
+        else
+          v_level[v_at] := greatest(v_level[v_at], v_level[v_other] + 1);
+        end if;
+        continue;
+      end if;
+      if v_low[v_at] = v_index[v_at] then
+        v_count := v_count + 1;
+        v_height := 0;
+        v_top := v_stacked;
+        loop
+          v_other := v_stack[v_top];
+          v_component[v_other] := v_count;
+          v_height := greatest(v_height, v_level[v_other]);
+          exit when v_other = v_at;
+          v_top := v_top - 1;
+        end loop;
+        for v_i in v_top .. v_stacked loop
+          v_level[v_stack[v_i]] := v_height;
+        end loop;
+        v_stacked := v_top - 1;
+      end if;
+      v_depth := v_depth - 1;
+      exit when v_depth = 0;
+      v_other := v_at;
+      v_at := v_path[v_depth];
+      if v_component[v_other] = 0 then
+        v_low[v_at] := least(v_low[v_at], v_low[v_other]);
+      else
+        v_level[v_at] := greatest(v_level[v_at], v_level[v_other] + 1);
+      end if;
+    end loop;
+  end loop;
+
+  return query
+  select n.i::integer, n.component, n.level
+    from unnest(v_component, v_level) with ordinality as n (component, level, i);
+end;
+$$;
+
+COMMENT ON FUNCTION code.components(p_nodes integer, p_from integer[], p_to integer[]) IS 'The strongly connected components of a graph of nodes 1 to p_nodes. A component''s number is higher than those of all that it needs; its level is one more than the highest of theirs, 0 where it needs none.';
 
 CREATE FUNCTION code.content_as_of(p_codebase text, p_path text, p_at timestamp with time zone) RETURNS bytea
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -990,6 +1208,69 @@ $$;
 
 COMMENT ON FUNCTION code.file_names(p_codebase_id integer) IS 'The paths that git knows of the files of a codebase: their own, and those that they were renamed from, which count in commits before that.';
 
+CREATE FUNCTION code.file_ranks(p_codebase_id integer, p_rounds integer DEFAULT 12) RETURNS TABLE(file_id bigint, rank double precision)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    SET plan_cache_mode TO 'force_custom_plan'
+    SET jit TO 'off'
+    AS $$
+declare
+  c_damping constant double precision := 0.85::double precision;
+  v_files   constant bigint[] := array(
+    select f.file_id
+      from code.files f
+     where f.codebase_id = p_codebase_id
+       and f.status in ('ingested', 'partial')
+       and f.precedence < 2
+       and f.family <> 'markdown'
+       and not f.generated
+       and not f.minified
+     order by f.file_id);
+  v_count   constant integer := cardinality(v_files);
+  v_from    integer[];
+  v_to      integer[];
+  v_share   double precision[];
+  v_sinks   integer[];
+  v_ranks   double precision[] := array_fill(1.0 / greatest(v_count, 1)::double precision, array[v_count]);
+  v_lost    double precision;
+begin
+  with numbered as materialized (
+    select n.file_id, n.i::integer as i from unnest(v_files) with ordinality as n (file_id, i)
+  ),
+  edges as materialized (
+    select a.i as f, b.i as t, sqrt(d.imports + d.calls) as weight
+      from code.dependencies d
+      join numbered a on a.file_id = d.file_id
+      join numbered b on b.file_id = d.depends_on_id
+     where d.codebase_id = p_codebase_id
+  )
+  select array_agg(e.f order by e.t, e.f),
+         array_agg(e.t order by e.t, e.f),
+         array_agg(e.weight / e.total order by e.t, e.f),
+         array(select n.i from numbered n where n.i not in (select e.f from edges e))
+    into v_from, v_to, v_share, v_sinks
+    from (select e.f, e.t, e.weight, sum(e.weight) over (partition by e.f) as total from edges e) e;
+
+  -- Each round needs the one before. Twelve leave a seventh (0.85^12) of the error at
+  -- the beginning, which is small against what lies between the ranks of files.
+  for v_round in 1 .. p_rounds loop
+    -- Who needs nothing votes for all alike.
+    select coalesce(sum(v_ranks[s.i]), 0) into v_lost from unnest(v_sinks) as s (i);
+    v_ranks := array(
+      select (1 - c_damping + c_damping * v_lost) / greatest(v_count, 1) + c_damping * coalesce(g.given, 0)
+        from generate_series(1, v_count) as n (i)
+        left join (select e.t, sum(v_ranks[e.f] * e.share) as given
+                     from unnest(v_from, v_to, v_share) as e (f, t, share)
+                    group by e.t) g on g.t = n.i
+       order by n.i);
+  end loop;
+
+  return query select r.file_id, r.rank from unnest(v_files, v_ranks) as r (file_id, rank);
+end;
+$$;
+
+COMMENT ON FUNCTION code.file_ranks(p_codebase_id integer, p_rounds integer) IS 'How much of a codebase rests on each of its files: PageRank over code.dependencies, weighted by the square root of imports and calls. The ranks add up to one.';
+
 CREATE FUNCTION code.file_totals(p_codebase text, p_path text) RETURNS jsonb
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
@@ -1014,6 +1295,43 @@ end;
 $$;
 
 COMMENT ON FUNCTION code.file_totals(p_codebase text, p_path text) IS 'What is stored of a file, in numbers; null where the file is unknown.';
+
+CREATE FUNCTION code.files_named(p_path text, p_codebase text) RETURNS SETOF bigint
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    SET plan_cache_mode TO 'force_custom_plan'
+    SET jit TO 'off'
+    AS $_$
+declare
+  v_codebase_id constant integer := case when p_codebase is not null then code.codebase_id(p_codebase) end;
+  v_similar     text;
+begin
+  return query
+  select f.file_id
+    from code.files f
+   where f.path = p_path
+     and (v_codebase_id is null or f.codebase_id = v_codebase_id)
+     and f.status <> 'deleted';
+  if not found then
+    select string_agg(s.path, ', ')
+      into v_similar
+      from (select distinct f.path
+              from code.files f
+             where f.path like '%' || replace(replace(substring(p_path from '[^/]*$'), '\', '\\'), '_', '\_')
+               and substring(f.path from '[^/]*$') = substring(p_path from '[^/]*$')
+               and (v_codebase_id is null or f.codebase_id = v_codebase_id)
+               and f.status <> 'deleted'
+             order by f.path
+             limit 3) s;
+    raise exception using
+      errcode = 'HT001',
+      message = format('no file is at %L', p_path),
+      hint    = coalesce('There is ' || v_similar || '.', 'Paths begin at the root of the codebase: select path from report.files.');
+  end if;
+end;
+$_$;
+
+COMMENT ON FUNCTION code.files_named(p_path text, p_codebase text) IS 'The files at a path, one for each codebase that has it; HT001 where there is none.';
 
 CREATE FUNCTION code.finish_ingestion(p_run_id bigint) RETURNS boolean
     LANGUAGE plpgsql
@@ -1268,11 +1586,130 @@ $$;
 
 COMMENT ON FUNCTION code.holds_watch(p_codebase_id integer, p_token bigint) IS 'Whether the process with that token serves a root; if so nobody else will before the transaction ends.';
 
+CREATE FUNCTION code.import_cycles(p_codebase text, p_by text DEFAULT 'package'::text) RETURNS TABLE(cycle integer, parts integer, part text, imports text, path text, line integer, module text)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    SET plan_cache_mode TO 'force_custom_plan'
+    SET jit TO 'off'
+    AS $$
+declare
+  v_codebase_id constant integer := code.codebase_id(p_codebase);
+  v_parts       text[];
+  v_needs       text[];
+  v_names       text[];
+  v_from        integer[];
+  v_to          integer[];
+begin
+  select coalesce(array_agg(e.part), '{}'), array_agg(e.needs)
+    into v_parts, v_needs
+    from code.part_edges(v_codebase_id, p_by, null) e;
+  v_names := array(select distinct n.name collate "C" from unnest(v_parts || v_needs) as n (name) order by 1);
+  select array_agg(a.i::integer), array_agg(b.i::integer)
+    into v_from, v_to
+    from unnest(v_parts, v_needs) as e (part, needs)
+    join unnest(v_names) with ordinality as a (name, i) on a.name = e.part
+    join unnest(v_names) with ordinality as b (name, i) on b.name = e.needs;
+
+  return query
+  with members as materialized (
+    select c.component, v_names[c.node] as part,
+           count(*) over (partition by c.component)::integer as size,
+           min(c.node) over (partition by c.component) as first
+      from code.components(cardinality(v_names), v_from, v_to) c
+  ),
+  numbered as materialized (
+    select m.part, m.component, m.size, dense_rank() over (order by m.size desc, m.first)::integer as cycle
+      from members m
+     where m.size > 1
+  ),
+  files as materialized (
+    select f.file_id, f.path, n.part, n.component
+      from code.files f
+      join numbered n on n.part = code.part_of(f.path, f.scope, p_by)
+     where f.codebase_id = v_codebase_id
+       and code.is_layered(f.status, f.family, f.precedence, p_by)
+  )
+  select distinct on (n.cycle, a.part collate "C", b.part collate "C")
+         n.cycle, n.size, a.part, b.part, a.path, i.line, i.module
+    from numbered n
+    join files a on a.part = n.part
+    join code.imports i on i.file_id = a.file_id
+    join files b on b.file_id = i.resolved_file_id and b.component = a.component and b.part <> a.part
+   order by n.cycle, a.part collate "C", b.part collate "C", a.path collate "C", i.line;
+end;
+$$;
+
+COMMENT ON FUNCTION code.import_cycles(p_codebase text, p_by text) IS 'Packages (or files, or directories: p_by) that import each other in a circle, the largest circle first: a row for each import within it, with the first place that says so. Tests are left out. Packages are those of languages that have them, and files elsewhere.';
+
 CREATE FUNCTION code.is_callable(p_kind text, p_parent_key text) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN ((p_kind = ANY (ARRAY['function'::text, 'method'::text, 'macro'::text, 'class'::text, 'struct'::text])) OR ((p_kind = 'field'::text) AND (p_parent_key ~~ 'interface %'::text)));
 
 COMMENT ON FUNCTION code.is_callable(p_kind text, p_parent_key text) IS 'Whether a call can mean a symbol: what has a body, what is constructed by its name, and methods that an interface declares.';
+
+CREATE FUNCTION code.is_layered(p_status text, p_family text, p_precedence smallint, p_by text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ((p_status = ANY (ARRAY['ingested'::text, 'partial'::text])) AND (p_family <> 'markdown'::text) AND (p_precedence < CASE p_by WHEN 'directory'::text THEN 1 ELSE 2 END));
+
+COMMENT ON FUNCTION code.is_layered(p_status text, p_family text, p_precedence smallint, p_by text) IS 'Whether a file counts where parts of a codebase are compared.';
+
+CREATE FUNCTION code.layers(p_codebase text, p_by text DEFAULT 'directory'::text, p_min_confidence double precision DEFAULT 0.9) RETURNS TABLE(layer integer, part text, cycle integer, files integer, needs integer, needed_by integer)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    SET plan_cache_mode TO 'force_custom_plan'
+    SET jit TO 'off'
+    AS $$
+declare
+  v_codebase_id constant integer := code.codebase_id(p_codebase);
+  v_parts       text[];
+  v_needs       text[];
+  v_names       text[];
+  v_counts      integer[];
+  v_from        integer[];
+  v_to          integer[];
+begin
+  select coalesce(array_agg(e.part), '{}'), array_agg(e.needs)
+    into v_parts, v_needs
+    from code.part_edges(v_codebase_id, p_by, p_min_confidence) e;
+  select coalesce(array_agg(p.part), '{}'), array_agg(p.files)
+    into v_names, v_counts
+    from (select code.part_of(f.path, f.scope, p_by) collate "C" as part, count(*)::integer as files
+            from code.files f
+           where f.codebase_id = v_codebase_id
+             and code.is_layered(f.status, f.family, f.precedence, p_by)
+           group by 1
+           order by 1) p;
+  select array_agg(a.i::integer), array_agg(b.i::integer)
+    into v_from, v_to
+    from unnest(v_parts, v_needs) as e (part, needs)
+    join unnest(v_names) with ordinality as a (name, i) on a.name = e.part
+    join unnest(v_names) with ordinality as b (name, i) on b.name = e.needs;
+
+  return query
+  with degrees as (
+    select x.i, sum(x.o)::integer as needs, sum(1 - x.o)::integer as needed_by
+      from (select unnest(v_from) as i, 1 as o union all select unnest(v_to), 0) x
+     group by x.i
+  ),
+  laid as (
+    select c.node, c.level, c.component, count(*) over (partition by c.component) as size
+      from code.components(cardinality(v_names), v_from, v_to) c
+  ),
+  circles as (
+    select l.component, row_number() over (order by min(l.node))::integer as cycle
+      from laid l
+     where l.size > 1
+     group by l.component
+  )
+  select l.level, v_names[l.node], k.cycle, v_counts[l.node], coalesce(d.needs, 0), coalesce(d.needed_by, 0)
+    from laid l
+    left join degrees d on d.i = l.node
+    left join circles k on k.component = l.component
+   order by l.level, k.cycle nulls first, l.node;
+end;
+$$;
+
+COMMENT ON FUNCTION code.layers(p_codebase text, p_by text, p_min_confidence double precision) IS 'The directories (or packages, or files: p_by) of a codebase from the ground up: layer 0 needs no other, each further one only what lies below it. Parts with the same cycle need each other and lie in one layer. What counts is imports, and calls of at least that confidence; tests are left out.';
 
 CREATE FUNCTION code.lock_codebase(p_codebase_id integer, p_shared boolean DEFAULT false) RETURNS integer
     LANGUAGE plpgsql
@@ -1442,6 +1879,54 @@ $_$;
 
 COMMENT ON FUNCTION code.matching_symbols(p_symbol text, p_codebase text) IS 'Symbols that a person may mean by Do, Client.Do, http.Client.Do or client.go#Client.Do.';
 
+CREATE FUNCTION code.mention_of(p_codebase_id integer, p_scope text, p_file_id bigint, p_name text, p_start_line integer, p_end_line integer) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    SET plan_cache_mode TO 'force_generic_plan'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $_$
+declare
+  -- Splitting is dear, and most names are one word as they are: only endings of
+  -- letters are cut.
+  v_word    constant text := case
+    when p_name ~ '^_*[A-Za-z][A-Za-z0-9_]{0,99}$' and (lower(p_name) !~ '[sdgey]_*$' or btrim(p_name, '_') ~ '[0-9_]')
+      then lower(btrim(p_name, '_'))
+    else (code.query_words(p_name))[1] end;
+  -- Names of letters have borders; of others (empty?, operator==) any occurrence counts.
+  v_pattern constant text := case when p_name ~ '^\w+$' then '\m' || p_name || '\M'
+                                  else regexp_replace(p_name, '(\W)', '\\\1', 'g') end;
+  v_mention text;
+begin
+  if v_word is null then
+    return 'a name that cannot be looked for';
+  end if;
+  -- Comment lines say nothing, unless they speak to the compiler or the linker.
+  -- By the words alone: the trigram index reads far more for a short name.
+  select c.path || ':' || (c.start_line + l.n - 1)
+    into v_mention
+    from (select k.file_id, g.path, k.start_line, k.content
+            from code.chunks k
+            join code.files g on g.file_id = k.file_id
+           where k.words @@ quote_literal(v_word)::tsquery
+             and k.codebase_id = p_codebase_id
+             and (p_scope is null or g.scope = p_scope)
+          offset 0) c
+   cross join lateral string_to_table(c.content, E'\n') with ordinality as l (text, n)
+   where strpos(c.content, p_name) > 0
+     and strpos(l.text, p_name) > 0
+     and l.text ~ v_pattern
+     and l.text !~ '^\s*(//(?!go:|export )|#(?=\s|$)|--\s|\*(?=[\s/]|$)|/\*|<!--)'
+     and not (c.file_id = p_file_id and c.start_line + l.n - 1 between p_start_line and p_end_line)
+   limit 1;
+  return v_mention;
+end;
+$_$;
+
+COMMENT ON FUNCTION code.mention_of(p_codebase_id integer, p_scope text, p_file_id bigint, p_name text, p_start_line integer, p_end_line integer) IS 'A place, path:line, that mentions a name outside comments and outside the given lines of a file, in files of a scope or (null) in all; null where there is none.';
+
 CREATE FUNCTION code.missing_blobs(p_sha256s bytea[]) RETURNS SETOF bytea
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
@@ -1503,6 +1988,59 @@ end;
 $$;
 
 COMMENT ON FUNCTION code.notify(p_event text, p_codebase text, p_path text, p_run_id bigint, p_details jsonb) IS 'Send an event to the PGMQ queue code_events, and to those who subscribed to it, in the caller''s transaction: code_ingestion_complete, code_ingestion_failed, codebase_ready or progress_update. Returns the message id.';
+
+CREATE FUNCTION code.part_edges(p_codebase_id integer, p_by text, p_min_confidence double precision) RETURNS TABLE(part text, needs text, imports bigint, calls bigint)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    SET plan_cache_mode TO 'force_custom_plan'
+    SET jit TO 'off'
+    AS $$
+begin
+  if p_by is null or p_by not in ('file', 'package', 'directory') then
+    raise exception using
+      errcode = 'HT006',
+      message = format('p_by is %L', p_by),
+      hint    = 'It is file, package or directory.';
+  end if;
+
+  return query
+  with parts as materialized (
+    select f.file_id, code.part_of(f.path, f.scope, p_by) as part
+      from code.files f
+     where f.codebase_id = p_codebase_id
+       and code.is_layered(f.status, f.family, f.precedence, p_by)
+  ),
+  links as (
+    select i.file_id, i.resolved_file_id as needs_id, count(*) as imports, 0::bigint as calls
+      from code.imports i
+     where i.codebase_id = p_codebase_id
+       and i.resolved_file_id is not null
+     group by i.file_id, i.resolved_file_id
+    union all
+    select c.file_id, s.file_id, 0, count(*)
+      from code.calls c
+      join code.symbols s on s.symbol_id = c.callee_id
+     where c.codebase_id = p_codebase_id
+       and c.confidence >= p_min_confidence
+       and s.file_id <> c.file_id
+     group by c.file_id, s.file_id
+  )
+  select a.part, b.part, sum(l.imports)::bigint, sum(l.calls)::bigint
+    from links l
+    join parts a on a.file_id = l.file_id
+    join parts b on b.file_id = l.needs_id
+   where a.part <> b.part
+   group by a.part, b.part;
+end;
+$$;
+
+COMMENT ON FUNCTION code.part_edges(p_codebase_id integer, p_by text, p_min_confidence double precision) IS 'Which part of a codebase needs which: by imports and, unless p_min_confidence is null, by calls of at least that confidence.';
+
+CREATE FUNCTION code.part_of(p_path text, p_scope text, p_by text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN (p_by = 'directory'::text) THEN COALESCE("substring"(p_path, '^(.*)/[^/]*$'::text), '.'::text) WHEN ((p_by = 'package'::text) AND (p_scope IS NOT NULL)) THEN CASE WHEN (p_scope ~ '(?:^[a-z]+:|/)([^/#]+)#\1$'::text) THEN regexp_replace(p_scope, '^[a-z]+:|#.*$'::text, ''::text, 'g'::text) ELSE regexp_replace(p_scope, '^[a-z]+:'::text, ''::text) END ELSE p_path END;
+
+COMMENT ON FUNCTION code.part_of(p_path text, p_scope text, p_by text) IS 'The file, package or directory (p_by) that a file of that path and scope belongs to.';
 
 CREATE FUNCTION code.query_words(p_text text) RETURNS text[]
     LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
@@ -1916,6 +2454,99 @@ end;
 $$;
 
 COMMENT ON FUNCTION code.remove_watch(p_codebase text) IS 'Have a codebase watched no longer; what is stored of it stays. False where it was not watched. Raises HT001.';
+
+CREATE FUNCTION code.repo_map(p_codebase text, p_token_budget integer DEFAULT 2000) RETURNS TABLE(place integer, path text, line integer, symbol text, outline text, tokens integer, rank double precision)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    SET plan_cache_mode TO 'force_custom_plan'
+    SET jit TO 'off'
+    AS $$
+declare
+  v_codebase_id constant integer := code.codebase_id(p_codebase);
+begin
+  if p_token_budget is null or p_token_budget < 1 then
+    raise exception using
+      errcode = 'HT006',
+      message = format('p_token_budget is %s', coalesce(p_token_budget::text, 'null')),
+      hint    = 'Say how many tokens the outline may have, as in 2000.';
+  end if;
+
+  return query
+  with ranks as materialized (
+    select r.file_id, r.rank from code.file_ranks(v_codebase_id) r
+  ),
+  -- No line of the outline is shorter than five tokens, so no more files can appear.
+  shown as materialized (
+    select r.file_id, r.rank, f.path, row_number() over (order by r.rank desc, f.path collate "C") as nth
+      from ranks r
+      join code.files f on f.file_id = r.file_id
+     order by nth
+     limit greatest(p_token_budget / 10, 1) + 20
+  ),
+  definitions as materialized (
+    select s.symbol_id, s.file_id, s.name, s.qualified_name, s.key, s.start_line, s.exported, w.path, w.rank,
+           '  ' || coalesce(nullif(s.signature, ''), s.kind || ' ' || s.name) as outline
+      from shown w
+      join code.symbols s on s.file_id = w.file_id
+     where s.kind in ('function', 'method', 'class', 'struct', 'interface', 'trait', 'enum', 'type', 'macro')
+  ),
+  -- What a file calls of its own says nothing to those outside it.
+  votes as (
+    select v.symbol_id, sum(v.rank * v.weight / v.total) as given
+      from (select u.file_id, u.symbol_id, r.rank, u.weight, sum(u.weight) over (partition by u.file_id) as total
+              from (select c.file_id, c.callee_id as symbol_id, sqrt(count(*)) as weight
+                      from code.calls c
+                     where c.codebase_id = v_codebase_id
+                       and c.callee_id is not null
+                     group by c.file_id, c.callee_id) u
+              join ranks r on r.file_id = u.file_id) v
+      join definitions d on d.symbol_id = v.symbol_id and d.file_id <> v.file_id
+     group by v.symbol_id
+  ),
+  -- A tenth of a file's rank goes to what it defines, called or not: types are not called.
+  scored as (
+    select d.*,
+           coalesce(v.given, 0)
+           + case when d.exported then 0.1 * d.rank / count(*) filter (where d.exported) over (partition by d.file_id) else 0 end as score
+      from definitions d
+      left join votes v on v.symbol_id = d.symbol_id
+  ),
+  ordered as (
+    select s.*,
+           row_number() over (partition by s.file_id order by s.score desc, s.start_line, s.key collate "C") = 1 as leads,
+           ceil(octet_length(s.outline || E'\n') / 3.6)::integer as cost,
+           ceil(octet_length(s.path || E':\n') / 3.6)::integer as heading
+      from scored s
+     where s.score > 0
+  ),
+  spent as (
+    select o.*,
+           sum(o.cost + case when o.leads then o.heading else 0 end)
+             over (order by o.score desc, o.path collate "C", o.start_line, o.key collate "C") as so_far
+      from ordered o
+  ),
+  kept as materialized (
+    select s.*, max(s.score) over (partition by s.file_id) as best
+      from spent s
+     where s.so_far <= p_token_budget
+  ),
+  lines as (
+    select k.file_id, k.path, null::integer as line, null::text as symbol, k.path || ':' as outline, k.heading as cost,
+           k.best, k.rank as score, '' as key
+      from kept k
+     where k.leads
+    union all
+    select k.file_id, k.path, k.start_line, k.qualified_name, k.outline, k.cost, k.best, k.score, k.key
+      from kept k
+  )
+  select row_number() over (order by l.best desc, l.path collate "C", l.line nulls first, l.key collate "C")::integer,
+         l.path, l.line, l.symbol, l.outline, l.cost, l.score
+    from lines l
+   order by 1;
+end;
+$$;
+
+COMMENT ON FUNCTION code.repo_map(p_codebase text, p_token_budget integer) IS 'An outline of what a codebase rests on, of at most p_token_budget tokens (3.6 bytes each): the best files, each with its best definitions in order of line. string_agg(outline, E''\n'' order by place) is the text of it.';
 
 CREATE FUNCTION code.request_scan(p_codebase text, p_reason text DEFAULT 'requested'::text) RETURNS bigint
     LANGUAGE plpgsql
@@ -3778,11 +4409,124 @@ $$;
 
 COMMENT ON FUNCTION code.symbol_names(p_file_id bigint) IS 'Every name by which a symbol of the file can be called.';
 
+CREATE FUNCTION code.symbols_named(p_symbol text, p_codebase text) RETURNS SETOF bigint
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $_$
+declare
+  v_codebase_id constant integer := case when p_codebase is not null then code.codebase_id(p_codebase) end;
+begin
+  return query
+  select m.symbol_id from code.matching_symbols(p_symbol, p_codebase) as m (symbol_id);
+  if not found then
+    raise exception using
+      errcode = 'HT001',
+      message = case when v_codebase_id is null
+                     then format('no symbol is named %L', p_symbol)
+                     else format('no symbol of codebase %L is named %L', p_codebase, p_symbol) end,
+      hint    = format('Write it as Do, Client.Do, http.Client.Do or client.go#Client.Do: select path, qualified_name from report.symbols where name ilike %L.',
+                       '%' || coalesce(substring(p_symbol from '[^.:#/]+$'), '') || '%');
+  end if;
+end;
+$_$;
+
+COMMENT ON FUNCTION code.symbols_named(p_symbol text, p_codebase text) IS 'The symbols that a name may mean, as code.matching_symbols has it; HT001 where there is none.';
+
 CREATE FUNCTION code.translated_name(p_seek text, p_prefix text, p_directory text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE WHEN (p_prefix = 'go:std'::text) THEN ('go:'::text || COALESCE(NULLIF(ltrim(((p_directory || '/'::text) || substr(p_seek, 4)), '/'::text), ''::text), '.'::text)) ELSE ((split_part(p_prefix, ':'::text, 1) || ':'::text) || COALESCE(NULLIF(ltrim((p_directory || substr(p_seek, (length(p_prefix) + 1))), '/'::text), ''::text), '.'::text)) END;
 
 COMMENT ON FUNCTION code.translated_name(p_seek text, p_prefix text, p_directory text) IS 'The name relative to the codebase that a sought name has under an import root.';
+
+CREATE FUNCTION code.unused_symbols(p_codebase text, p_path_prefix text DEFAULT ''::text, p_exported boolean DEFAULT false, p_min_confidence double precision DEFAULT 0.5, p_max_rows integer DEFAULT 500) RETURNS TABLE(path text, line integer, kind text, symbol text, confidence double precision, reason text)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    SET plan_cache_mode TO 'force_custom_plan'
+    SET jit TO 'off'
+    AS $_$
+declare
+  v_codebase_id constant integer := code.codebase_id(p_codebase);
+begin
+  if p_max_rows is null or p_max_rows < 1 then
+    raise exception using
+      errcode = 'HT006',
+      message = format('p_max_rows is %s', coalesce(p_max_rows::text, 'null')),
+      hint    = 'Ask for at least one row.';
+  end if;
+
+  return query
+  with candidates as materialized (
+    select s.symbol_id, s.file_id, f.path,
+           -- What a package keeps to itself is mentioned within it.
+           case when not s.exported then f.scope end as scope,
+           s.start_line, s.end_line, s.kind, s.name, s.qualified_name, s.exported
+      from code.files f
+      join code.symbols s on s.file_id = f.file_id
+     where f.codebase_id = v_codebase_id
+       and f.status in ('ingested', 'partial')
+       and f.precedence < 2
+       and not f.generated
+       and not f.minified
+       and starts_with(f.path, coalesce(p_path_prefix, ''))
+       and s.kind in ('function', 'method', 'class', 'struct', 'interface', 'trait', 'enum', 'type', 'macro')
+       and (p_exported or not s.exported)
+       and s.export_name is null
+       -- Entry points, tests, and methods that the language itself calls.
+       and s.name not in ('main', 'init', '_', 'constructor', 'initialize', 'default')
+       and s.name !~ '^(__.*__$|[Tt]est|Benchmark|Example|Fuzz|~|operator\M)'
+       and not exists (
+             select from code.calls c where c.callee_id = s.symbol_id and c.caller_id is distinct from s.symbol_id)
+  ),
+  -- One by one, in order, so that looking ends when there are enough rows.
+  looked as (
+    select c.*, coalesce(a.mention, m.mention) as mention, d.decorated
+      from (select * from candidates x order by x.path collate "C", x.start_line, x.qualified_name) c
+      -- A call that was taken for one of another symbol of the name is a mention too.
+      left join lateral (
+             select f.path || ':' || k.line as mention
+               from code.calls k
+               join code.files f on f.file_id = k.file_id
+              where k.codebase_id = v_codebase_id
+                and k.name = c.name
+                and k.caller_id is distinct from c.symbol_id
+                and (c.scope is null or f.scope = c.scope)
+              limit 1) a on true
+     cross join lateral (
+             select case when a.mention is null
+                         then code.mention_of(v_codebase_id, c.scope, c.file_id, c.name, c.start_line, c.end_line) end as mention) m
+     cross join lateral (
+             select exists (
+               select
+                 from code.chunks k
+                cross join lateral string_to_table(k.content, E'\n') with ordinality as l (text, n)
+                where a.mention is null
+                  and m.mention is null
+                  and k.file_id = c.file_id
+                  and k.start_line <= c.start_line
+                  and k.end_line >= c.start_line - 1
+                  and k.start_line + l.n - 1 between c.start_line - 1 and c.start_line
+                  and l.text ~ '^\s*(@|#\[|\[)') as decorated) d
+  ),
+  judged as (
+    select l.*,
+           case when l.mention is not null then 0.3 when l.decorated then 0.4 else 0.9 end
+             * case when l.exported then 0.6 else 1 end as trust
+      from looked l
+  )
+  select j.path, j.start_line, j.kind, j.qualified_name, round(j.trust::numeric, 2)::double precision,
+         case
+           when j.mention is not null then 'nothing was found to call it, but its name stands in ' || j.mention
+           when j.decorated then 'nothing mentions it, but what stands before its definition may register it'
+           else 'nothing mentions it outside its definition and comments'
+         end
+         || case when j.exported then '; other codebases may use it' else '' end
+    from judged j
+   where j.trust >= p_min_confidence
+   limit p_max_rows;
+end;
+$_$;
+
+COMMENT ON FUNCTION code.unused_symbols(p_codebase text, p_path_prefix text, p_exported boolean, p_min_confidence double precision, p_max_rows integer) IS 'Definitions below a path prefix that nothing seems to use, by path, with a confidence and its reason: no call, and no mention of the name outside the definition. Entry points, tests, generated files and, unless asked for, what is exported are left out. A suspicion to be looked into: reflection and other languages see names that text does not show.';
 
 CREATE FUNCTION code.update_dependencies(p_codebase_id integer) RETURNS bigint
     LANGUAGE plpgsql
@@ -3870,6 +4614,67 @@ end;
 $$;
 
 COMMENT ON FUNCTION code.upkeep() IS 'Remove what nothing refers to any more: contents, vectors, events that were never read. To be called now and then; returns how many rows went.';
+
+CREATE FUNCTION code.users_of(p_codebase_ids integer[], p_files bigint[], p_symbols bigint[], p_but_files bigint[], p_but_symbols bigint[]) RETURNS TABLE(file_id bigint, symbol_id bigint, reason text, confidence double precision)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    SET plan_cache_mode TO 'force_custom_plan'
+    SET jit TO 'off'
+    AS $$
+declare
+  -- Calls are indexed by the name that they call.
+  v_names constant text[] := array(
+    select distinct n.name
+      from code.symbols s
+     cross join lateral (values (s.name), (s.export_name)) as n (name)
+     where s.symbol_id = any (p_symbols)
+       and n.name is not null);
+  -- Whoever imports a name that a file provides may mean that file, whichever of
+  -- several that provide it the import was resolved to.
+  v_provided constant text[] := array(
+    select distinct p.name from code.provides p where p.file_id = any (p_files));
+begin
+  return query
+  with calling as materialized (
+    select c.file_id, c.caller_id, c.callee_id, c.line, c.ordinal, c.confidence
+      from code.calls c
+     where c.codebase_id = any (p_codebase_ids)
+       and c.name = any (v_names)
+       and c.callee_id = any (p_symbols)
+  ),
+  importing as (
+    select i.file_id, i.line, i.module
+      from code.imports i
+     where i.resolved_file_id = any (array(
+             select p.file_id
+               from code.provides p
+              where p.codebase_id = any (p_codebase_ids)
+                and p.name = any (v_provided)))
+       and i.resolved_name = any (v_provided)
+  ),
+  links as (
+    select c.file_id, c.caller_id as symbol_id, format('calls %s in line %s', s.qualified_name, c.line) as reason, c.confidence, 1 as rank, c.line
+      from calling c
+      join code.symbols s on s.symbol_id = c.callee_id
+     where c.caller_id is not null
+    union all
+    select c.file_id, null, format('calls %s in line %s', s.qualified_name, c.line), c.confidence, 1, c.line
+      from calling c
+      join code.symbols s on s.symbol_id = c.callee_id
+    union all
+    select i.file_id, null, format('imports %s in line %s', i.module, i.line), 1, 2, i.line
+      from importing i
+  )
+  select distinct on (l.file_id, l.symbol_id) l.file_id, l.symbol_id, l.reason, l.confidence
+    from links l
+   where case when l.symbol_id is null
+              then not exists (select from unnest(p_but_files) as b (file_id) where b.file_id = l.file_id)
+              else not exists (select from unnest(p_but_symbols) as b (symbol_id) where b.symbol_id = l.symbol_id) end
+   order by l.file_id, l.symbol_id, l.rank, l.confidence desc, l.line, l.reason;
+end;
+$$;
+
+COMMENT ON FUNCTION code.users_of(p_codebase_ids integer[], p_files bigint[], p_symbols bigint[], p_but_files bigint[], p_but_symbols bigint[]) IS 'Symbols that call any of the given ones, and files that do or that import any of the given files, but those left out; each once, with the best reason.';
 
 CREATE FUNCTION htdag.add_partition(p_from bigint, p_to bigint, p_is_remnant boolean DEFAULT false) RETURNS integer
     LANGUAGE plpgsql

@@ -23,7 +23,7 @@ func TestReadmeQueries(t *testing.T) {
 	write(t, root, map[string]string{
 		"go.mod":     "module example.com/demo\n\ngo 1.26\n",
 		"main.go":    "package main\n\nimport \"example.com/demo/net\"\n\nfunc main() { net.Open(\"here\", 3) }\n",
-		"net/net.go": "package net\n\n// Open opens a connection with a timeout.\nfunc Open(address string, timeout int) {\n\tif timeout > 0 {\n\t}\n}\n",
+		"net/net.go": "package net\n\n// Open opens a connection with a timeout.\nfunc Open(address string, timeout int) {\n\tif timeout > 0 {\n\t}\n}\n\nfunc forgotten() {}\n",
 		"data.bin":   "\x00\x01\x02",
 	})
 	succeed(t, upOnce(pool, root))

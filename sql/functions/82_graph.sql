@@ -188,7 +188,7 @@ begin
   select e.*
     from code.matching_symbols(p_symbol, p_codebase) as m (symbol_id)
     join code.symbols s on s.symbol_id = m.symbol_id
-    join code.calls c on c.codebase_id = s.codebase_id and c.name = s.name and c.callee_id = s.symbol_id
+    join code.calls c on c.codebase_id = s.codebase_id and c.name in (s.name, s.export_name) and c.callee_id = s.symbol_id
     join code.call_edges e on e.caller_file_id = c.file_id and e.ordinal = c.ordinal
    order by e.codebase, e.caller_path, e.call_line;
 end;
