@@ -66,6 +66,11 @@ func TestRoles(t *testing.T) {
 		{"htdag_reader", "select * from code.dependents('x')", ""},
 		{"htdag_reader", "select * from htdag.why(1)", ""},
 		{"htdag_reader", "select content from code.blobs", denied},
+		{"htdag_client", "select content from code.blobs", denied},
+		{"htdag_reader", "select content from code.file_contents", denied},
+		{"htdag_client", "select content from code.chunks", denied},
+		{"htdag_runner", "select content from code.blobs", ""},
+		{"htdag_reader", "select * from report.findings", ""},
 		{"htdag_reader", "select htdag.start_flow('f')", denied},
 	} {
 		t.Run(c.role+" "+c.statement, func(t *testing.T) {

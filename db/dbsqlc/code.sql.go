@@ -927,6 +927,39 @@ func (q *Queries) StoreFiles(ctx context.Context, arg StoreFilesParams) (int64, 
 	return written, err
 }
 
+const storeFindings = `-- name: StoreFindings :one
+select code.store_findings(
+         p_codebase_id => $1,
+         p_replaced    => $2::bigint[],
+         p_file_ids    => $3::bigint[],
+         p_rules       => $4::text[],
+         p_lines       => $5::integer[],
+         p_excerpts    => $6::text[])::bigint as written
+`
+
+type StoreFindingsParams struct {
+	CodebaseID int32
+	Replaced   []int64
+	FileIds    []int64
+	Rules      []string
+	Lines      []int32
+	Excerpts   []string
+}
+
+func (q *Queries) StoreFindings(ctx context.Context, arg StoreFindingsParams) (int64, error) {
+	row := q.db.QueryRow(ctx, storeFindings,
+		arg.CodebaseID,
+		arg.Replaced,
+		arg.FileIds,
+		arg.Rules,
+		arg.Lines,
+		arg.Excerpts,
+	)
+	var written int64
+	err := row.Scan(&written)
+	return written, err
+}
+
 const storeImports = `-- name: StoreImports :one
 select code.store_imports(
          p_codebase_id => $1,

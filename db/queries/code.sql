@@ -147,6 +147,15 @@ select code.store_chunks(
          p_contents    => @contents::text[],
          p_words       => @words::text[])::bigint as written;
 
+-- name: StoreFindings :one
+select code.store_findings(
+         p_codebase_id => @codebase_id,
+         p_replaced    => @replaced::bigint[],
+         p_file_ids    => @file_ids::bigint[],
+         p_rules       => @rules::text[],
+         p_lines       => @lines::integer[],
+         p_excerpts    => @excerpts::text[])::bigint as written;
+
 -- name: StoreFiles :one
 select code.store_files(
          p_codebase_id  => @codebase_id,

@@ -10,7 +10,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/htdag/htdag/db/dbsqlc"
-	"github.com/htdag/htdag/runner/ingest"
 )
 
 // copyNew stores files of which nothing is stored yet. There is nothing to
@@ -78,10 +77,16 @@ func (r *rows) copyNew(ctx context.Context, tx pgx.Tx, codebaseID int32) (writte
 			return w, err
 		}
 	}
+	if len(r.findings.FileIds) > 0 {
+		r.findings.CodebaseID = codebaseID
+		if w.Findings, err = q.StoreFindings(ctx, r.findings); err != nil {
+			return w, fmt.Errorf("store findings: %w", err)
+		}
+	}
 	if _, err := q.MarkCopied(ctx, codebaseID, r.files.FileIds); err != nil {
 		return w, fmt.Errorf("mark %d files: %w", len(r.files.FileIds), err)
 	}
-	r.files.CodebaseID, r.files.Version = codebaseID, ingest.ExtractorVersion
+	r.files.CodebaseID, r.files.Version = codebaseID, r.version
 	if w.Files, err = q.StoreFiles(ctx, r.files); err != nil {
 		return w, fmt.Errorf("store files: %w", err)
 	}

@@ -12,7 +12,6 @@ import (
 
 	"github.com/htdag/htdag/db/dbsqlc"
 	"github.com/htdag/htdag/runner"
-	"github.com/htdag/htdag/runner/ingest"
 )
 
 // detected is the output of file_detection.
@@ -64,7 +63,7 @@ func (s *steps) fileDetection(ctx context.Context, w *work) (any, error) {
 		}
 		facts.readable(content.File, content.SHA256[:])
 	}
-	recorded, err := facts.record(ctx, q, c.CodebaseID)
+	recorded, err := facts.record(ctx, q, c.CodebaseID, s.limits.Version())
 	if err != nil {
 		return nil, err
 	}
@@ -103,8 +102,8 @@ func (f *facts) add(file File, sha256 []byte, reason string) {
 }
 
 // record writes the facts and returns what became of them, in order of path.
-func (f *facts) record(ctx context.Context, q *dbsqlc.Queries, codebaseID int32) ([]dbsqlc.CodeRecordedFile, error) {
-	f.CodebaseID, f.Version = codebaseID, ingest.ExtractorVersion
+func (f *facts) record(ctx context.Context, q *dbsqlc.Queries, codebaseID, version int32) ([]dbsqlc.CodeRecordedFile, error) {
+	f.CodebaseID, f.Version = codebaseID, version
 	recorded, err := q.RecordFiles(ctx, f.RecordFilesParams)
 	if err != nil {
 		return nil, fmt.Errorf("record %d files: %w", len(f.Paths), err)
@@ -164,6 +163,7 @@ type contentFacts struct {
 	Generated bool   `json:"generated"`
 	Minified  bool   `json:"minified"`
 	Vendored  bool   `json:"vendored"`
+	Secrets   int    `json:"secrets"` // found and masked
 }
 
 func (s *steps) contentValidation(ctx context.Context, w *work) (any, error) {
@@ -181,6 +181,7 @@ func (s *steps) contentValidation(ctx context.Context, w *work) (any, error) {
 	return contentFacts{
 		Verdict: p.Status, Reason: p.Reason, Lines: p.Lines, Encoding: p.Encoding,
 		Binary: p.Binary, Generated: p.Generated, Minified: p.Minified, Vendored: p.Vendored,
+		Secrets: len(p.findings),
 	}, nil
 }
 

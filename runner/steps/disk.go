@@ -49,7 +49,7 @@ type Content struct {
 
 // Limits bound what is read and kept. The zero value means the defaults.
 type Limits struct {
-	ingest.Limits
+	ingest.Gates
 
 	BatchBytes int64 // of contents in one batch of a whole ingestion; default 3 MiB
 	BatchFiles int   // in one batch; default 200

@@ -9,7 +9,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/htdag/htdag/db/dbsqlc"
-	"github.com/htdag/htdag/runner/ingest"
 )
 
 // subject is the file that an ingest_file run is about. The steps of a bundle
@@ -17,7 +16,8 @@ import (
 type subject struct {
 	codebase dbsqlc.CodebaseRow
 	file     dbsqlc.KnownFileRow
-	exists   bool // false once it is known to be deleted, or was never recorded
+	version  int32 // of this process's extractor and gates
+	exists   bool  // false once it is known to be deleted, or was never recorded
 
 	loaded  bool
 	content []byte
@@ -36,7 +36,7 @@ func (s *steps) subject(ctx context.Context, w *work) (*subject, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &subject{}
+	f := &subject{version: s.limits.Version()}
 	if f.codebase, err = w.codebase(ctx, q); err != nil {
 		return nil, err
 	}
@@ -56,10 +56,10 @@ func (s *steps) subject(ctx context.Context, w *work) (*subject, error) {
 func (f *subject) unreadable() bool { return f.file.Sha256 == nil }
 
 // unchanged says that what is stored was made from this very content by this
-// very extractor.
+// very extractor behind these very gates.
 func (f *subject) unchanged() bool {
 	return !f.unreadable() && slices.Equal(f.file.Sha256, f.file.IngestedSha256) &&
-		f.file.IngestedVersion != nil && *f.file.IngestedVersion == ingest.ExtractorVersion
+		f.file.IngestedVersion != nil && *f.file.IngestedVersion == f.version
 }
 
 // idle says why the parsing and storage steps have nothing to do, if so.

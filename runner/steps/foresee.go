@@ -91,7 +91,7 @@ func (v *vision) look(ctx context.Context, parsers *errgroup.Group, f File) erro
 	}
 	switch found {
 	case vouched, sameContent:
-		if k.Sha256 == nil || ingestedAs(k, k.Sha256) {
+		if k.Sha256 == nil || v.ingestedAs(k, k.Sha256) {
 			v.asKnown(k, Unchanged)
 			return nil
 		}
@@ -103,7 +103,7 @@ func (v *vision) look(ctx context.Context, parsers *errgroup.Group, f File) erro
 			}
 		}
 	case newContent:
-		if ok && ingestedAs(k, content.SHA256[:]) { // changed and changed back
+		if ok && v.ingestedAs(k, content.SHA256[:]) { // changed and changed back
 			v.asKnown(k, Unchanged)
 			return nil
 		}

@@ -41,6 +41,7 @@ var dumps = []struct{ name, sql string }{
 		from code.chunks c join code.files f using (file_id)
 		left join code.vectors v using (text_hash) left join code.embeddings e using (model_id, text_hash)
 		where f.codebase_id = $1`},
+	{"finding", `select f.path, s.ordinal, s.rule, s.line, s.excerpt from code.findings s join code.files f using (file_id) where f.codebase_id = $1`},
 	{"dependency", `select f.path, t.path, d.imports, d.calls
 		from code.dependencies d join code.files f using (file_id) join code.files t on t.file_id = d.depends_on_id
 		where d.codebase_id = $1`},

@@ -7,25 +7,32 @@ import (
 
 	"github.com/htdag/htdag/runner/ingest"
 	"github.com/htdag/htdag/runner/ingest/lang"
+	"github.com/htdag/htdag/runner/ingest/secret"
 )
 
 // parsed is everything that ingestion finds out about one file's content.
 type parsed struct {
-	ingest.Verdict
-	language   string
-	scope      string
-	precedence int16
-	extraction ingest.Extraction
-	gitID      []byte // as git names the content; nil where it was not kept
-	isDefault  string // what an "export default name" statement names
-	chunks     []ingest.Chunk
+	ingest.Verdict // its Text without secrets
+	parsable       []byte
+	findings       []secret.Finding
+	language       string
+	scope          string
+	precedence     int16
+	extraction     ingest.Extraction
+	gitID          []byte // as git names the content; nil where it was not kept
+	isDefault      string // what an "export default name" statement names
+	chunks         []ingest.Chunk
 }
 
 // judge inspects a content and names its language. content is nil for what was
 // too large to keep.
 func (s *steps) judge(path string, content []byte, size int64) *parsed {
 	p := &parsed{Verdict: ingest.Inspect(path, content, size, s.limits.Limits), gitID: gitID(content)}
+	p.parsable = p.Text
 	if p.Status != ingest.StatusSkipped {
+		if !s.limits.KeepSecrets {
+			p.Text, p.parsable, p.findings = secret.Mask(path, p.Text)
+		}
 		p.language = ingest.Detect(path, p.Text)
 		p.precedence = precedence(p.language, path, p.Text)
 	}
@@ -54,9 +61,10 @@ func (p *parsed) extract(ctx context.Context, path string) error {
 		p.extraction = ingest.Extraction{Language: p.language, Provides: []string{lang.PathProvided(path)}}
 	} else {
 		var err error
-		if p.extraction, err = ingest.Extract(ctx, path, p.language, p.Text); err != nil {
+		if p.extraction, err = ingest.Extract(ctx, path, p.language, p.parsable); err != nil {
 			return fmt.Errorf("extract from %s: %w", path, err)
 		}
+		p.star()
 		if p.extraction.Partial != "" {
 			p.lacks(p.extraction.Partial)
 		}
@@ -71,6 +79,19 @@ func (p *parsed) extract(ctx context.Context, path string) error {
 	}
 	p.chunks = ingest.Chunks(string(p.Text), p.extraction.Symbols)
 	return nil
+}
+
+// star has secrets look the same in what was extracted as in the text.
+func (p *parsed) star() {
+	if len(p.findings) == 0 {
+		return
+	}
+	ex := &p.extraction
+	ex.Doc = secret.Starred(ex.Doc)
+	for i := range ex.Symbols {
+		s := &ex.Symbols[i]
+		s.Signature, s.Doc = secret.Starred(s.Signature), secret.Starred(s.Doc)
+	}
 }
 
 // lacks notes that something is missing.

@@ -138,7 +138,7 @@ func (s *steps) databaseStorage(ctx context.Context, w *work) (any, error) {
 	if !bytes.Equal(now.Sha256, f.file.Sha256) {
 		return skipped{Skipped: "superseded"}, nil
 	}
-	var r rows
+	r := rows{version: s.limits.Version()}
 	r.add(f.file.FileID, f.file.Sha256, p)
 	return r.store(ctx, q, f.codebase.CodebaseID)
 }

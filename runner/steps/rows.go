@@ -21,6 +21,9 @@ type rows struct {
 	provides dbsqlc.StoreProvidesParams
 	calls    dbsqlc.StoreCallsParams
 	chunks   dbsqlc.StoreChunksParams
+	findings dbsqlc.StoreFindingsParams
+
+	version int32 // of what extracted them
 
 	// What copyNew needs beside them, by call and by chunk.
 	callers, callees []int // places among the symbols of the batch, -1 for none
@@ -46,6 +49,13 @@ func (r *rows) add(fileID int64, sha256 []byte, p *parsed) {
 	r.addCalls(fileID, p.extraction.Calls, links)
 	r.placeCalls(first, p.extraction.Symbols, p.extraction.Calls, links)
 	r.addChunks(fileID, p.chunks)
+	for i := range p.findings {
+		f := &p.findings[i]
+		r.findings.FileIds = append(r.findings.FileIds, fileID)
+		r.findings.Rules = append(r.findings.Rules, f.Rule)
+		r.findings.Lines = append(r.findings.Lines, int32(f.Line))
+		r.findings.Excerpts = append(r.findings.Excerpts, f.Excerpt)
+	}
 }
 
 func (r *rows) addFile(fileID int64, sha256 []byte, p *parsed) {
@@ -201,18 +211,20 @@ type written struct {
 	Provides int64 `json:"provides"`
 	Calls    int64 `json:"calls"`
 	Chunks   int64 `json:"chunks"`
+	Findings int64 `json:"findings"`
 }
 
 // store replaces what is stored of the batch's files by difference. The caller
 // holds the codebase's lock.
 func (r *rows) store(ctx context.Context, q *dbsqlc.Queries, codebaseID int32) (written, error) {
 	replaced := r.files.FileIds
-	r.files.CodebaseID, r.files.Version = codebaseID, ingest.ExtractorVersion
+	r.files.CodebaseID, r.files.Version = codebaseID, r.version
 	r.symbols.CodebaseID, r.symbols.Replaced = codebaseID, replaced
 	r.imports.CodebaseID, r.imports.Replaced = codebaseID, replaced
 	r.provides.CodebaseID, r.provides.Replaced = codebaseID, replaced
 	r.calls.CodebaseID, r.calls.Replaced = codebaseID, replaced
 	r.chunks.CodebaseID, r.chunks.Replaced = codebaseID, replaced
+	r.findings.CodebaseID, r.findings.Replaced = codebaseID, replaced
 
 	// Symbols first: calls name them by key, and what moves marks them by name.
 	var w written
@@ -232,6 +244,9 @@ func (r *rows) store(ctx context.Context, q *dbsqlc.Queries, codebaseID int32) (
 	if w.Chunks, err = q.StoreChunks(ctx, r.chunks); err != nil {
 		return w, fmt.Errorf("store chunks: %w", err)
 	}
+	if w.Findings, err = q.StoreFindings(ctx, r.findings); err != nil {
+		return w, fmt.Errorf("store findings: %w", err)
+	}
 	if w.Files, err = q.StoreFiles(ctx, r.files); err != nil {
 		return w, fmt.Errorf("store files: %w", err)
 	}
@@ -245,6 +260,7 @@ func (w *written) add(v written) {
 	w.Provides += v.Provides
 	w.Calls += v.Calls
 	w.Chunks += v.Chunks
+	w.Findings += v.Findings
 }
 
 var arrayQuoter = strings.NewReplacer(`\`, `\\`, `"`, `\"`)

@@ -310,15 +310,15 @@ func (sc *scan) look(ctx context.Context, g *group, f File) error {
 }
 
 func (sc *scan) dueIf(k dbsqlc.CodeKnownFile) {
-	if k.Sha256 != nil && !ingestedAs(k, k.Sha256) {
+	if k.Sha256 != nil && !sc.ingestedAs(k, k.Sha256) {
 		sc.overdue = append(sc.overdue, dueFile{id: k.FileID, bytes: k.Bytes})
 	}
 }
 
 // ingestedAs says whether what is stored of a file was made of this content, by this
-// extractor.
-func ingestedAs(k dbsqlc.CodeKnownFile, sha256 []byte) bool {
-	return k.IngestedVersion != nil && *k.IngestedVersion == ingest.ExtractorVersion && bytes.Equal(k.IngestedSha256, sha256)
+// extractor and behind these gates.
+func (s *steps) ingestedAs(k dbsqlc.CodeKnownFile, sha256 []byte) bool {
+	return k.IngestedVersion != nil && *k.IngestedVersion == s.limits.Version() && bytes.Equal(k.IngestedSha256, sha256)
 }
 
 // store writes a group in a transaction of its own: what was seen is true however
@@ -336,7 +336,7 @@ func (sc *scan) store(ctx context.Context, g *group) error {
 	if err := g.storeContents(ctx, q); err != nil {
 		return err
 	}
-	recorded, err := g.facts.record(ctx, q, sc.codebase.CodebaseID)
+	recorded, err := g.facts.record(ctx, q, sc.codebase.CodebaseID, sc.limits.Version())
 	if err != nil {
 		return err
 	}
@@ -441,7 +441,7 @@ func (s *steps) batchIngestion(ctx context.Context, w *work) (any, error) {
 		return nil, fmt.Errorf("read contents of %d files: %w", len(b.FileIDs), err)
 	}
 	out := batched{Statuses: map[string]int{}}
-	var known, fresh rows
+	known, fresh := rows{version: s.limits.Version()}, rows{version: s.limits.Version()}
 	for i := range files {
 		f := &files[i]
 		if f.Sha256 == nil {

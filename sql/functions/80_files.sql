@@ -136,6 +136,9 @@ begin
   ),
   chunks as (
     delete from code.chunks c where c.file_id = any (p_file_ids)
+  ),
+  findings as (
+    delete from code.findings f where f.file_id = any (p_file_ids)
   )
   select code.mark_stale(
            p_codebase_id,

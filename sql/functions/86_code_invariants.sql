@@ -24,7 +24,8 @@ select 'deleted file with derived rows', f.file_id, f.path
  where f.status = 'deleted'
    and (exists (select from code.imports i where i.file_id = f.file_id)
         or exists (select from code.provides p where p.file_id = f.file_id)
-        or exists (select from code.chunks c where c.file_id = f.file_id))
+        or exists (select from code.chunks c where c.file_id = f.file_id)
+        or exists (select from code.findings s where s.file_id = f.file_id))
 union all
 select 'import means a file that does not provide the name', i.file_id, i.ordinal::text
   from code.imports i

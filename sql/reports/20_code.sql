@@ -242,3 +242,19 @@ comment on column report.watches.server is 'Process that watches it, as host:pro
 comment on column report.watches.served_since is 'Since when that process does.';
 comment on column report.watches.scanned_at is 'When a whole scan of it last ended.';
 comment on column report.watches.trouble is 'Why it is not watched; null when it is.';
+
+create or replace view report.findings as
+select c.name as codebase,
+       f.path,
+       s.line,
+       s.rule,
+       s.excerpt
+  from code.findings s
+  join code.files f on f.file_id = s.file_id
+  join code.codebases c on c.codebase_id = f.codebase_id;
+comment on view report.findings is 'Secrets that were found in files, without the secrets.';
+comment on column report.findings.codebase is 'Name of the codebase.';
+comment on column report.findings.path is 'File that holds the secret.';
+comment on column report.findings.line is 'Line in which it begins, from 1.';
+comment on column report.findings.rule is 'What it looks like: private-key, github-token, assigned-password and so on.';
+comment on column report.findings.excerpt is 'The line, with the secret replaced by asterisks.';
