@@ -259,7 +259,7 @@ func TestStepsRunAlone(t *testing.T) {
 	}
 	want := map[string]string{
 		"file_validation":      `{"bytes":151,"findings":[]}`,
-		"content_validation":   `{"verdict":"ingested","lines":9,"encoding":"UTF-8","binary":false,"generated":false,"minified":false,"vendored":false}`,
+		"content_validation":   `{"verdict":"ingested","lines":9,"encoding":"UTF-8","binary":false,"generated":false,"minified":false,"vendored":false,"secrets":0}`,
 		"permission_check":     `{"mode":"0644","findings":[]}`,
 		"language_detection":   `{"language":"Go"}`,
 		"ast_parsing":          `{"parser":"go/parser","status":"ingested","symbols":5,"imports":0,"calls":1,"chunks":1,"parse_errors":0}`,

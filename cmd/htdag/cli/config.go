@@ -77,7 +77,7 @@ func (a *app) configCommand() *cobra.Command {
 				all := a.effective(cmd.Flags(), dirs, &stored)
 				var inIt []effective
 				for _, e := range all {
-					if e.Effect != inProcess {
+					if e.Effect != inProcess && e.Effect != inAll {
 						inIt = append(inIt, e)
 					}
 				}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -21,20 +22,22 @@ const configName = "htdag.yaml"
 // the values of the settings file, if there is one, and checks them all. It returns
 // the directories to watch.
 func (a *app) configure(flags *pflag.FlagSet, s *settings, dirs []string) ([]string, error) {
-	file, err := s.findFile(dirs)
-	if err == nil && file != "" {
-		err = a.fromFile(flags, file)
-	}
-	if err == nil {
-		err = s.check()
-	}
-	if err != nil {
+	if err := cmp.Or(a.fromFoundFile(flags, s, dirs), s.check()); err != nil {
 		return nil, err
 	}
 	if len(dirs) == 0 {
 		dirs = s.watchDirectories
 	}
 	return dirs, nil
+}
+
+// fromFoundFile sets flags that nobody has set from the settings file, if there is one.
+func (a *app) fromFoundFile(flags *pflag.FlagSet, s *settings, dirs []string) error {
+	file, err := s.findFile(dirs)
+	if err != nil || file == "" {
+		return err
+	}
+	return a.fromFile(flags, file)
 }
 
 // findFile names the settings file: the one that was given, else the one in the working

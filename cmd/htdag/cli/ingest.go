@@ -75,7 +75,7 @@ func (a *app) dryRun(ctx context.Context, s settings, dirs []string, list, asJSO
 		if f.Compared {
 			files = known[i]
 		}
-		seen, err := steps.Foresee(ctx, steps.Deps{Disk: d, Log: a.log}, r.Path, files)
+		seen, err := steps.Foresee(ctx, steps.Deps{Disk: d, Log: a.log, Limits: steps.Limits{Gates: s.gates.asIngested()}}, r.Path, files)
 		if err != nil {
 			return err
 		}

@@ -10,18 +10,18 @@ import (
 
 	"github.com/htdag/htdag/db"
 	"github.com/htdag/htdag/db/dbsqlc"
-	"github.com/htdag/htdag/runner/ingest"
 	"github.com/htdag/htdag/watcher"
 )
 
 // recorder takes the watcher's facts to the database, where they start runs.
 type recorder struct {
-	pool  *pgxpool.Pool
-	burst int
-	log   *slog.Logger
-	scans func(root watcher.Root, runID int64) // told of each requested scan; may be nil
-	token int64                                // of the process that serves the roots; 0 where that does not matter
-	lost  func()                               // told that a root is somebody else's
+	pool    *pgxpool.Pool
+	version int32 // of the extractor and gates by which what is recorded will be ingested
+	burst   int
+	log     *slog.Logger
+	scans   func(root watcher.Root, runID int64) // told of each requested scan; may be nil
+	token   int64                                // of the process that serves the roots; 0 where that does not matter
+	lost    func()                               // told that a root is somebody else's
 }
 
 // errServed is why changes of a root that another process serves are not recorded.
@@ -30,7 +30,7 @@ var errServed = errors.New("another process serves this root")
 // RecordChanges implements watcher.Recorder: contents, facts and the runs they
 // start are one transaction.
 func (r *recorder) RecordChanges(ctx context.Context, root watcher.Root, changes []watcher.Change) error {
-	p := dbsqlc.RecordChangesParams{Codebase: root.Name, Version: ingest.ExtractorVersion, Burst: int32(r.burst)}
+	p := dbsqlc.RecordChangesParams{Codebase: root.Name, Version: r.version, Burst: int32(r.burst)}
 	for _, c := range changes {
 		p.Paths = append(p.Paths, c.Path)
 		p.Gone = append(p.Gone, c.Gone)

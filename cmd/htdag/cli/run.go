@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -29,7 +30,7 @@ func (a *app) runCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
-			if err := s.checkRunner(); err != nil {
+			if err := cmp.Or(a.fromFoundFile(cmd.Flags(), &s, nil), s.checkRunner(), s.gates.check()); err != nil {
 				return err
 			}
 			if len(s.queues) == 0 || slices.Contains(s.queues, "") {
@@ -54,6 +55,8 @@ func (a *app) runCommand() *cobra.Command {
 		},
 	}
 	s.runnerFlags(cmd)
+	s.gates.flags(cmd.Flags())
+	cmd.Flags().StringVar(&s.config, "config", "", "settings file (default htdag.yaml in the working directory)")
 	cmd.Flags().StringSliceVar(&s.queues, "queues", []string{"default"}, "queues to read")
 	return cmd
 }
@@ -71,7 +74,8 @@ func (a *app) sendEvents(ctx context.Context, pool *pgxpool.Pool, s settings) (e
 // that need one to others.
 func (a *app) runner(pool *pgxpool.Pool, s settings, queues []string, d steps.Disk) *runner.Runner {
 	registry := runner.NewRegistry()
-	steps.Register(registry, steps.Deps{Pool: pool, Disk: d, Embedder: ingest.HashEmbedder{}, DependencyAware: s.dependencyAware, Log: a.log})
+	steps.Register(registry, steps.Deps{Pool: pool, Disk: d, Embedder: ingest.HashEmbedder{}, DependencyAware: s.dependencyAware, Log: a.log,
+		Limits: steps.Limits{Gates: s.gates.asIngested()}})
 	return runner.New(pool, registry, runner.Options{
 		Name: s.name, Queues: queues, Concurrency: s.concurrency, GiveUp: s.giveUp, Log: a.log,
 	})

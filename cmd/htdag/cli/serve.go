@@ -45,7 +45,7 @@ func (a *app) serve(ctx context.Context, pool *pgxpool.Pool, s settings, roots [
 	d := &disk{log: a.log}
 	d.setFilters(s.filters(roots))
 	scans := make(chan int64, 16*(len(roots)+1))
-	rec := &recorder{pool: pool, burst: 50, log: a.log, scans: func(_ watcher.Root, run int64) {
+	rec := &recorder{pool: pool, version: s.gates.asIngested().Version(), burst: 50, log: a.log, scans: func(_ watcher.Root, run int64) {
 		select {
 		case scans <- run:
 		default: // only the first ones are followed
@@ -54,7 +54,7 @@ func (a *app) serve(ctx context.Context, pool *pgxpool.Pool, s settings, roots [
 	var w *watcher.Watcher
 	if ws != nil {
 		rec.token, rec.lost = ws.token, ws.lookNow
-		w = watcher.New(watcher.Options{DebounceDelay: s.debounce(), Filter: s.filter(), BurstSize: rec.burst, BatchSize: s.batchSize}, rec, a.log)
+		w = watcher.New(watcher.Options{DebounceDelay: s.debounce(), Filter: s.filter(), BurstSize: rec.burst, BatchSize: s.batchSize, KeepLimit: int64(s.gates.maxFileBytes)}, rec, a.log)
 		d.saw = w.Saw
 	}
 

@@ -46,6 +46,8 @@ type settings struct {
 	dagTimeoutMs       int
 	autoDetectCodebase bool
 	defaultCodebaseID  string
+
+	gates gates
 }
 
 // setting is one of those that a settings file can hold as well.
@@ -57,6 +59,7 @@ type setting struct {
 // The effects that there are.
 const (
 	inProcess  = "this process, from its start"
+	inAll      = "this process, from its start; every process of a database needs the same"
 	inDatabase = "the database: everywhere, at once"
 	inNewRuns  = "the database: runs that start from then on"
 )
@@ -81,6 +84,9 @@ var documented = []setting{
 	{"dag_timeout_ms", inNewRuns},
 	{"auto_detect_codebase", inProcess},
 	{"default_codebase_id", inProcess},
+	{"mask_secrets", inAll},
+	{"max_parse_bytes", inAll},
+	{"max_file_bytes", inAll},
 }
 
 // flag is the name of the flag that says the same.
@@ -129,6 +135,7 @@ func (s *settings) watchFlags(cmd *cobra.Command) {
 	f.IntVar(&s.nodeTimeoutMs, "node-timeout-ms", 60000, "time limit of the longest steps of ingest_file; shorter ones change in proportion")
 	f.IntVar(&s.dagTimeoutMs, "dag-timeout-ms", 300000, "time limit of a run of ingest_file")
 	f.BoolVar(&s.autoDetectCodebase, "auto-detect-codebase", true, "name a codebase after its git remote or its directory")
+	s.gates.flags(f)
 	f.StringVar(&s.defaultCodebaseID, "default-codebase-id", "", "name of a codebase that has no git remote, or of any if names are not detected")
 }
 
@@ -188,6 +195,7 @@ func (s *settings) check() error {
 		within("node-timeout-ms", s.nodeTimeoutMs, 1, day),
 		within("dag-timeout-ms", s.dagTimeoutMs, 1, 30*day),
 		noBlanks("default-codebase-id", s.defaultCodebaseID),
+		s.gates.check(),
 	)
 }
 
