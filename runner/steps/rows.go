@@ -211,7 +211,7 @@ type written struct {
 	Provides int64 `json:"provides"`
 	Calls    int64 `json:"calls"`
 	Chunks   int64 `json:"chunks"`
-	Findings int64 `json:"findings"`
+	Findings int64 `json:"findings,omitempty"`
 }
 
 // store replaces what is stored of the batch's files by difference. The caller
