@@ -625,6 +625,9 @@ begin
   ),
   chunks as (
     delete from code.chunks c where c.file_id = any (p_file_ids)
+  ),
+  findings as (
+    delete from code.findings f where f.file_id = any (p_file_ids)
   )
   select code.mark_stale(
            p_codebase_id,
@@ -3940,6 +3943,44 @@ end;
 $$;
 
 COMMENT ON FUNCTION code.store_files(p_codebase_id integer, p_version integer, p_file_ids bigint[], p_sha256s bytea[], p_statuses text[], p_reasons text[], p_languages text[], p_lines integer[], p_encodings text[], p_generated boolean[], p_minified boolean[], p_modules text[], p_docs text[], p_parsers text[], p_parse_errors integer[], p_families text[], p_scopes text[], p_precedences smallint[], p_symbols integer[], p_complexities integer[], p_git_ids bytea[]) IS 'Set what ingestion found out about files, append a version where the content is new, and mark what moved to another scope. Call it after store_symbols. Returns how many rows were written.';
+
+CREATE FUNCTION code.store_findings(p_codebase_id integer, p_replaced bigint[], p_file_ids bigint[], p_rules text[], p_lines integer[], p_excerpts text[]) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    SET plan_cache_mode TO 'force_custom_plan'
+    SET jit TO 'off'
+    AS $$
+declare
+  v_written bigint;
+begin
+  with given as materialized (
+    select g.file_id, row_number() over (partition by g.file_id order by g.n)::integer - 1 as ordinal, g.rule, g.line, g.excerpt
+      from unnest(p_file_ids, p_rules, p_lines, p_excerpts) with ordinality as g (file_id, rule, line, excerpt, n)
+  ),
+  gone as (
+    delete from code.findings f
+     where f.file_id = any (p_replaced)
+       and not exists (select from given g where g.file_id = f.file_id and g.ordinal = f.ordinal)
+    returning 1
+  ),
+  kept as (
+    insert into code.findings as f (file_id, ordinal, codebase_id, rule, line, excerpt)
+    select g.file_id, g.ordinal, p_codebase_id, g.rule, g.line, g.excerpt
+      from given g
+     order by g.file_id, g.ordinal
+        on conflict (file_id, ordinal) do update
+       set rule    = excluded.rule,
+           line    = excluded.line,
+           excerpt = excluded.excerpt
+     where (f.rule, f.line, f.excerpt) is distinct from (excluded.rule, excluded.line, excluded.excerpt)
+    returning 1
+  )
+  select (select count(*) from gone) + (select count(*) from kept) into v_written;
+  return v_written;
+end;
+$$;
+
+COMMENT ON FUNCTION code.store_findings(p_codebase_id integer, p_replaced bigint[], p_file_ids bigint[], p_rules text[], p_lines integer[], p_excerpts text[]) IS 'Replace the findings of the files p_replaced by difference. Findings are given in order. Returns how many rows were written.';
 
 CREATE FUNCTION code.store_imports(p_codebase_id integer, p_replaced bigint[], p_file_ids bigint[], p_ordinals integer[], p_modules text[], p_aliases text[], p_names text[], p_lines integer[], p_seeks text[]) RETURNS bigint
     LANGUAGE plpgsql
@@ -13147,7 +13188,7 @@ ALTER TABLE ONLY code.blobs ALTER COLUMN content SET COMPRESSION lz4;
 
 COMMENT ON TABLE code.blobs IS 'File contents by sha256, stored once whatever the number of paths that hold them.';
 
-COMMENT ON COLUMN code.blobs.content IS 'Raw bytes; null for contents over the size limit, which are known but not kept.';
+COMMENT ON COLUMN code.blobs.content IS 'Raw bytes, any secrets in them included, for extracting anew: only runners and the owner may read them. Null for contents over the size limit, which are known but not kept.';
 
 ALTER TABLE code.codebases ALTER COLUMN codebase_id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME code.codebases_codebase_id_seq
@@ -13193,6 +13234,18 @@ COMMENT ON COLUMN code.commits.commit_no IS 'Ancestors have lower numbers.';
 
 COMMENT ON COLUMN code.commits.files IS 'Number of its files in code.commit_files.';
 
+CREATE TABLE code.embedding_usage (
+    model_id smallint NOT NULL,
+    day date NOT NULL,
+    requests bigint NOT NULL,
+    texts bigint NOT NULL,
+    tokens bigint NOT NULL
+);
+
+COMMENT ON TABLE code.embedding_usage IS 'What models that cost something were asked for: one row per model and day (UTC).';
+
+COMMENT ON COLUMN code.embedding_usage.tokens IS 'As estimated before a request from the length of its texts: a token per four bytes.';
+
 CREATE VIEW code.file_contents AS
  SELECT f.file_id,
     f.codebase_id,
@@ -13216,6 +13269,26 @@ ALTER TABLE code.files ALTER COLUMN file_id ADD GENERATED ALWAYS AS IDENTITY (
     NO MAXVALUE
     CACHE 1
 );
+
+CREATE TABLE code.findings (
+    file_id bigint NOT NULL,
+    ordinal integer NOT NULL,
+    codebase_id integer NOT NULL,
+    rule text NOT NULL,
+    line integer NOT NULL,
+    excerpt text NOT NULL,
+    CONSTRAINT findings_line_positive CHECK ((line >= 1))
+);
+
+COMMENT ON TABLE code.findings IS 'Secrets that were found in files, without the secrets: chunks, and all else but code.blobs, have asterisks in their place.';
+
+COMMENT ON COLUMN code.findings.ordinal IS 'Place among the findings of the file, from 0.';
+
+COMMENT ON COLUMN code.findings.rule IS 'What it looks like: the name of a rule of package secret.';
+
+COMMENT ON COLUMN code.findings.line IS 'Where it begins, from 1.';
+
+COMMENT ON COLUMN code.findings.excerpt IS 'That line, with all secrets on it masked.';
 
 CREATE TABLE code.import_roots (
     file_id bigint NOT NULL,
@@ -13312,7 +13385,9 @@ UNION ALL
            FROM code.provides p
           WHERE (p.file_id = f.file_id))) OR (EXISTS ( SELECT
            FROM code.chunks c
-          WHERE (c.file_id = f.file_id)))))
+          WHERE (c.file_id = f.file_id))) OR (EXISTS ( SELECT
+           FROM code.findings s
+          WHERE (s.file_id = f.file_id)))))
 UNION ALL
  SELECT 'import means a file that does not provide the name'::text AS invariant,
     i.file_id,
@@ -14194,6 +14269,28 @@ COMMENT ON COLUMN report.files.status IS 'ingested (whole), partial (with a reas
 COMMENT ON COLUMN report.files.reason IS 'Why the file is partial or skipped.';
 
 COMMENT ON COLUMN report.files.ingested_at IS 'When what is stored of it was last made.';
+
+CREATE VIEW report.findings AS
+ SELECT c.name AS codebase,
+    f.path,
+    s.line,
+    s.rule,
+    s.excerpt
+   FROM ((code.findings s
+     JOIN code.files f ON ((f.file_id = s.file_id)))
+     JOIN code.codebases c ON ((c.codebase_id = f.codebase_id)));
+
+COMMENT ON VIEW report.findings IS 'Secrets that were found in files, without the secrets.';
+
+COMMENT ON COLUMN report.findings.codebase IS 'Name of the codebase.';
+
+COMMENT ON COLUMN report.findings.path IS 'File that holds the secret.';
+
+COMMENT ON COLUMN report.findings.line IS 'Line in which it begins, from 1.';
+
+COMMENT ON COLUMN report.findings.rule IS 'What it looks like: private-key, github-token, assigned-password and so on.';
+
+COMMENT ON COLUMN report.findings.excerpt IS 'The line, with the secret replaced by asterisks.';
 
 CREATE VIEW report.flows AS
  SELECT f.name AS flow,
@@ -15165,6 +15262,9 @@ ALTER TABLE ONLY code.commits
 ALTER TABLE ONLY code.dependencies
     ADD CONSTRAINT dependencies_pkey PRIMARY KEY (file_id, depends_on_id);
 
+ALTER TABLE ONLY code.embedding_usage
+    ADD CONSTRAINT embedding_usage_pkey PRIMARY KEY (model_id, day);
+
 ALTER TABLE ONLY code.embeddings
     ADD CONSTRAINT embeddings_pkey PRIMARY KEY (model_id, text_hash);
 
@@ -15176,6 +15276,9 @@ ALTER TABLE ONLY code.files
 
 ALTER TABLE ONLY code.files
     ADD CONSTRAINT files_pkey PRIMARY KEY (file_id);
+
+ALTER TABLE ONLY code.findings
+    ADD CONSTRAINT findings_pkey PRIMARY KEY (file_id, ordinal);
 
 ALTER TABLE ONLY code.import_roots
     ADD CONSTRAINT import_roots_pkey PRIMARY KEY (file_id, prefix);
@@ -15378,6 +15481,8 @@ CREATE INDEX file_versions_moved_from_idx ON code.file_versions USING btree (mov
 
 CREATE INDEX file_versions_sha256_idx ON code.file_versions USING btree (sha256) WHERE (sha256 IS NOT NULL);
 
+CREATE INDEX findings_codebase_idx ON code.findings USING btree (codebase_id, rule);
+
 CREATE INDEX import_roots_codebase_idx ON code.import_roots USING btree (codebase_id, prefix);
 
 CREATE INDEX imports_resolved_file_idx ON code.imports USING btree (resolved_file_id) WHERE (resolved_file_id IS NOT NULL);
@@ -15507,6 +15612,9 @@ ALTER TABLE ONLY code.dependencies
 ALTER TABLE ONLY code.dependencies
     ADD CONSTRAINT dependencies_file_fkey FOREIGN KEY (file_id) REFERENCES code.files(file_id) ON DELETE CASCADE;
 
+ALTER TABLE ONLY code.embedding_usage
+    ADD CONSTRAINT embedding_usage_model_fkey FOREIGN KEY (model_id) REFERENCES code.models(model_id) ON DELETE CASCADE;
+
 ALTER TABLE ONLY code.embeddings
     ADD CONSTRAINT embeddings_vector_fkey FOREIGN KEY (model_id, text_hash) REFERENCES code.vectors(model_id, text_hash) ON DELETE CASCADE;
 
@@ -15518,6 +15626,9 @@ ALTER TABLE ONLY code.file_versions
 
 ALTER TABLE ONLY code.files
     ADD CONSTRAINT files_codebase_fkey FOREIGN KEY (codebase_id) REFERENCES code.codebases(codebase_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY code.findings
+    ADD CONSTRAINT findings_file_fkey FOREIGN KEY (file_id) REFERENCES code.files(file_id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY code.import_roots
     ADD CONSTRAINT import_roots_file_fkey FOREIGN KEY (file_id) REFERENCES code.files(file_id) ON DELETE CASCADE;
