@@ -20,6 +20,7 @@
 // Rules, strongest first: version control directories are never entered; then the
 // patterns of the settings; then .htdagignore files, deeper ones first; then
 // .gitignore files, deeper ones first, up to the border of their repository; then
-// its .git/info/exclude; then the built-in list (see builtins in ignore.go). As in
+// its .git/info/exclude; then the user's own list for git (core.excludesFile, or
+// git/ignore where git looks by itself); then the built-in list (see builtins in ignore.go). As in
 // git, nothing below an ignored directory can be included again.
 package watcher

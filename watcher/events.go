@@ -19,7 +19,7 @@ func (w *Watcher) handle(ev fsnotify.Event) {
 	path := filepath.Clean(ev.Name)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, n := range w.infos[filepath.Dir(path)] {
+	for _, n := range w.infos[path] {
 		w.rulesTouched(n)
 	}
 	rs, rel := w.rootOf(path)

@@ -124,6 +124,7 @@ type rules struct {
 	editors    *ruleFile
 	extensions map[string]bool
 	problem    func(path string, err error)
+	git        *gitConfig
 }
 
 // level is one directory with the rules that its own files add. Levels are made
@@ -141,7 +142,7 @@ type level struct {
 // newRules prepares the rules of a root. problem is told of ignore files that
 // could not be read; nil drops that.
 func newRules(root string, f Filter, problem func(path string, err error)) *rules {
-	r := &rules{root: root, filter: f, problem: problem}
+	r := &rules{root: root, filter: f, problem: problem, git: new(gitConfig)}
 	if problem == nil {
 		r.problem = func(string, error) {}
 	}
@@ -227,7 +228,7 @@ func (r *rules) load(parent *level, dir, full string, entries []fs.DirEntry) *le
 		case name == ownIgnore:
 			l.own = r.read(dir, ownIgnore, full)
 		case name == ".git" && isRepository(dir):
-			l.repo, l.repoTop = openRepository(dir, full, r.problem), true
+			l.repo, l.repoTop = openRepository(dir, full, r.git, r.problem), true
 		case manifest(name):
 			if l.manifests == nil {
 				l.manifests = map[string]bool{}
@@ -293,7 +294,7 @@ func (l *level) fromFiles(full, name string, isDir bool) Verdict {
 		}
 	}
 	if l.repo != nil {
-		return l.repo.exclude.judge(full, name, isDir)
+		return l.repo.judge(full, name, isDir)
 	}
 	return Verdict{}
 }
@@ -347,7 +348,7 @@ func (l *level) sameRules(o *level) bool {
 			return false
 		}
 	}
-	return !l.repoTop || l.repo.dir == o.repo.dir && l.repo.exclude.same(o.repo.exclude)
+	return !l.repoTop || l.repo.same(o.repo)
 }
 
 func (r *ruleFile) same(o *ruleFile) bool {

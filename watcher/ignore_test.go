@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -16,8 +17,9 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestIgnoreAgreesWithGit generates trees with ignore files in them and asks git
-// about every path: the verdict, the file, the line and the pattern must be ours.
+// TestIgnoreAgreesWithGit generates trees with ignore files in them, and lists of the
+// repository and of the user beside them, and asks git about every path: the verdict,
+// the file, the line and the pattern must be ours.
 func TestIgnoreAgreesWithGit(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		dir, err := os.MkdirTemp(t.TempDir(), "tree")
@@ -58,7 +60,48 @@ func drawTree(t *rapid.T, dir string) (paths []string) {
 	}
 	must(t, os.MkdirAll(filepath.Join(dir, ".git/info"), 0o755))
 	must(t, os.WriteFile(filepath.Join(dir, ".git/info/exclude"), drawPatterns(t), 0o644))
+	drawExcludes(t, dir)
 	return paths
+}
+
+// drawExcludes makes the list of a user, in one of the places where it can be.
+func drawExcludes(t *rapid.T, dir string) {
+	list, configured := filepath.Join(dir, ".git/users list"), ""
+	switch rapid.IntRange(0, 6).Draw(t, "place of the user's list") {
+	case 0: // none
+		return
+	case 1:
+		configured = list
+	case 2:
+		configured = "~/.git/users list" // the test's home is the tree
+	case 3:
+		configured = ".git/users list"
+	case 4:
+		list, configured = filepath.Join(dir, ".git/git/ignore"), "none"
+	default: // where git looks by itself
+		list = filepath.Join(dir, ".git/git/ignore")
+	}
+	must(t, os.MkdirAll(filepath.Join(dir, ".git/git"), 0o755))
+	must(t, os.WriteFile(list, drawPatterns(t), 0o644))
+	if configured == "" {
+		return
+	}
+	text := []byte("[core]\n\texcludesFile = " + configured + "\n")
+	switch rapid.IntRange(0, 2).Draw(t, "place of the setting") {
+	case 0:
+		must(t, os.WriteFile(filepath.Join(dir, ".git/config"), text, 0o644))
+	case 1:
+		must(t, os.WriteFile(filepath.Join(dir, ".git/git/config"), text, 0o644))
+	default:
+		must(t, os.WriteFile(filepath.Join(dir, ".git/some"), text, 0o644))
+		must(t, os.WriteFile(filepath.Join(dir, ".git/git/config"), []byte("[includeIf \"gitdir:"+dir+"/\"]\n\tpath = "+dir+"/.git/some\n"), 0o644))
+	}
+}
+
+// gitEnv has git, run by us or by the test, find what drawExcludes makes, and nothing
+// that belongs to whoever runs the test.
+func gitEnv(dir string) []string {
+	return append(os.Environ(), "GIT_CONFIG_NOSYSTEM=1", "HOME="+dir, "XDG_CONFIG_HOME="+filepath.Join(dir, ".git"))
 }
 
 func drawPatterns(t *rapid.T) []byte {
@@ -99,10 +142,15 @@ func compareWithGit(t interface {
 }, dir string, paths []string) {
 	sort.Strings(paths)
 	want := gitVerdicts(t, dir, paths)
+	config := &gitConfig{env: gitEnv(dir)}
+	entries, err := readDir(dir)
+	must(t, err)
 	for _, p := range paths {
 		fi, err := os.Lstat(filepath.Join(dir, p))
 		must(t, err)
-		v, err := Explain(dir, EscapePath(p), fi.IsDir(), Filter{})
+		r := newRules(dir, Filter{}, func(path string, err error) { t.Fatalf("%s: %v", path, err) })
+		r.git = config
+		v, err := r.explain(dir, entries, p, fi.IsDir())
 		must(t, err)
 		if v.Source == builtinSrc {
 			v = Verdict{}
@@ -119,7 +167,7 @@ func gitVerdicts(t interface {
 }, dir string, paths []string) map[string]Verdict {
 	cmd := exec.Command("git", "check-ignore", "--stdin", "-z", "-v", "-n", "--no-index")
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null", "HOME="+dir, "XDG_CONFIG_HOME="+dir)
+	cmd.Env = gitEnv(dir)
 	cmd.Stdin = strings.NewReader(strings.Join(paths, "\x00"))
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
@@ -131,7 +179,11 @@ func gitVerdicts(t interface {
 	verdicts := map[string]Verdict{}
 	for ; len(fields) >= 4; fields = fields[4:] {
 		line, _ := strconv.Atoi(fields[1])
-		verdicts[fields[3]] = Verdict{Ignored: fields[2] != "" && fields[2][0] != '!', Source: fields[0], Line: line, Pattern: fields[2]}
+		source := fields[0]
+		if source == ".git/users list" { // as it was configured
+			source = filepath.Join(dir, source)
+		}
+		verdicts[fields[3]] = Verdict{Ignored: fields[2] != "" && fields[2][0] != '!', Source: source, Line: line, Pattern: fields[2]}
 	}
 	return verdicts
 }
@@ -139,7 +191,7 @@ func gitVerdicts(t interface {
 func dump(dir string) string {
 	var b strings.Builder
 	filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if d.Name() == ".gitignore" || d.Name() == "exclude" {
+		if slices.Contains([]string{".gitignore", "exclude", "users list", "ignore", "config", "some"}, d.Name()) {
 			data, _ := os.ReadFile(path)
 			fmt.Fprintf(&b, "%s: %q\n", path, data)
 		}

@@ -11,9 +11,37 @@ import (
 
 // repository is what the watcher needs to know of a git repository.
 type repository struct {
-	dir     string // its git directory: .git, or where a .git file points
-	info    string // directory that holds the exclude file
-	exclude *ruleFile
+	dir      string // its git directory: .git, or where a .git file points
+	excludes [2]excludes
+}
+
+// excludes is a list of patterns for all of a repository that is not part of it. The
+// first is the repository's own, the second the user's; the first wins.
+type excludes struct {
+	path  string // empty where there can be none
+	rules *ruleFile
+}
+
+// judge asks both lists.
+func (r *repository) judge(full, name string, isDir bool) Verdict {
+	for _, e := range r.excludes {
+		if v := e.rules.judge(full, name, isDir); v.Source != "" {
+			return v
+		}
+	}
+	return Verdict{}
+}
+
+func (r *repository) same(o *repository) bool {
+	if r.dir != o.dir {
+		return false
+	}
+	for i := range r.excludes {
+		if r.excludes[i].path != o.excludes[i].path || !r.excludes[i].rules.same(o.excludes[i].rules) {
+			return false
+		}
+	}
+	return true
 }
 
 // isRepository reports whether dir is the top of a git work tree.
@@ -26,7 +54,7 @@ func isRepository(dir string) bool {
 	return err == nil
 }
 
-func openRepository(dir, full string, problem func(string, error)) *repository {
+func openRepository(dir, full string, config *gitConfig, problem func(string, error)) *repository {
 	r := &repository{dir: gitDirOf(dir)}
 	common := r.dir
 	// A linked work tree shares the exclude file of the main one.
@@ -36,20 +64,33 @@ func openRepository(dir, full string, problem func(string, error)) *repository {
 			common = filepath.Join(r.dir, common)
 		}
 	}
-	r.info = filepath.Join(common, "info")
-	path := filepath.Join(r.info, "exclude")
-	data, err := readRuleFile(path)
-	if err != nil {
-		if !errors.Is(err, fs.ErrNotExist) {
-			problem(path, err)
+	own := filepath.Join(common, "info/exclude")
+	data, err := readRuleFile(own)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		problem(own, err)
+	}
+	r.excludes[0] = excludes{path: own}
+	if err == nil {
+		source := own
+		if rel, err := filepath.Rel(dir, own); err == nil && filepath.IsLocal(rel) {
+			source = filepath.ToSlash(rel)
 		}
+		r.excludes[0].rules = &ruleFile{source: source, text: string(data), base: offset(full), patterns: parsePatterns(data)}
+	}
+	users, err := config.excludesFile(dir, common)
+	if err != nil {
+		problem(filepath.Join(r.dir, "config"), err)
+	}
+	if users == "" {
 		return r
 	}
-	source := path
-	if rel, err := filepath.Rel(dir, path); err == nil && filepath.IsLocal(rel) {
-		source = filepath.ToSlash(rel)
+	if data, err = readExcludes(users); err != nil {
+		problem(users, err)
 	}
-	r.exclude = &ruleFile{source: source, text: string(data), base: offset(full), patterns: parsePatterns(data)}
+	r.excludes[1] = excludes{path: users}
+	if len(data) > 0 {
+		r.excludes[1].rules = &ruleFile{source: users, text: string(data), base: offset(full), patterns: parsePatterns(data)}
+	}
 	return r
 }
 

@@ -191,8 +191,12 @@ func Explain(root, path string, isDir bool, filter Filter) (Verdict, error) {
 	if err != nil {
 		return Verdict{}, rootError(canonical, err)
 	}
-	l := newRules(canonical, filter, nil).top(entries)
-	dir := canonical
+	return newRules(canonical, filter, nil).explain(canonical, entries, name, isDir)
+}
+
+// explain judges a name below the directory that has these entries.
+func (r *rules) explain(dir string, entries []fs.DirEntry, name string, isDir bool) (Verdict, error) {
+	l := r.top(entries)
 	for {
 		first, rest, more := cutElement(name)
 		v := l.verdict(first, more || isDir)
@@ -202,7 +206,7 @@ func Explain(root, path string, isDir bool, filter Filter) (Verdict, error) {
 		dir = filepath.Join(dir, first)
 		entries, err := readDir(dir)
 		if err != nil && !isNoPath(err) {
-			return Verdict{}, fmt.Errorf("explain %s: %w", path, err)
+			return Verdict{}, fmt.Errorf("explain %s: %w", EscapePath(name), err)
 		}
 		l, name = l.enter(first, entries), rest
 	}

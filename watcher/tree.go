@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -240,13 +241,15 @@ func (w *Watcher) compare(n *node, e fs.DirEntry, stamps map[string]stamp, repor
 func (w *Watcher) load(n *node, entries []fs.DirEntry) (changed bool) {
 	old := n.level
 	n.level = w.levelOf(n, entries)
-	if old != nil && old.repoTop && (!n.level.repoTop || n.level.repo.info != old.repo.info) {
-		delete(n.rs.repos, n)
-		w.unwatchInfo(n, old.repo.info)
-	}
 	if n.level.repoTop {
 		n.rs.repos[n] = true
-		w.watchInfo(n, n.level.repo.info)
+		w.watchExcludes(n, n.level.repo)
+	}
+	if old != nil && old.repoTop {
+		if !n.level.repoTop {
+			delete(n.rs.repos, n)
+		}
+		w.unwatchExcludes(n, old.repo)
 	}
 	return old != nil && !old.sameRules(n.level)
 }
@@ -257,9 +260,11 @@ func (w *Watcher) levelOf(n *node, entries []fs.DirEntry) *level {
 	}
 	f := w.opts.Filter
 	f.Exclude = w.exclude(n.rs.CodebaseID)
-	return newRules(n.path, f, func(path string, err error) {
+	r := newRules(n.path, f, func(path string, err error) {
 		w.log.Warn("ignore file cannot be read, its rules are not applied", "root", n.rs.Name, "path", path, "error", err)
-	}).top(entries)
+	})
+	r.git = w.git
+	return r.top(entries)
 }
 
 // enter adds a directory that has appeared, with all that is in it. The watch
@@ -310,7 +315,9 @@ func (w *Watcher) detach(n *node, report bool) {
 	delete(n.rs.rules, n)
 	if n.level != nil && n.level.repoTop {
 		delete(n.rs.repos, n)
-		w.unwatchInfo(n, n.level.repo.info)
+		repo := n.level.repo
+		n.level = nil
+		w.unwatchExcludes(n, repo)
 	}
 	if n.parent != nil && n.parent.children[n.name] == n {
 		delete(n.parent.children, n.name)
@@ -343,30 +350,42 @@ func (w *Watcher) watch(n *node) {
 
 func (w *Watcher) poll(n *node) { n.rs.polls[n] = true }
 
-// watchInfo watches the directory of a repository's exclude file.
-func (w *Watcher) watchInfo(n *node, dir string) {
-	for _, known := range w.infos[dir] {
-		if known == n {
-			return
+// watchExcludes watches the directories of a repository's lists outside the tree; where
+// that cannot be done the next reconcile will see a change.
+func (w *Watcher) watchExcludes(n *node, repo *repository) {
+	for _, e := range repo.excludes {
+		if e.path != "" && !slices.Contains(w.infos[e.path], n) && w.notify != nil && w.notify.add(filepath.Dir(e.path)) == nil {
+			w.infos[e.path] = append(w.infos[e.path], n)
 		}
 	}
-	if w.notify == nil || w.notify.add(dir) != nil {
-		return // the next reconcile will see a change
-	}
-	w.infos[dir] = append(w.infos[dir], n)
 }
 
-func (w *Watcher) unwatchInfo(n *node, dir string) {
-	list := w.infos[dir]
-	for i, known := range list {
-		if known == n {
-			w.infos[dir] = append(list[:i:i], list[i+1:]...)
+// unwatchExcludes lets go of those lists that rule the node no more.
+func (w *Watcher) unwatchExcludes(n *node, repo *repository) {
+	for _, e := range repo.excludes {
+		i := slices.Index(w.infos[e.path], n)
+		if i < 0 || n.level != nil && n.level.repoTop && slices.ContainsFunc(n.level.repo.excludes[:], func(now excludes) bool { return now.path == e.path }) {
+			continue
+		}
+		w.infos[e.path] = slices.Delete(w.infos[e.path], i, i+1)
+		if len(w.infos[e.path]) == 0 {
+			delete(w.infos, e.path)
+		}
+		if dir := filepath.Dir(e.path); !w.needs(dir) {
+			_ = w.notify.remove(dir)
 		}
 	}
-	if len(list) > 0 && len(w.infos[dir]) == 0 {
-		delete(w.infos, dir)
-		_ = w.notify.remove(dir)
+}
+
+// needs reports whether events of a directory are wanted, by the tree or for a list.
+func (w *Watcher) needs(dir string) bool {
+	for path := range w.infos {
+		if filepath.Dir(path) == dir {
+			return true
+		}
 	}
+	rs, rel := w.rootOf(dir)
+	return rs != nil && rs.find(rel) != nil
 }
 
 // rootOf returns the innermost present root that holds path, and the path below it.

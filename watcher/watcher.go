@@ -113,7 +113,8 @@ type Watcher struct {
 	roots   map[int32]*rootState
 	ids     map[fileID]*node // watched directories, to notice that one has moved
 	links   hardLinks
-	infos   map[string][]*node         // directories of exclude files -> work trees they rule
+	infos   map[string][]*node // exclude files -> work trees they rule
+	git     *gitConfig
 	notify  *notifier                  // nil where the system has none to give
 	short   bool                       // the system ran out of watches, and that was said
 	started func(*rootState) (ok bool) // begins to serve a root; nil while not running
@@ -129,6 +130,7 @@ func New(opts Options, rec Recorder, log *slog.Logger) *Watcher {
 		ids:   map[fileID]*node{},
 		links: hardLinks{},
 		infos: map[string][]*node{},
+		git:   new(gitConfig),
 	}
 }
 

@@ -110,6 +110,7 @@ func (s *soak) accidents(end time.Time) (happened []string) {
 		if time.Now().After(end) {
 			break
 		}
+		s.revive()
 		what := names[s.IntN(len(names))]
 		s.t.Logf("%s  %s", time.Now().Format(time.TimeOnly), what)
 		all[what]()
@@ -176,6 +177,7 @@ func (s *soak) lawHolds(when string) {
 			}
 			diff = append(diff, fmt.Sprintf("%d files are not ingested yet, %d runs have not ended", pending.files, pending.runs))
 		}
+		s.revive()
 		select {
 		case <-s.process.done:
 			s.t.Fatalf("%s: the process ended by itself:\n%s", when, s.process.stderr.String())
@@ -183,6 +185,7 @@ func (s *soak) lawHolds(when string) {
 		}
 		if time.Since(began) > *soakWait {
 			s.tree.dump(s.t)
+			s.t.Logf("what has not ended:\n%s", s.unfinished())
 			s.t.Fatalf("%s: %s after the disk became quiet the database differs:\n%s", when, *soakWait, strings.Join(diff[:min(len(diff), 20)], "\n"))
 		}
 		time.Sleep(100 * time.Millisecond)

@@ -22,6 +22,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/htdag/htdag/db"
+	"github.com/htdag/htdag/db/dbtest"
 	"github.com/htdag/htdag/db/localpg"
 )
 
@@ -117,6 +118,19 @@ func (s *soak) up() {
 	s.process.waited = true // its output is shown where it matters
 }
 
+// revive starts the process again where it found no database when it began, which it
+// says and ends. Once it watches it bears that.
+func (s *soak) revive() {
+	s.t.Helper()
+	select {
+	case <-s.process.done:
+		if !strings.Contains(s.process.stdout.String(), "Watching ") && strings.Contains(s.process.stderr.String(), "connect to ") {
+			s.up()
+		}
+	default:
+	}
+}
+
 // afresh replaces the process by one that nothing has happened to.
 func (s *soak) afresh() {
 	s.t.Helper()
@@ -192,9 +206,15 @@ func (s *soak) recorded() (files map[string]string, pending work, err error) {
 	return files, pending, err
 }
 
-// freeze stops the process in its tracks; thaw lets it go on.
-func (p *process) freeze() { p.signal(syscall.SIGSTOP) }
-func (p *process) thaw()   { p.signal(syscall.SIGCONT) }
+// unfinished says what runs wait for.
+func (s *soak) unfinished() string {
+	return strings.Join(dbtest.Column[string](s.t, s.pool(), `select format('%s %s, begun %s ago: %s', r.flow, r.run_id, now() - r.started_at, w)
+		from report.runs r left join htdag.why(r.run_id) w on true where r.finished_at is null`), "\n")
+}
+
+// freeze stops the process in its tracks; thaw lets it go on. One that has ended bears both.
+func (p *process) freeze() { _ = p.cmd.Process.Signal(syscall.SIGSTOP) }
+func (p *process) thaw()   { _ = p.cmd.Process.Signal(syscall.SIGCONT) }
 
 // processorTime is what the process has used of processors so far.
 func (p *process) processorTime() time.Duration {
