@@ -96,12 +96,16 @@ type corpus struct {
 	id    int32
 	runs  int64 // that were started
 	run   int64 // that is under way; no two of one database are the same
+
+	// transact is what each bundle runs in.
+	transact func(func(pgx.Tx) error) error
 }
 
 func newCorpus(t tester, pool *pgxpool.Pool, name, root string) *corpus {
 	t.Helper()
 	s := &steps{pool: pool, disk: osDisk{}, embedder: ingest.HashEmbedder{}, log: slog.New(slog.DiscardHandler), limits: Limits{}.withDefaults()}
 	c := &corpus{t: t, ctx: context.Background(), pool: pool, steps: s, kinds: s.kinds(), root: root, name: name}
+	c.transact = func(work func(pgx.Tx) error) error { return pgx.BeginFunc(c.ctx, pool, work) }
 	id, err := dbsqlc.New(pool).RegisterCodebase(c.ctx, name, root)
 	if err != nil {
 		t.Fatal(err)
@@ -157,7 +161,7 @@ func (c *corpus) try(in input, item any, kinds ...string) (outputs []json.RawMes
 			return nil, err
 		}
 	}
-	err = pgx.BeginFunc(c.ctx, c.pool, func(tx pgx.Tx) error {
+	err = c.transact(func(tx pgx.Tx) error {
 		memory := new(runner.Memory)
 		for _, kind := range kinds {
 			w := &work{runID: c.run, step: kind, input: in, item: encoded, memory: memory,

@@ -92,16 +92,7 @@ begin
   if pg_column_size(p_outputs) > 2000 then
     select * into v_small, v_hashes from htdag.place_outputs(p_outcomes, p_outputs);
   end if;
-  insert into htdag.attempts (run_id, step_no, map_index, epoch, attempt, outcome, ready_at, claimed_at, finished_at, ran, runner_id,
-         output, output_hash, error, code)
-  select t.run_id, a.step_no, coalesce(t.map_index, 0), t.epoch, case when a.step_no = t.step_no then t.attempt else 1 end,
-         a.outcome, t.ready_at, t.claimed_at, v_now, a.ran, p_runner, a.output, a.hash,
-         case when a.outcome <> 'succeeded' then coalesce(nullif(a.error, ''), 'no reason given') end,
-         case when a.outcome <> 'succeeded' then a.code end
-    from unnest(p_task_ids, p_tokens, p_step_nos, p_outcomes, v_small, v_hashes, p_errors, p_ran, p_codes)
-         a(task_id, token, step_no, outcome, output, hash, error, ran, code)
-    join unnest(v_done || v_kept) t on t.task_id = a.task_id and t.token = a.token
-   where a.outcome not in ('released', 'snoozed', 'decomposed');
+  perform htdag.log_tries(p_runner, v_now, v_done || v_kept, p_task_ids, p_tokens, p_step_nos, p_outcomes, v_small, v_hashes, p_errors, p_ran, p_codes);
   if exists (select from unnest(v_done) t where t.memo_key is not null) then
     perform htdag.remember(v_done, p_task_ids, p_tokens, p_outputs);
   end if;
@@ -142,6 +133,46 @@ $$;
 
 comment on function htdag.complete_steps(integer, bigint[], bigint[], smallint[], text[], jsonb[], text[], interval[], integer, text[], interval[]) is
   'Report finished steps and claim up to p_want more, in one transaction. Outcomes: succeeded, failed (retried while tries are left and its code is not among the step''s no_retry), failed_permanently, timed_out (likewise retried), released (give the task back, no try counted), snoozed (the same, for as long as its delay), decomposed (the output is a definition that is run before the step succeeds). Answers with the verdicts of htdag.claims; a stale result changes nothing and does not disturb the others. Raises HT001 for a runner that is not registered, HT006 for answers that make no sense.';
+
+-- A room of its own, since its join is the one of the hot path that reads no table:
+-- hashing keeps a batch of n answers from being compared n times n.
+create or replace function htdag.log_tries(
+  p_runner   integer,
+  p_now      timestamptz,
+  p_tasks    htdag.tasks[],
+  p_task_ids bigint[],
+  p_tokens   bigint[],
+  p_step_nos smallint[],
+  p_outcomes text[],
+  p_outputs  jsonb[],
+  p_hashes   bytea[],
+  p_errors   text[],
+  p_ran      interval[],
+  p_codes    text[]
+)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+set plan_cache_mode = force_generic_plan
+set enable_hashjoin = on
+as $$
+begin
+  insert into htdag.attempts (run_id, step_no, map_index, epoch, attempt, outcome, ready_at, claimed_at, finished_at, ran, runner_id,
+         output, output_hash, error, code)
+  select t.run_id, a.step_no, coalesce(t.map_index, 0), t.epoch, case when a.step_no = t.step_no then t.attempt else 1 end,
+         a.outcome, t.ready_at, t.claimed_at, p_now, a.ran, p_runner, a.output, a.hash,
+         case when a.outcome <> 'succeeded' then coalesce(nullif(a.error, ''), 'no reason given') end,
+         case when a.outcome <> 'succeeded' then a.code end
+    from unnest(p_task_ids, p_tokens, p_step_nos, p_outcomes, p_outputs, p_hashes, p_errors, p_ran, p_codes)
+         a(task_id, token, step_no, outcome, output, hash, error, ran, code)
+    join unnest(p_tasks) t on t.task_id = a.task_id and t.token = a.token
+   where a.outcome not in ('released', 'snoozed', 'decomposed');
+end;
+$$;
+
+comment on function htdag.log_tries(integer, timestamptz, htdag.tasks[], bigint[], bigint[], smallint[], text[], jsonb[], bytea[], text[], interval[], text[]) is
+  'Log the finished tries among the answers for the given tasks, one row for each step.';
 
 -- Refuse answers that make no sense before they half-count.
 create or replace function htdag.check_answers(p_task_ids bigint[], p_tokens bigint[], p_step_nos smallint[], p_outcomes text[], p_delays interval[] default null)

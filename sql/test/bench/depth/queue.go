@@ -118,7 +118,8 @@ func (w *world) age(ctx context.Context, c *client, what string, hold time.Durat
 }
 
 // churn has four runners complete at least so many steps, and go on until a moment. As
-// they start as many runs as they finish, the queue stays a few thousand tasks deep.
+// they start as many runs as they finish, the queue stays as deep as it is, and deep
+// enough for two probes.
 func (w *world) churn(ctx context.Context, steps int, until time.Time) (done int, rate float64, err error) {
 	var total atomic.Int64
 	began := time.Now()
@@ -132,7 +133,7 @@ func (w *world) churn(ctx context.Context, steps int, until time.Time) (done int
 			defer c.close()
 			started := 0 // steps of the runs that this runner started, less those that it did
 			for total.Load() < int64(steps) || time.Now().Before(until) {
-				for started < 6000 {
+				for started < max(6000, 10*w.calls) {
 					if _, err := c.conn.Exec(ctx, "select from htdag.start_flows('chain', array_fill('{}'::jsonb, array[100]))"); err != nil {
 						return fmt.Errorf("start: %w", err)
 					}
