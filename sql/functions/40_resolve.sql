@@ -125,7 +125,7 @@ begin
         from heads h
        cross join lateral (select case when h.state = 'paused' then 'paused' when h.delay > interval '0' then 'delay'
                                        when h.use_limit is not null or h.use_lane = any (v_limited)
-                                            or h.lane_id is null and htdag.is_limited(h.use_lane, v_limited, true) then 'limit' end as parked) p
+                                            or h.lane_id is null and htdag.is_limited(h.use_lane) then 'limit' end as parked) p
        -- Where a run has special steps to open, in this turn or in another that is coming,
        -- they may take back what became due in this one: nothing of it is handed out.
        cross join lateral (select h.place <= p_want and p.parked is null and h.use_lane = any (p_lanes)

@@ -24,21 +24,20 @@ $$;
 
 comment on function htdag.templated(text, bigint) is 'A queue or limit with the values of a run''s input filled in.';
 
--- A lane that was only just made, for a templated queue, is looked up: the list was
+-- For a lane that was only just made, for a templated queue: lists of limited lanes are
 -- made before it.
-create or replace function htdag.is_limited(p_lane_id integer, p_limited integer[], p_look boolean)
+create or replace function htdag.is_limited(p_lane_id integer)
 returns boolean
 language plpgsql
 volatile
 set search_path = ''
 as $$
 begin
-  return p_lane_id = any (p_limited)
-      or p_look and (select is_limited from htdag.lanes where lane_id = p_lane_id);
+  return (select is_limited from htdag.lanes where lane_id = p_lane_id);
 end;
 $$;
 
-comment on function htdag.is_limited(integer, integer[], boolean) is 'Whether tasks of a lane are parked until its queue''s limit has room.';
+comment on function htdag.is_limited(integer) is 'Whether tasks of a lane are parked until its queue''s limit has room.';
 
 -- Where a task goes that nothing else holds back.
 create or replace function htdag.held_for(p_run_state text, p_limit_key text, p_is_limited boolean)
@@ -303,7 +302,8 @@ begin
             join htdag.steps s on s.flow_version_id = r.flow_version_id and s.step_no = e.step_no
            offset 0) o
    cross join lateral (select case when o.state = 'paused' then 'paused' when o.delay > interval '0' then 'delay'
-                                   when o.limit_key is not null or htdag.is_limited(o.lane_id, v_limited, o.is_templated) then 'limit' end as parked) p
+                                   when o.limit_key is not null or o.lane_id = any (v_limited)
+                                        or o.is_templated and htdag.is_limited(o.lane_id) then 'limit' end as parked) p
    order by o.run_id, o.step_no, o.map_index;
   get diagnostics v_done = row_count;
 
