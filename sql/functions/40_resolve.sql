@@ -132,12 +132,18 @@ begin
                                   and h.run_id <> all (array(select d.run_id from due d
                                         where d.fate = 'special'
                                            or d.fate = 'skip' and exists (select from htdag.steps s where s.flow_version_id = d.flow_version_id and s.special))) as taken) t
+    ), spared as (
+      select o.*, t.spot
+        from opened o
+       cross join lateral (select t.ctid as spot from htdag.tasks t where t.task_id = o.row_id offset 0) t
+       where o.row_id is not null
+       limit cardinality(v_changes)
     ), reused as (
       update htdag.tasks t
          set flow_version_id = o.flow_version_id, step_no = o.step_no, last_step_no = o.last_step_no, time_limit = o.time_limit, attempt = 1,
              memo_key = null, token = htdag.random_token(), ready_at = v_now, claimed_at = v_now, timeout_at = v_now + o.time_limit + interval '30 s'
-        from opened o
-       where t.task_id = any (p_spare) and t.task_id = o.row_id
+        from spared o
+       where t.ctid = o.spot and t.task_id = o.row_id
       returning t.task_id
     ), gone as (
       delete from htdag.tasks where task_id = any (array(select unnest(p_done) except select row_id from opened))

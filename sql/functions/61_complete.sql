@@ -150,13 +150,14 @@ create or replace function htdag.log_tries(
   p_ran      interval[],
   p_codes    text[]
 )
-returns void
+returns integer
 language plpgsql
 volatile
 set search_path = ''
-set plan_cache_mode = force_generic_plan
 set enable_hashjoin = on
 as $$
+declare
+  v_logged integer;
 begin
   insert into htdag.attempts (run_id, step_no, map_index, epoch, attempt, outcome, ready_at, claimed_at, finished_at, ran, runner_id,
          output, output_hash, error, code)
@@ -168,11 +169,13 @@ begin
          a(task_id, token, step_no, outcome, output, hash, error, ran, code)
     join unnest(p_tasks) t on t.task_id = a.task_id and t.token = a.token
    where a.outcome not in ('released', 'snoozed', 'decomposed');
+  get diagnostics v_logged = row_count;
+  return v_logged;
 end;
 $$;
 
 comment on function htdag.log_tries(integer, timestamptz, htdag.tasks[], bigint[], bigint[], smallint[], text[], jsonb[], bytea[], text[], interval[], text[]) is
-  'Log the finished tries among the answers for the given tasks, one row for each step.';
+  'Log the finished tries among the answers for the given tasks, one row for each step; returns how many.';
 
 -- Refuse answers that make no sense before they half-count.
 create or replace function htdag.check_answers(p_task_ids bigint[], p_tokens bigint[], p_step_nos smallint[], p_outcomes text[], p_delays interval[] default null)
