@@ -112,7 +112,7 @@ begin
              started_at = coalesce(r.started_at, v_now),
              finished_at = case when e.all_ended then v_now end
         from moves c
-        join htdag.flow_versions v on v.flow_version_id = c.flow_version_id
+       cross join lateral (select v.* from htdag.flow_versions v where v.flow_version_id = c.flow_version_id offset 0) v
        cross join lateral (select bit_count(c.ended) = v.step_count as all_ended) e
        where r.ctid = c.place and r.run_id = c.run_id and r.run_id between v_first and v_last
       returning r.run_id, r.finished_at, r.parent_task_id, case when r.finished_at is not null and v.heard && '{run.succeeded,run.failed}' then r.run_id end as heard
