@@ -6420,16 +6420,7 @@ begin
   if pg_column_size(p_outputs) > 2000 then
     select * into v_small, v_hashes from htdag.place_outputs(p_outcomes, p_outputs);
   end if;
-  insert into htdag.attempts (run_id, step_no, map_index, epoch, attempt, outcome, ready_at, claimed_at, finished_at, ran, runner_id,
-         output, output_hash, error, code)
-  select t.run_id, a.step_no, coalesce(t.map_index, 0), t.epoch, case when a.step_no = t.step_no then t.attempt else 1 end,
-         a.outcome, t.ready_at, t.claimed_at, v_now, a.ran, p_runner, a.output, a.hash,
-         case when a.outcome <> 'succeeded' then coalesce(nullif(a.error, ''), 'no reason given') end,
-         case when a.outcome <> 'succeeded' then a.code end
-    from unnest(p_task_ids, p_tokens, p_step_nos, p_outcomes, v_small, v_hashes, p_errors, p_ran, p_codes)
-         a(task_id, token, step_no, outcome, output, hash, error, ran, code)
-    join unnest(v_done || v_kept) t on t.task_id = a.task_id and t.token = a.token
-   where a.outcome not in ('released', 'snoozed', 'decomposed');
+  perform htdag.log_tries(p_runner, v_now, v_done || v_kept, p_task_ids, p_tokens, p_step_nos, p_outcomes, v_small, v_hashes, p_errors, p_ran, p_codes);
   if exists (select from unnest(v_done) t where t.memo_key is not null) then
     perform htdag.remember(v_done, p_task_ids, p_tokens, p_outputs);
   end if;
@@ -8076,17 +8067,16 @@ $$;
 
 COMMENT ON FUNCTION htdag.is_heard(p_run_ids bigint[]) IS 'Whether somebody listens to one of the runs.';
 
-CREATE FUNCTION htdag.is_limited(p_lane_id integer, p_limited integer[], p_look boolean) RETURNS boolean
+CREATE FUNCTION htdag.is_limited(p_lane_id integer) RETURNS boolean
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
 begin
-  return p_lane_id = any (p_limited)
-      or p_look and (select is_limited from htdag.lanes where lane_id = p_lane_id);
+  return (select is_limited from htdag.lanes where lane_id = p_lane_id);
 end;
 $$;
 
-COMMENT ON FUNCTION htdag.is_limited(p_lane_id integer, p_limited integer[], p_look boolean) IS 'Whether tasks of a lane are parked until its queue''s limit has room.';
+COMMENT ON FUNCTION htdag.is_limited(p_lane_id integer) IS 'Whether tasks of a lane are parked until its queue''s limit has room.';
 
 CREATE FUNCTION htdag.is_live(p_run htdag.runs, p_epoch integer, p_step_no integer) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -8659,6 +8649,31 @@ $$;
 
 COMMENT ON FUNCTION htdag.lock_trees(p_run_ids bigint[]) IS 'Lock those of the runs and of the runs below them that have not ended; returns them by run_id.';
 
+CREATE FUNCTION htdag.log_tries(p_runner integer, p_now timestamp with time zone, p_tasks htdag.tasks[], p_task_ids bigint[], p_tokens bigint[], p_step_nos smallint[], p_outcomes text[], p_outputs jsonb[], p_hashes bytea[], p_errors text[], p_ran interval[], p_codes text[]) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    SET enable_hashjoin TO 'on'
+    AS $$
+declare
+  v_logged integer;
+begin
+  insert into htdag.attempts (run_id, step_no, map_index, epoch, attempt, outcome, ready_at, claimed_at, finished_at, ran, runner_id,
+         output, output_hash, error, code)
+  select t.run_id, a.step_no, coalesce(t.map_index, 0), t.epoch, case when a.step_no = t.step_no then t.attempt else 1 end,
+         a.outcome, t.ready_at, t.claimed_at, p_now, a.ran, p_runner, a.output, a.hash,
+         case when a.outcome <> 'succeeded' then coalesce(nullif(a.error, ''), 'no reason given') end,
+         case when a.outcome <> 'succeeded' then a.code end
+    from unnest(p_task_ids, p_tokens, p_step_nos, p_outcomes, p_outputs, p_hashes, p_errors, p_ran, p_codes)
+         a(task_id, token, step_no, outcome, output, hash, error, ran, code)
+    join unnest(p_tasks) t on t.task_id = a.task_id and t.token = a.token
+   where a.outcome not in ('released', 'snoozed', 'decomposed');
+  get diagnostics v_logged = row_count;
+  return v_logged;
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.log_tries(p_runner integer, p_now timestamp with time zone, p_tasks htdag.tasks[], p_task_ids bigint[], p_tokens bigint[], p_step_nos smallint[], p_outcomes text[], p_outputs jsonb[], p_hashes bytea[], p_errors text[], p_ran interval[], p_codes text[]) IS 'Log the finished tries among the answers for the given tasks, one row for each step; returns how many.';
+
 CREATE FUNCTION htdag.lose_step(p_run_id bigint, p_step_no smallint, p_error text DEFAULT NULL::text) RETURNS htdag.run_change
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -9216,7 +9231,8 @@ begin
             join htdag.steps s on s.flow_version_id = r.flow_version_id and s.step_no = e.step_no
            offset 0) o
    cross join lateral (select case when o.state = 'paused' then 'paused' when o.delay > interval '0' then 'delay'
-                                   when o.limit_key is not null or htdag.is_limited(o.lane_id, v_limited, o.is_templated) then 'limit' end as parked) p
+                                   when o.limit_key is not null or o.lane_id = any (v_limited)
+                                        or o.is_templated and htdag.is_limited(o.lane_id) then 'limit' end as parked) p
    order by o.run_id, o.step_no, o.map_index;
   get diagnostics v_done = row_count;
 
@@ -11866,7 +11882,7 @@ begin
              started_at = coalesce(r.started_at, v_now),
              finished_at = case when e.all_ended then v_now end
         from moves c
-        join htdag.flow_versions v on v.flow_version_id = c.flow_version_id
+       cross join lateral (select v.* from htdag.flow_versions v where v.flow_version_id = c.flow_version_id offset 0) v
        cross join lateral (select bit_count(c.ended) = v.step_count as all_ended) e
        where r.ctid = c.place and r.run_id = c.run_id and r.run_id between v_first and v_last
       returning r.run_id, r.finished_at, r.parent_task_id, case when r.finished_at is not null and v.heard && '{run.succeeded,run.failed}' then r.run_id end as heard
@@ -11879,19 +11895,25 @@ begin
         from heads h
        cross join lateral (select case when h.state = 'paused' then 'paused' when h.delay > interval '0' then 'delay'
                                        when h.use_limit is not null or h.use_lane = any (v_limited)
-                                            or h.lane_id is null and htdag.is_limited(h.use_lane, v_limited, true) then 'limit' end as parked) p
+                                            or h.lane_id is null and htdag.is_limited(h.use_lane) then 'limit' end as parked) p
        -- Where a run has special steps to open, in this turn or in another that is coming,
        -- they may take back what became due in this one: nothing of it is handed out.
        cross join lateral (select h.place <= p_want and p.parked is null and h.use_lane = any (p_lanes)
                                   and h.run_id <> all (array(select d.run_id from due d
                                         where d.fate = 'special'
                                            or d.fate = 'skip' and exists (select from htdag.steps s where s.flow_version_id = d.flow_version_id and s.special))) as taken) t
+    ), spared as (
+      select o.*, t.spot
+        from opened o
+       cross join lateral (select t.ctid as spot from htdag.tasks t where t.task_id = o.row_id offset 0) t
+       where o.row_id is not null
+       limit cardinality(v_changes)
     ), reused as (
       update htdag.tasks t
          set flow_version_id = o.flow_version_id, step_no = o.step_no, last_step_no = o.last_step_no, time_limit = o.time_limit, attempt = 1,
              memo_key = null, token = htdag.random_token(), ready_at = v_now, claimed_at = v_now, timeout_at = v_now + o.time_limit + interval '30 s'
-        from opened o
-       where t.task_id = any (p_spare) and t.task_id = o.row_id
+        from spared o
+       where t.ctid = o.spot and t.task_id = o.row_id
       returning t.task_id
     ), gone as (
       delete from htdag.tasks where task_id = any (array(select unnest(p_done) except select row_id from opened))
