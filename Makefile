@@ -75,6 +75,10 @@ e2e: ## the built binary, from the outside
 soak: ## the watcher for ten minutes over 20,000 files, with processes killed; ARGS='-soak.seed=N -soak=20m'
 	@go test ./cmd/htdag -run 'TestSoak$$' -count=1 -v -timeout 60m -args -soak=10m -soak.files=20000 $(ARGS)
 
+.PHONY: figures
+figures: ## what watching costs: start on 20,000 known files, memory of 10,000 directories, processor when idle
+	@go test ./cmd/htdag -run 'TestFigures$$' -count=1 -v -timeout 30m -args -figures.files=20000 -figures.dirs=10000 -figures.idle=30s
+
 .PHONY: accuracy
 accuracy: ## precision and recall of symbols against other parsers, on what lies on this machine
 	@go run ./runner/ingest/lang/accuracy
