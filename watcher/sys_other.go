@@ -12,3 +12,6 @@ const dirFlags = 0
 
 // sysOf knows nothing where files have no inode and no numeric owner.
 func sysOf(fs.FileInfo) sysInfo { return sysInfo{} }
+
+// remoteKind knows none of the kinds of file systems here: the setting says what to poll.
+func remoteKind(string) string { return "" }

@@ -46,6 +46,7 @@ type node struct {
 	files    map[string]bool
 	stamps   map[string]stamp // of files, while polled
 	alias    bool             // the same directory is watched by another name
+	remote   string           // kind of its file system, where that says nothing of changes made elsewhere
 }
 
 func (n *node) count() int {
@@ -93,6 +94,7 @@ func (w *Watcher) establish(rs *rootState, reason string) {
 	}
 	rs.path, rs.id, rs.present, rs.trouble = canonical, sysOf(fi).id, true, ""
 	rs.top = &node{rs: rs, path: canonical, id: rs.id, children: map[string]*node{}}
+	rs.top.remote = w.remoteKind(rs.top)
 	w.claim(rs.top)
 	w.sync(rs.top, false, true)
 	rs.dirty.markScan(reason, time.Now(), true)
@@ -272,6 +274,7 @@ func (w *Watcher) levelOf(n *node, entries []fs.DirEntry) *level {
 func (w *Watcher) enter(parent *node, name string, id fileID, report bool) {
 	n := &node{rs: parent.rs, parent: parent, name: name, path: filepath.Join(parent.path, name),
 		rel: filepath.Join(parent.rel, name), id: id, children: map[string]*node{}}
+	n.remote = w.remoteKind(n)
 	w.claim(n)
 	parent.children[name] = n
 	w.sync(n, report, true)
@@ -324,9 +327,25 @@ func (w *Watcher) detach(n *node, report bool) {
 	}
 }
 
+// remoteKind names the file system of a directory, if it is one to be polled. That is
+// the parent's, unless something is mounted there.
+func (w *Watcher) remoteKind(n *node) string {
+	if w.opts.Mode != Auto {
+		return ""
+	}
+	if n.parent != nil && n.id != (fileID{}) && n.id.dev == n.parent.id.dev {
+		return n.parent.remote
+	}
+	kind := w.opts.remote(n.path)
+	if kind != "" && w.notify != nil {
+		w.log.Info("polling, since others may write to a file system of this kind without a sign", "root", n.rs.Name, "path", n.path, "kind", kind, "every", w.opts.PollInterval)
+	}
+	return kind
+}
+
 // watch asks for events of a directory; where none are to be had it is polled.
 func (w *Watcher) watch(n *node) {
-	if w.notify == nil || n.alias {
+	if w.notify == nil || n.alias || n.remote != "" {
 		w.poll(n)
 		return
 	}

@@ -58,13 +58,24 @@ type Options struct {
 	BurstSize         int           // more changes than this at once become a scan; default 50
 	BatchSize         int           // changes in one call of RecordChanges at most; default 50
 	ReconcileInterval time.Duration // between scans that nothing but time asked for, jittered by a tenth; default 5 min, negative for never
-	PollInterval      time.Duration // between looks at directories that could not be watched; default 2 s
+	Mode              Mode          // how changes are found; default Auto
+	PollInterval      time.Duration // between looks at directories that are polled; default 2 s
 	RootInterval      time.Duration // between checks that roots are (still) there; default 1 s
 	RetryDelay        time.Duration // before the first retry of a failed recording, doubled up to 30 s; default 500 ms
 	KeepLimit         int64         // bytes up to which a Change carries its content; default 10 MiB
 
 	newNotifier func() (*notifier, error) // fsnotify unless a test limits it
+	remote      func(dir string) string   // the kind of file system that says nothing of changes made elsewhere; statfs unless a test says otherwise
 }
+
+// Mode is how changes of the directories of a root are found.
+type Mode string
+
+const (
+	Auto   Mode = "auto"   // by events; by polling where the file system is one that others write to as well, or there are no watches left
+	Events Mode = "events" // by events; by polling only where there are no watches left
+	Poll   Mode = "poll"   // by polling
+)
 
 func (o Options) withDefaults() Options {
 	o.DebounceDelay = cmp.Or(o.DebounceDelay, 500*time.Millisecond)
@@ -72,12 +83,16 @@ func (o Options) withDefaults() Options {
 	o.BurstSize = cmp.Or(o.BurstSize, 50)
 	o.BatchSize = cmp.Or(o.BatchSize, 50)
 	o.ReconcileInterval = cmp.Or(o.ReconcileInterval, 5*time.Minute)
+	o.Mode = cmp.Or(o.Mode, Auto)
 	o.PollInterval = cmp.Or(o.PollInterval, 2*time.Second)
 	o.RootInterval = cmp.Or(o.RootInterval, time.Second)
 	o.RetryDelay = cmp.Or(o.RetryDelay, 500*time.Millisecond)
 	o.KeepLimit = cmp.Or(o.KeepLimit, 10<<20)
 	if o.newNotifier == nil {
 		o.newNotifier = newNotifier
+	}
+	if o.remote == nil {
+		o.remote = remoteKind
 	}
 	return o
 }
@@ -139,11 +154,9 @@ func New(opts Options, rec Recorder, log *slog.Logger) *Watcher {
 // path is not absolute or two roots are one directory. A root that is missing is
 // waited for.
 func (w *Watcher) Run(ctx context.Context, roots ...Root) error {
-	n, err := w.opts.newNotifier()
-	if err != nil {
-		w.log.WarnContext(ctx, "no file events to be had, polling instead", "error", err)
-		n = &notifier{}
-	} else {
+	source := w.source(ctx)
+	n := cmp.Or(source, &notifier{})
+	if source != nil {
 		defer n.close()
 	}
 	ctx, stop := context.WithCancel(ctx)
@@ -155,9 +168,7 @@ func (w *Watcher) Run(ctx context.Context, roots ...Root) error {
 		w.mu.Unlock()
 		return errors.New("watcher: Run called while running")
 	}
-	if err == nil {
-		w.notify = n
-	}
+	w.notify = source
 	w.started = func(rs *rootState) bool {
 		if ctx.Err() != nil {
 			return false
@@ -181,6 +192,20 @@ func (w *Watcher) Run(ctx context.Context, roots ...Root) error {
 	wg.Go(func() { relay(ctx, n.errors, lost) })
 	w.listen(ctx, n.events, lost)
 	return nil
+}
+
+// source opens the source of events; nil where there is to be none, or can be none.
+func (w *Watcher) source(ctx context.Context) *notifier {
+	if w.opts.Mode == Poll {
+		w.log.InfoContext(ctx, "polling, as the settings say", "every", w.opts.PollInterval)
+		return nil
+	}
+	n, err := w.opts.newNotifier()
+	if err != nil {
+		w.log.WarnContext(ctx, "no file events to be had, polling instead", "error", err)
+		return nil
+	}
+	return n
 }
 
 // shutdown forgets the roots, so that Run may be called again.

@@ -76,7 +76,7 @@ func TestFigures(t *testing.T) {
 		for try := 0; try < 3 && least > soakIdleCPU; try++ {
 			before := p.processorTime()
 			time.Sleep(*figureIdle)
-			least = min(least, (p.processorTime() - before).Seconds()/figureIdle.Seconds())
+			least = min(least, (p.processorTime()-before).Seconds()/figureIdle.Seconds())
 		}
 		size := p.resident() >> 10
 		t.Logf("%d watched directories: %d MB resident; idle: %.2f %% of a processor over %s", *figureDirs+100, size, 100*least, *figureIdle)

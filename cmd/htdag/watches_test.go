@@ -94,6 +94,26 @@ func TestWatchAddRemove(t *testing.T) {
 	p.interrupt()
 }
 
+// Where the settings say so there are no events, and nothing is missed either.
+func TestPolling(t *testing.T) {
+	t.Parallel()
+	pool := dbtest.New(t)
+	root := filepath.Join(openDir(t), "tree")
+	write(t, root, map[string]string{"a.py": "def a(): pass\n"})
+	oneError(t, run(t, at(pool, "up", "--watch-mode=often", root)), 2, "--watch-mode", "often", "auto, events, poll")
+	oneError(t, run(t, at(pool, "up", "--poll-interval-ms=1", root)), 2, "--poll-interval-ms", "from 10")
+	p := start(t, at(pool, append(append([]string{"up"}, eager...), root)...), env("HTDAG_WATCH_MODE=poll", "HTDAG_POLL_INTERVAL_MS=100", "HTDAG_LOG_LEVEL=info"))
+	p.says("Watching " + root)
+	edit(t, pool, root, "a.py")
+	edit(t, pool, root, "new/deep/b.py")
+	if err := os.RemoveAll(filepath.Join(root, "new")); err != nil {
+		t.Fatal(err)
+	}
+	holds(t, pool, "select not exists (select from report.symbols where path <> 'a.py')")
+	idle(t, pool)
+	p.interrupt()
+}
+
 // Of two processes that watch one root one serves it; when it ends, well or not, the
 // other one does, and nothing is lost. A change is one run.
 func TestTwoWatchersOneRoot(t *testing.T) {

@@ -30,6 +30,8 @@ type settings struct {
 
 	enabled            bool
 	watchDirectories   []string
+	watchMode          string
+	pollMs             int
 	debounceMs         int
 	maxConcurrentDags  int
 	rateLimitPerMinute int
@@ -68,6 +70,8 @@ const (
 var documented = []setting{
 	{"enabled", inProcess},
 	{"watch_directories", inProcess},
+	{"watch_mode", inProcess},
+	{"poll_interval_ms", inProcess},
 	{"debounce_delay_ms", inProcess},
 	{"max_concurrent_dags", inDatabase},
 	{"rate_limit_per_minute", inDatabase},
@@ -120,6 +124,8 @@ func (s *settings) watchFlags(cmd *cobra.Command) {
 	f.StringVar(&s.config, "config", "", "settings file (default htdag.yaml in the working directory or, if there is none, in the directory to watch)")
 	f.BoolVar(&s.enabled, "enabled", true, "watch after the first ingestion; if not, the process ends there, as with --once")
 	f.StringSliceVar(&s.watchDirectories, "watch-directories", nil, "directories to watch where none are named as arguments")
+	f.StringVar(&s.watchMode, "watch-mode", "auto", "how changes are found: events, poll, or auto, which polls network file systems and those in user space")
+	f.IntVar(&s.pollMs, "poll-interval-ms", 2000, "time between two looks at directories that are polled")
 	f.IntVar(&s.debounceMs, "debounce-delay-ms", 500, "quiet time after which a changed file is looked at")
 	f.IntVar(&s.maxConcurrentDags, "max-concurrent-dags", 10, "runs of ingest_file at once")
 	f.IntVar(&s.rateLimitPerMinute, "rate-limit-per-minute", 30, "starts of ingest_file a minute")
@@ -183,6 +189,8 @@ func (s *settings) check() error {
 	return cmp.Or(
 		noBlanks("codebase", s.codebase),
 		directories("watch-directories", s.watchDirectories),
+		oneOf("watch-mode", s.watchMode, string(watcher.Auto), string(watcher.Events), string(watcher.Poll)),
+		within("poll-interval-ms", s.pollMs, 10, day/24),
 		within("debounce-delay-ms", s.debounceMs, 1, day/24),
 		within("max-concurrent-dags", s.maxConcurrentDags, 1, math.MaxInt32),
 		within("rate-limit-per-minute", s.rateLimitPerMinute, 1, math.MaxInt32),
@@ -203,6 +211,14 @@ func (s *settings) check() error {
 func within(flag string, n, least, most int) error {
 	if n < least || n > most {
 		return usagef("--%s is %d; it must be from %d to %d", flag, n, least, most)
+	}
+	return nil
+}
+
+// oneOf checks a word.
+func oneOf(flag, word string, words ...string) error {
+	if !slices.Contains(words, word) {
+		return usagef("--%s is %q; it must be %s", flag, word, strings.Join(words, ", "))
 	}
 	return nil
 }
