@@ -598,7 +598,7 @@ $$;
 
 COMMENT ON FUNCTION code.clean_search_index(p_analyze boolean) IS 'Merge the pending entries of the search indexes, and count the corpus for the planner where asked. Returns how many pages were merged.';
 
-CREATE FUNCTION code.clear_files(p_codebase_id integer, p_file_ids bigint[]) RETURNS bigint
+CREATE FUNCTION code.clear_files(p_codebase_id integer, p_file_ids bigint[], p_moved boolean DEFAULT false) RETURNS bigint
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
@@ -618,7 +618,7 @@ begin
     delete from code.import_roots r where r.file_id = any (p_file_ids) returning r.file_id
   ),
   imports as (
-    delete from code.imports i where i.file_id = any (p_file_ids)
+    delete from code.imports i where i.file_id = any (p_file_ids) returning i.file_id, i.exports
   ),
   calls as (
     delete from code.calls c where c.file_id = any (p_file_ids)
@@ -634,7 +634,9 @@ begin
            array_agg(f.file_id),
            array_agg(coalesce(s.names, '{}')::text),
            array_agg(coalesce(p.names, '{}')::text),
-           array_agg(r.file_id is not null))
+           array_agg(r.file_id is not null),
+           p_passing => array_agg(i.file_id is not null),
+           p_moved   => p_moved)
     into v_cleared
     from unnest(p_file_ids) as f (file_id)
     left join (select x.file_id, array_agg(distinct n.name) filter (where n.name is not null) as names
@@ -645,12 +647,14 @@ begin
     left join (select x.file_id, array_agg(x.name) as names from provides x group by x.file_id) p
       on p.file_id = f.file_id
     left join (select distinct x.file_id from roots x) r
-      on r.file_id = f.file_id;
+      on r.file_id = f.file_id
+    left join (select distinct x.file_id from imports x where x.exports <> '{}') i
+      on i.file_id = f.file_id;
   return v_cleared;
 end;
 $$;
 
-COMMENT ON FUNCTION code.clear_files(p_codebase_id integer, p_file_ids bigint[]) IS 'Remove all that was derived from files and mark them stale. Returns their number.';
+COMMENT ON FUNCTION code.clear_files(p_codebase_id integer, p_file_ids bigint[], p_moved boolean) IS 'Remove all that was derived from files and mark them stale; p_moved says that their scope is forgotten already. Returns their number.';
 
 CREATE VIEW code.file_pairs AS
  SELECT a.path,
@@ -1175,6 +1179,40 @@ $$;
 
 COMMENT ON FUNCTION code.evict_server(p_server text) IS 'Take from a process that is known to be gone what it served, before its lease runs out; returns how many roots that were.';
 
+CREATE FUNCTION code.exporting_files(p_codebase_id integer, p_file_ids bigint[]) RETURNS bigint[]
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+begin
+  if not exists (select from code.imports i where i.codebase_id = p_codebase_id and i.exports <> '{}') then
+    return '{}'::bigint[];
+  end if;
+  return array(
+    with recursive reached as (
+      select distinct i.resolved_name as name
+        from code.imports i
+       where i.file_id = any (p_file_ids)
+         and i.resolved_name is not null
+       union
+      select i.resolved_name
+        from reached r
+        join code.provides p on p.codebase_id = p_codebase_id and p.name = r.name
+        join code.imports i on i.file_id = p.file_id
+       where i.exports <> '{}'
+         and i.resolved_name is not null
+    )
+    select distinct p.file_id
+      from reached r
+      join code.provides p on p.codebase_id = p_codebase_id and p.name = r.name
+     where exists (select from code.imports i where i.file_id = p.file_id and i.exports <> '{}'));
+end;
+$$;
+
+COMMENT ON FUNCTION code.exporting_files(p_codebase_id integer, p_file_ids bigint[]) IS 'Files through which calls of the given files may be passed on to others.';
+
 CREATE VIEW code.named_files AS
  SELECT f.file_id,
     f.path,
@@ -1644,6 +1682,12 @@ $$;
 
 COMMENT ON FUNCTION code.import_cycles(p_codebase text, p_by text) IS 'Packages (or files, or directories: p_by) that import each other in a circle, the largest circle first: a row for each import within it, with the first place that says so. Tests are left out. Packages are those of languages that have them, and files elsewhere.';
 
+CREATE FUNCTION code.inside_name(p_resolved_name text, p_target text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN ((strpos(p_target, '.'::text) > 0) AND (split_part(p_target, '.'::text, 1) = "substring"(p_resolved_name, '[^/.:]+$'::text))) THEN substr(p_target, (strpos(p_target, '.'::text) + 1)) ELSE NULL::text END;
+
+COMMENT ON FUNCTION code.inside_name(p_resolved_name text, p_target text) IS 'The target without its first part where that may be the resolved module itself; null where it cannot.';
+
 CREATE FUNCTION code.is_callable(p_kind text, p_parent_key text) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN ((p_kind = ANY (ARRAY['function'::text, 'method'::text, 'macro'::text, 'class'::text, 'struct'::text])) OR ((p_kind = 'field'::text) AND (p_parent_key ~~ 'interface %'::text)));
@@ -1742,20 +1786,28 @@ declare
 begin
   -- Before a codebase is ready everything in it is resolved at once, so there is
   -- no use in noting names.
-  insert into code.stale_links (file_id, codebase_id, names, provided, roots)
+  insert into code.stale_links as l (file_id, codebase_id, names, provided, roots, passes_on)
   select f.file_id,
          p_codebase_id,
          case when c.ready_at is not null then code.symbol_names(f.file_id) end,
          case when c.ready_at is not null then array(select p.name from code.provides p where p.file_id = f.file_id) end,
-         exists (select from code.import_roots r where r.file_id = f.file_id)
+         exists (select from code.import_roots r where r.file_id = f.file_id),
+         c.ready_at is not null and exists (select from code.imports i where i.file_id = f.file_id and i.exports <> '{}')
     from unnest(p_file_ids) as f (file_id)
     join code.codebases c on c.codebase_id = p_codebase_id
    order by f.file_id
       on conflict (file_id) do update
-     set names    = excluded.names,
-         provided = excluded.provided,
-         roots    = excluded.roots,
-         calls    = null;
+     set names     = case
+                       when l.names is not null and excluded.names is not null
+                         then array(select unnest(l.names) union select unnest(excluded.names))
+                     end,
+         provided  = case
+                       when l.provided is not null and excluded.provided is not null
+                         then array(select unnest(l.provided) union select unnest(excluded.provided))
+                     end,
+         roots     = l.roots or excluded.roots,
+         calls     = null,
+         passes_on = l.passes_on or excluded.passes_on;
   get diagnostics v_marked = row_count;
   return v_marked;
 end;
@@ -1763,7 +1815,7 @@ $$;
 
 COMMENT ON FUNCTION code.mark_copied(p_codebase_id integer, p_file_ids bigint[]) IS 'Mark files that had nothing derived before and whose rows a client has copied in. Returns their number.';
 
-CREATE FUNCTION code.mark_stale(p_codebase_id integer, p_file_ids bigint[], p_names text[], p_provided text[], p_roots boolean[], p_calls_same boolean DEFAULT false) RETURNS bigint
+CREATE FUNCTION code.mark_stale(p_codebase_id integer, p_file_ids bigint[], p_names text[], p_provided text[], p_roots boolean[], p_calls_same boolean DEFAULT false, p_passing boolean[] DEFAULT NULL::boolean[], p_moved boolean DEFAULT false) RETURNS bigint
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
@@ -1771,27 +1823,30 @@ declare
   v_marked bigint;
 begin
   -- Arrays of arrays must be rectangular in SQL; so each element is the text of one.
-  insert into code.stale_links as l (file_id, codebase_id, names, provided, roots, calls)
-  select g.file_id, p_codebase_id, g.names::text[], g.provided::text[], g.roots, case when p_calls_same then '{}'::integer[] end
-    from unnest(p_file_ids, p_names, p_provided, p_roots) as g (file_id, names, provided, roots)
+  insert into code.stale_links as l (file_id, codebase_id, names, provided, roots, calls, passes_on, moved)
+  select g.file_id, p_codebase_id, g.names::text[], g.provided::text[], g.roots, case when p_calls_same then '{}'::integer[] end,
+         coalesce(g.passing, false), p_moved
+    from unnest(p_file_ids, p_names, p_provided, p_roots, p_passing) as g (file_id, names, provided, roots, passing)
    order by g.file_id
       on conflict (file_id) do update
-     set names    = case
-                      when l.names is not null and excluded.names is not null
-                        then array(select unnest(l.names) union select unnest(excluded.names))
-                    end,
-         provided = case
-                      when l.provided is not null and excluded.provided is not null
-                        then array(select unnest(l.provided) union select unnest(excluded.provided))
-                    end,
-         roots    = l.roots or excluded.roots,
-         calls    = null;
+     set names     = case
+                       when l.names is not null and excluded.names is not null
+                         then array(select unnest(l.names) union select unnest(excluded.names))
+                     end,
+         provided  = case
+                       when l.provided is not null and excluded.provided is not null
+                         then array(select unnest(l.provided) union select unnest(excluded.provided))
+                     end,
+         roots     = l.roots or excluded.roots,
+         calls     = null,
+         passes_on = l.passes_on or excluded.passes_on,
+         moved     = l.moved or excluded.moved;
   get diagnostics v_marked = row_count;
   return v_marked;
 end;
 $$;
 
-COMMENT ON FUNCTION code.mark_stale(p_codebase_id integer, p_file_ids bigint[], p_names text[], p_provided text[], p_roots boolean[], p_calls_same boolean) IS 'Note that files are to be resolved and which names they gained or lost; p_names and p_provided hold one text array per file, written as text. All their own calls and imports are to be resolved too, unless p_calls_same says that none need it and no mark was there before.';
+COMMENT ON FUNCTION code.mark_stale(p_codebase_id integer, p_file_ids bigint[], p_names text[], p_provided text[], p_roots boolean[], p_calls_same boolean, p_passing boolean[], p_moved boolean) IS 'Note that files are to be resolved and which names they gained or lost; p_names and p_provided hold one text array per file, written as text. All their own calls and imports are to be resolved too, unless p_calls_same says that none need it and no mark was there before. p_passing says whether what a file passes on of others has changed, p_moved whether its symbols were found in another way before.';
 
 CREATE VIEW code.matching_lines AS
  SELECT f.path,
@@ -1992,6 +2047,35 @@ $$;
 
 COMMENT ON FUNCTION code.notify(p_event text, p_codebase text, p_path text, p_run_id bigint, p_details jsonb) IS 'Send an event to the PGMQ queue code_events, and to those who subscribed to it, in the caller''s transaction: code_ingestion_complete, code_ingestion_failed, codebase_ready or progress_update. Returns the message id.';
 
+CREATE FUNCTION code.other_names(p_codebase_id integer, p_provided text[], p_names text[]) RETURNS text[]
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    SET jit TO 'off'
+    AS $$
+begin
+  return array(
+    with recursive renamings as materialized (
+      select distinct split_part(e.name, ' as ', 1) as original, split_part(e.name, ' as ', 2) as exposed
+        from code.imports i
+       cross join lateral unnest(i.exports) as e (name)
+       where i.codebase_id = p_codebase_id
+         and i.exports <> '{}'
+         and i.resolved_name = any (p_provided)
+         and e.name like '% as %'
+    ),
+    known as (
+      select n.name from unnest(p_names) as n (name)
+       union
+      select r.exposed
+        from known k
+        join renamings r on r.original = k.name
+    )
+    select k.name from known k);
+end;
+$$;
+
+COMMENT ON FUNCTION code.other_names(p_codebase_id integer, p_provided text[], p_names text[]) IS 'The given symbol names, and those under which they are passed on by who imports one of the provided names.';
+
 CREATE FUNCTION code.part_edges(p_codebase_id integer, p_by text, p_min_confidence double precision) RETURNS TABLE(part text, needs text, imports bigint, calls bigint)
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
@@ -2044,6 +2128,32 @@ CREATE FUNCTION code.part_of(p_path text, p_scope text, p_by text) RETURNS text
     RETURN CASE WHEN (p_by = 'directory'::text) THEN COALESCE("substring"(p_path, '^(.*)/[^/]*$'::text), '.'::text) WHEN ((p_by = 'package'::text) AND (p_scope IS NOT NULL)) THEN CASE WHEN (p_scope ~ '(?:^[a-z]+:|/)([^/#]+)#\1$'::text) THEN regexp_replace(p_scope, '^[a-z]+:|#.*$'::text, ''::text, 'g'::text) ELSE regexp_replace(p_scope, '^[a-z]+:'::text, ''::text) END ELSE p_path END;
 
 COMMENT ON FUNCTION code.part_of(p_path text, p_scope text, p_by text) IS 'The file, package or directory (p_by) that a file of that path and scope belongs to.';
+
+CREATE FUNCTION code.passed_names(p_codebase_id integer, p_names text[]) RETURNS text[]
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET jit TO 'off'
+    AS $$
+begin
+  if not exists (select from code.imports i where i.codebase_id = p_codebase_id and i.exports <> '{}') then
+    return p_names;
+  end if;
+  return array(
+    with recursive reached as (
+      select n.name from unnest(p_names) as n (name)
+       union
+      select p.name
+        from reached r
+        join code.imports i on i.codebase_id = p_codebase_id and i.resolved_name = r.name and i.exports <> '{}'
+        join code.provides p on p.file_id = i.file_id
+    )
+    select r.name from reached r);
+end;
+$$;
+
+COMMENT ON FUNCTION code.passed_names(p_codebase_id integer, p_names text[]) IS 'The given provided names, and those of files through which what they stand for is passed on.';
 
 CREATE FUNCTION code.query_words(p_text text) RETURNS text[]
     LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
@@ -2306,7 +2416,7 @@ begin
            scope        = null,
            precedence   = 0
      where f.file_id = any (v_unreadable);
-    perform code.clear_files(p_codebase_id, v_unreadable);
+    perform code.clear_files(p_codebase_id, v_unreadable, p_moved => true);
     perform code.resolve_files(p_codebase_id, v_unreadable);
   end if;
 
@@ -2587,7 +2697,7 @@ $$;
 
 COMMENT ON FUNCTION code.reserve_symbol_ids(p_count integer) IS 'Ids for symbols that a client is about to COPY, so that it can name them in its calls.';
 
-CREATE FUNCTION code.resolve_calls(p_codebase_id integer, p_file_ids bigint[], p_names text[], p_all boolean, p_of_files bigint[], p_ordinals integer[]) RETURNS SETOF bigint
+CREATE FUNCTION code.resolve_calls(p_codebase_id integer, p_file_ids bigint[], p_of_files bigint[], p_ordinals integer[], p_all boolean) RETURNS SETOF bigint
     LANGUAGE plpgsql
     SET search_path TO ''
     SET plan_cache_mode TO 'force_custom_plan'
@@ -2596,7 +2706,8 @@ CREATE FUNCTION code.resolve_calls(p_codebase_id integer, p_file_ids bigint[], p
     SET join_collapse_limit TO '1'
     AS $$
 declare
-  v_files bigint[];
+  v_files     bigint[];
+  v_exporters bigint[] := '{}'::bigint[];
 begin
   -- The planner cannot know how many rows a step below yields, and guesses few; its
   -- nested loops then took seconds for one file. So tables are narrowed by arrays,
@@ -2604,40 +2715,107 @@ begin
   -- it is written: to look for a better one took three times as long as the rest.
   if not p_all then
     v_files := array(
-      select distinct c.file_id
-        from code.calls c
-       where c.codebase_id = p_codebase_id
-         and (c.file_id = any (p_file_ids) or c.file_id = any (p_of_files) or c.name = any (p_names)));
+      select distinct x.file_id
+        from (select unnest(p_file_ids) union select unnest(p_of_files)) as x (file_id));
     if v_files = '{}' then
       return;
     end if;
+    v_exporters := code.exporting_files(p_codebase_id, v_files);
   end if;
 
   return query
-  with importing as materialized (
+  with recursive importing as materialized (
     select i.file_id, i.ordinal, i.resolved_name, i.alias = '.' or '*' = any (i.names) as brings_all
       from code.imports i
      where p_all or i.file_id = any (v_files)
+  ),
+  asked_for as (
+    select c.file_id, c.ordinal, c.name, c.target, c.reach, c.import_ordinal
+      from code.calls c
+     where c.codebase_id = p_codebase_id
+       and (p_all or c.file_id = any (p_file_ids))
+     union all
+    select c.file_id, c.ordinal, c.name, c.target, c.reach, c.import_ordinal
+      from (select distinct o.file_id, o.ordinal
+              from unnest(p_of_files, p_ordinals) as o (file_id, ordinal)
+             where not p_all
+               and not o.file_id = any (p_file_ids)) o
+     cross join lateral (
+             select * from code.calls x where x.file_id = o.file_id and x.ordinal = o.ordinal offset 0) c
   ),
   called as materialized (
     select c.file_id, c.ordinal, c.name, c.target, i.resolved_name,
            f.family, f.scope, f.precedence = 2 as tests,
            -- Through an import that no file satisfies, nothing here is called.
            case when c.import_ordinal is not null and i.resolved_name is null then 'none' else c.reach end as reach
-      from code.calls c
+      from asked_for c
       join code.files f on f.file_id = c.file_id
       left join importing i on i.file_id = c.file_id and i.ordinal = c.import_ordinal
-     where c.codebase_id = p_codebase_id
-       and c.reach <> 'file'
-       and (p_all
-            or c.file_id = any (p_file_ids)
-            or c.name = any (p_names)
-            or (c.file_id = any (p_of_files)
-                and (c.file_id, c.ordinal) in (select o.file_id, o.ordinal from unnest(p_of_files, p_ordinals) as o (file_id, ordinal))))
+     where c.reach <> 'file'
        and (p_all or f.file_id = any (v_files))
   ),
+  -- Through an import: any file that provides the resolved name may hold it, or pass
+  -- it on from another. What is taken out of a module may be a module itself.
+  reached as materialized (
+    select c.file_id, c.ordinal, c.resolved_name, c.name, c.target
+      from called c
+     where c.reach in ('import', 'type')
+       and c.resolved_name is not null
+    union all
+    select c.file_id, c.ordinal, i.resolved_name, c.name, c.target
+      from called c
+      join importing i on i.file_id = c.file_id
+     where c.reach = 'package'
+       and i.brings_all
+       and i.resolved_name is not null
+  ),
+  exporters as materialized (
+    select p.name, i.resolved_name, split_part(e.name, ' as ', 1) as original,
+           coalesce(nullif(split_part(e.name, ' as ', 2), ''), e.name) as exposed
+      from code.imports i
+      join code.provides p on p.file_id = i.file_id
+      join code.files f on f.file_id = i.file_id
+     cross join lateral unnest(i.exports) as e (name)
+     where i.codebase_id = p_codebase_id
+       and i.exports <> '{}'
+       and i.resolved_name is not null
+       and f.precedence < 2
+       and (p_all or i.file_id = any (v_exporters))
+       and (p_all or p.file_id = any (v_exporters))
+  ),
+  passed as materialized (
+    select r.resolved_name as first_name, r.target as first_target, r.resolved_name, r.name, o.target, 0 as steps, o.guess as guesses
+      from (select distinct x.resolved_name, x.name, x.target from reached x) r
+     cross join lateral (
+             select r.target, 0 as guess
+             union all
+             select code.inside_name(r.resolved_name, r.target), 1) o
+     where o.target is not null
+    union
+    select p.first_name, p.first_target, e.resolved_name, t.name, o.target, p.steps + 1, p.guesses + o.guess + case e.exposed when '*' then 1 else 0 end
+      from passed p
+      join exporters e on e.name = p.resolved_name
+     cross join lateral (select split_part(p.target, '.', 1) as first, strpos(p.target, '.') as dot) d
+     cross join lateral (
+             -- all but the default
+             select p.name, p.target where e.exposed = '*' and d.first <> 'default'
+             union all
+             -- the module itself
+             select p.name, substr(p.target, d.dot + 1) where e.original = '*' and e.exposed = d.first and d.dot > 0
+             union all
+             select case when d.dot = 0 then e.original else p.name end, e.original || case when d.dot = 0 then '' else substr(p.target, d.dot) end
+              where e.original <> '*' and e.exposed = d.first) t
+     cross join lateral (
+             select t.target, 0 as guess
+             union all
+             select code.inside_name(e.resolved_name, t.target), 1) o
+     where p.steps < 6
+       and o.target is not null
+  ),
   names as materialized (
-    select distinct c.name from called c where c.reach <> 'none'
+    select c.name from called c where c.reach <> 'none'
+     union
+    select p.name from passed p
   ),
   found as materialized (
     select s.*
@@ -2670,29 +2848,15 @@ begin
       from callable s
      order by s.unit, s.qualified_name, s.precedence, s.path collate "C", s.key collate "C"
   ),
-  -- Through an import: any file that provides the resolved name may hold it.
-  reached as materialized (
-    select c.file_id, c.ordinal, c.resolved_name, c.name, c.target
-      from called c
-     where c.reach in ('import', 'type')
-       and c.resolved_name is not null
-    union all
-    select c.file_id, c.ordinal, i.resolved_name, c.name, c.target
-      from called c
-      join importing i on i.file_id = c.file_id
-     where c.reach = 'package'
-       and i.brings_all
-       and i.resolved_name is not null
-  ),
   exported as materialized (
-    select distinct on (t.resolved_name, t.target) t.resolved_name, t.target, s.symbol_id
-      from (select distinct r.resolved_name, r.name, r.target from reached r) t
-      join code.provides p on p.codebase_id = p_codebase_id and p.name = t.resolved_name
-      join callable s on s.file_id = p.file_id and s.name = t.name
+    select distinct on (i.first_name, i.first_target) i.first_name as resolved_name, i.first_target as target, s.symbol_id
+      from passed i
+      join code.provides p on p.codebase_id = p_codebase_id and p.name = i.resolved_name
+      join callable s on s.file_id = p.file_id and s.name = i.name
      where s.precedence < 2
-       and (p_all or p.name = any (array(select x.resolved_name from reached x)))
-       and (s.qualified_name = t.target or s.qualified_name = s.module || '.' || t.target)
-     order by t.resolved_name, t.target, s.qualified_name = t.target desc, s.precedence, s.path collate "C", s.key collate "C"
+       and (p_all or p.name = any (array(select x.resolved_name from passed x)))
+       and (s.qualified_name = i.target or s.qualified_name = s.module || '.' || i.target)
+     order by i.first_name, i.first_target, i.steps, i.guesses, s.qualified_name = i.target desc, s.precedence, s.path collate "C", s.key collate "C"
   ),
   imported as materialized (
     select r.file_id, r.ordinal, min(e.symbol_id) as symbol_id
@@ -2869,7 +3033,7 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION code.resolve_calls(p_codebase_id integer, p_file_ids bigint[], p_names text[], p_all boolean, p_of_files bigint[], p_ordinals integer[]) IS 'Resolve the calls of some files, single ones of others, and all calls of some names (or all). Confidence: 1 and 0.95 same file (by the caller), 0.95 import or package, 0.9 own or named type, 0.8 star import, 0.75 the only method of the name in the type''s unit, 0.7 type unique, 0.6 method unique in sight, 0.5 unique in the codebase.';
+COMMENT ON FUNCTION code.resolve_calls(p_codebase_id integer, p_file_ids bigint[], p_of_files bigint[], p_ordinals integer[], p_all boolean) IS 'Resolve the calls of some files, and single ones of others (or all). Confidence: 1 and 0.95 same file (by the caller), 0.95 import or package, also where others pass it on, 0.9 own or named type, 0.8 star import, 0.75 the only method of the name in the type''s unit, 0.7 type unique, 0.6 method unique in sight, 0.5 unique in the codebase.';
 
 CREATE FUNCTION code.resolve_codebase(p_codebase_id integer, p_anew boolean DEFAULT false) RETURNS bigint
     LANGUAGE plpgsql
@@ -3017,8 +3181,11 @@ declare
   v_ordinals integer[];
   v_names    text[];
   v_provided text[];
+  v_passing  bigint[];
   v_roots    boolean;
+  v_moved    boolean;
   v_all      boolean;
+  v_touched  record;
   v_changed  bigint[] := '{}'::bigint[];
   v_recalled bigint[] := '{}'::bigint[];
 begin
@@ -3029,7 +3196,7 @@ begin
     delete from code.stale_links l
      where l.codebase_id = p_codebase_id
        and (p_file_ids is null or (l.file_id = any (p_file_ids) and l.names is not null))
-    returning l.file_id, l.names, l.provided, l.roots, l.calls
+    returning l.*
   ),
   single as (
     select array_agg(t.file_id) as of_files, array_agg(o.ordinal) as ordinals
@@ -3043,8 +3210,10 @@ begin
          coalesce(bool_or(t.names is null or t.provided is null), false),
          array(select distinct n from taken x cross join lateral unnest(x.names) as n),
          array(select distinct n from taken x cross join lateral unnest(x.provided) as n),
-         coalesce(bool_or(t.roots), false)
-    into v_files, v_whole, v_of_files, v_ordinals, v_all, v_names, v_provided, v_roots
+         coalesce(array_agg(t.file_id) filter (where t.passes_on), '{}'::bigint[]),
+         coalesce(bool_or(t.roots), false),
+         coalesce(bool_or(t.moved), false)
+    into v_files, v_whole, v_of_files, v_ordinals, v_all, v_names, v_provided, v_passing, v_roots, v_moved
     from taken t;
   if v_files = '{}' then
     return 0::bigint;
@@ -3065,14 +3234,17 @@ begin
   if v_all or v_roots or v_whole <> '{}' or v_provided <> '{}' then
     v_changed := array(select code.resolve_imports(p_codebase_id, v_whole, v_provided, v_all or v_roots));
   end if;
-  if v_all or v_whole <> '{}' or v_changed <> '{}' or v_names <> '{}' or v_of_files <> '{}' then
+  if v_all then
+    v_recalled := array(select code.resolve_calls(p_codebase_id, '{}', '{}', '{}', true));
+    perform pg_catalog.set_config('enable_nestloop', 'on', true);
+  else
+    v_touched := code.touched_calls(p_codebase_id, v_files, v_names, v_provided, v_passing, v_changed, v_moved);
     v_recalled := array(select code.resolve_calls(
                                  p_codebase_id,
-                                 array(select unnest(v_whole) union select unnest(v_changed)),
-                                 v_names, v_all, v_of_files, v_ordinals));
-  end if;
-  if v_all then
-    perform pg_catalog.set_config('enable_nestloop', 'on', true);
+                                 array(select unnest(v_whole) union select unnest(v_changed) union select unnest(v_touched.whole)),
+                                 v_of_files || v_touched.of_files,
+                                 v_ordinals || v_touched.ordinals,
+                                 false));
   end if;
 
   insert into code.stale_dependencies (file_id, codebase_id)
@@ -3918,7 +4090,8 @@ begin
   moved as (
     select w.file_id,
            code.symbol_names(w.file_id)::text as names,
-           array(select p.name from code.provides p where p.file_id = w.file_id)::text as provided
+           array(select p.name from code.provides p where p.file_id = w.file_id)::text as provided,
+           exists (select from code.imports i where i.file_id = w.file_id and i.exports <> '{}') as passing
       from written w
      where w.moved
        and w.ingested_sha256 is not null
@@ -3930,7 +4103,9 @@ begin
                       array_agg(m.file_id),
                       array_agg(m.names),
                       array_agg(m.provided),
-                      array_agg(false))
+                      array_agg(false),
+                      p_passing => array_agg(m.passing),
+                      p_moved   => true)
                from moved m
              having count(*) > 0), 0),
          (select array_agg(v.file_id) from versions v where v.change <> 'modified')
@@ -3982,7 +4157,7 @@ $$;
 
 COMMENT ON FUNCTION code.store_findings(p_codebase_id integer, p_replaced bigint[], p_file_ids bigint[], p_rules text[], p_lines integer[], p_excerpts text[]) IS 'Replace the findings of the files p_replaced by difference. Findings are given in order. Returns how many rows were written.';
 
-CREATE FUNCTION code.store_imports(p_codebase_id integer, p_replaced bigint[], p_file_ids bigint[], p_ordinals integer[], p_modules text[], p_aliases text[], p_names text[], p_lines integer[], p_seeks text[]) RETURNS bigint
+CREATE FUNCTION code.store_imports(p_codebase_id integer, p_replaced bigint[], p_file_ids bigint[], p_ordinals integer[], p_modules text[], p_aliases text[], p_names text[], p_lines integer[], p_seeks text[], p_exports text[]) RETURNS bigint
     LANGUAGE plpgsql
     SET search_path TO ''
     SET plan_cache_mode TO 'force_custom_plan'
@@ -3992,9 +4167,10 @@ declare
   v_written bigint;
 begin
   with given as materialized (
-    select g.file_id, g.ordinal, g.module, nullif(g.alias, '') as alias, g.names::text[] as names, g.line, g.seeks::text[] as seeks
-      from unnest(p_file_ids, p_ordinals, p_modules, p_aliases, p_names, p_lines, p_seeks)
-        as g (file_id, ordinal, module, alias, names, line, seeks)
+    select g.file_id, g.ordinal, g.module, nullif(g.alias, '') as alias, g.names::text[] as names, g.line, g.seeks::text[] as seeks,
+           g.exports::text[] as exports
+      from unnest(p_file_ids, p_ordinals, p_modules, p_aliases, p_names, p_lines, p_seeks, p_exports)
+        as g (file_id, ordinal, module, alias, names, line, seeks, exports)
   ),
   known as materialized (
     select i.*
@@ -4007,47 +4183,57 @@ begin
      where i.file_id = k.file_id
        and i.ordinal = k.ordinal
        and not exists (select from given g where g.file_id = k.file_id and g.ordinal = k.ordinal)
-    returning i.file_id
+    returning i.file_id, i.exports <> '{}' as passes_on
   ),
   kept as (
     update code.imports i
-       set module = g.module,
-           alias  = g.alias,
-           names  = g.names,
-           line   = g.line,
-           seeks  = g.seeks
+       set module  = g.module,
+           alias   = g.alias,
+           names   = g.names,
+           line    = g.line,
+           seeks   = g.seeks,
+           exports = g.exports
       from given g
       join known k on k.file_id = g.file_id and k.ordinal = g.ordinal
      where i.file_id = k.file_id
        and i.ordinal = k.ordinal
-       and (k.module, k.alias, k.names, k.line, k.seeks) is distinct from (g.module, g.alias, g.names, g.line, g.seeks)
+       and (k.module, k.alias, k.names, k.line, k.seeks, k.exports)
+           is distinct from (g.module, g.alias, g.names, g.line, g.seeks, g.exports)
     returning i.file_id,
-              (k.module, k.alias, k.names, k.seeks) is distinct from (g.module, g.alias, g.names, g.seeks) as changed
+              (k.module, k.alias, k.names, k.seeks) is distinct from (g.module, g.alias, g.names, g.seeks) as changed,
+              (k.exports <> '{}' or g.exports <> '{}') and (k.seeks, k.exports) is distinct from (g.seeks, g.exports) as passes_on
   ),
   added as (
-    insert into code.imports (file_id, ordinal, codebase_id, module, alias, names, line, seeks)
-    select g.file_id, g.ordinal, p_codebase_id, g.module, g.alias, g.names, g.line, g.seeks
+    insert into code.imports (file_id, ordinal, codebase_id, module, alias, names, line, seeks, exports)
+    select g.file_id, g.ordinal, p_codebase_id, g.module, g.alias, g.names, g.line, g.seeks, g.exports
       from given g
      where not exists (select from known k where k.file_id = g.file_id and k.ordinal = g.ordinal)
-    returning file_id
+    returning file_id, exports <> '{}' as passes_on
   ),
-  -- Any call of a file may go through any of its imports.
+  -- Any call of a file may go through any of its imports, and so may calls elsewhere
+  -- where it passes on what it imports.
+  changes as (
+    select x.file_id, bool_or(x.passes_on) as passes_on
+      from (select file_id, passes_on from gone
+             union all
+            select file_id, passes_on from kept where changed or passes_on
+             union all
+            select file_id, passes_on from added) x
+     group by x.file_id
+  ),
   marked as (
     update code.stale_links l
-       set calls = null
-     where l.calls is not null
-       and l.file_id in (select file_id from gone
-                          union all
-                         select file_id from kept where changed
-                          union all
-                         select file_id from added)
+       set calls     = null,
+           passes_on = l.passes_on or c.passes_on
+      from changes c
+     where l.file_id = c.file_id
   )
   select (select count(*) from gone) + (select count(*) from kept) + (select count(*) from added) into v_written;
   return v_written;
 end;
 $$;
 
-COMMENT ON FUNCTION code.store_imports(p_codebase_id integer, p_replaced bigint[], p_file_ids bigint[], p_ordinals integer[], p_modules text[], p_aliases text[], p_names text[], p_lines integer[], p_seeks text[]) IS 'Replace the imports of the files p_replaced by difference. p_names and p_seeks hold one text array per import, written as text. Call it after store_symbols. Returns how many rows were written.';
+COMMENT ON FUNCTION code.store_imports(p_codebase_id integer, p_replaced bigint[], p_file_ids bigint[], p_ordinals integer[], p_modules text[], p_aliases text[], p_names text[], p_lines integer[], p_seeks text[], p_exports text[]) IS 'Replace the imports of the files p_replaced by difference. p_names, p_seeks and p_exports hold one text array per import, written as text. Call it after store_symbols. Returns how many rows were written.';
 
 CREATE FUNCTION code.store_provides(p_codebase_id integer, p_replaced bigint[], p_file_ids bigint[], p_names text[], p_root_files bigint[], p_prefixes text[], p_directories text[]) RETURNS bigint
     LANGUAGE plpgsql
@@ -4472,6 +4658,105 @@ end;
 $_$;
 
 COMMENT ON FUNCTION code.symbols_named(p_symbol text, p_codebase text) IS 'The symbols that a name may mean, as code.matching_symbols has it; HT001 where there is none.';
+
+CREATE FUNCTION code.touched_calls(p_codebase_id integer, p_file_ids bigint[], p_names text[], p_provided text[], p_passing bigint[], p_changed bigint[], p_moved boolean, OUT whole bigint[], OUT of_files bigint[], OUT ordinals integer[]) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    SET plan_cache_mode TO 'force_custom_plan'
+    SET jit TO 'off'
+    SET join_collapse_limit TO '1'
+    AS $$
+declare
+  v_passing  bigint[];
+  v_units    text[];
+  v_provided text[];
+  v_names    text[];
+  v_near     bigint[];
+begin
+  whole    := '{}'::bigint[];
+  of_files := '{}'::bigint[];
+  ordinals := '{}'::integer[];
+
+  -- Where a file passes on something else now, so do its importers see something else.
+  v_passing := array(
+    select unnest(p_passing)
+     union
+    select i.file_id from code.imports i where i.file_id = any (p_changed) and i.exports <> '{}');
+  if v_passing <> '{}' then
+    v_provided := code.passed_names(p_codebase_id, array(
+      select unnest(p_provided)
+       union
+      select p.name from code.provides p where p.file_id = any (v_passing)));
+    whole := array(
+      select distinct i.file_id from code.imports i where i.codebase_id = p_codebase_id and i.resolved_name = any (v_provided));
+  end if;
+  if p_names = '{}' then
+    return;
+  end if;
+
+  -- In sight of a symbol that came or went are the files of its unit, and those that
+  -- import one of these.
+  v_units := array(select distinct coalesce(f.scope, 'file ' || f.file_id) from code.files f where f.file_id = any (p_file_ids));
+  v_near := array(
+    select unnest(p_file_ids)
+     union
+    select f.file_id
+      from code.files f
+     where f.codebase_id = p_codebase_id
+       and f.scope = any (v_units));
+  v_provided := code.passed_names(p_codebase_id, array(
+    select unnest(p_provided)
+     union
+    select p.name from code.provides p where p.file_id = any (v_near)));
+  v_near := array(
+    select unnest(v_near)
+     union
+    select i.file_id from code.imports i where i.codebase_id = p_codebase_id and i.resolved_name = any (v_provided));
+  v_names := code.other_names(p_codebase_id, v_provided, p_names);
+
+  -- Out of sight only what is alone in the codebase answers. Where two others of the
+  -- name have been there all along, none was alone and none is.
+  with elsewhere as materialized (
+    select distinct f.family, coalesce(f.scope, 'file ' || f.file_id) as unit, s.name, s.qualified_name
+      from code.symbols s
+      join code.files f on f.file_id = s.file_id
+     where not p_moved
+       and s.codebase_id = p_codebase_id
+       and s.name = any (v_names)
+       and code.is_callable(s.kind, s.parent_key)
+       and f.precedence < 2
+       and not coalesce(f.scope, 'file ' || f.file_id) = any (v_units)
+       and not exists (select from code.stale_links l where l.file_id = s.file_id)
+  ),
+  methods as (
+    select e.family, e.name
+      from elsewhere e
+     where e.qualified_name <> e.name
+     group by e.family, e.name
+    having count(*) > 1
+  ),
+  namesakes as (
+    select e.family, e.qualified_name
+      from elsewhere e
+     group by e.family, e.qualified_name
+    having count(*) > 1
+  )
+  select coalesce(array_agg(c.file_id), '{}'::bigint[]), coalesce(array_agg(c.ordinal), '{}'::integer[])
+    into of_files, ordinals
+    from code.calls c
+    join code.files f on f.file_id = c.file_id
+   where c.codebase_id = p_codebase_id
+     and c.name = any (v_names)
+     and c.reach not in ('file', 'none')
+     and (p_moved
+          or c.file_id = any (v_near)
+          or (c.reach in ('self', 'type', 'method') and (f.family, c.name) not in (select m.family, m.name from methods m))
+          or (c.reach in ('type', 'package') and f.scope is null
+              and (f.family, c.target) not in (select n.family, n.qualified_name from namesakes n)));
+end;
+$$;
+
+COMMENT ON FUNCTION code.touched_calls(p_codebase_id integer, p_file_ids bigint[], p_names text[], p_provided text[], p_passing bigint[], p_changed bigint[], p_moved boolean, OUT whole bigint[], OUT of_files bigint[], OUT ordinals integer[]) IS 'Calls that may mean something else since these files were stored or forgotten: all of some files, and single ones of others. p_names came or went in the files; p_passing are those that pass on something else, p_changed those with imports that mean something else now; p_moved says that where the symbols were is not known.';
 
 CREATE FUNCTION code.translated_name(p_seek text, p_prefix text, p_directory text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -13331,7 +13616,8 @@ CREATE TABLE code.imports (
     line integer NOT NULL,
     seeks text[] NOT NULL,
     resolved_name text,
-    resolved_file_id bigint
+    resolved_file_id bigint,
+    exports text[] DEFAULT '{}'::text[] NOT NULL
 );
 
 COMMENT ON TABLE code.imports IS 'Dependencies that files declare, resolved to a file of the codebase where one provides the name.';
@@ -13339,6 +13625,8 @@ COMMENT ON TABLE code.imports IS 'Dependencies that files declare, resolved to a
 COMMENT ON COLUMN code.imports.seeks IS 'Names that would satisfy the import, best first; see code.provides.';
 
 COMMENT ON COLUMN code.imports.resolved_name IS 'The provided name that satisfies it; several files may provide it, resolved_file_id is the first among them.';
+
+COMMENT ON COLUMN code.imports.exports IS 'Names under which the file passes on what it imports: a, a as b, * for all but the default, * as b for the module itself.';
 
 CREATE TABLE code.ingestions (
     run_id bigint NOT NULL,
@@ -13533,7 +13821,9 @@ CREATE TABLE code.stale_links (
     names text[],
     provided text[],
     roots boolean NOT NULL,
-    calls integer[]
+    calls integer[],
+    passes_on boolean DEFAULT false NOT NULL,
+    moved boolean DEFAULT false NOT NULL
 );
 
 COMMENT ON TABLE code.stale_links IS 'Files whose imports and calls are to be resolved, with the names that they gained or lost.';
@@ -13545,6 +13835,10 @@ COMMENT ON COLUMN code.stale_links.provided IS 'Import names gained or lost: imp
 COMMENT ON COLUMN code.stale_links.roots IS 'Whether import prefixes changed, so that every import is resolved again.';
 
 COMMENT ON COLUMN code.stale_links.calls IS 'Ordinals of the file''s own calls that are to be resolved; null for all of them, and its imports.';
+
+COMMENT ON COLUMN code.stale_links.passes_on IS 'Whether what the file passes on of other files has changed, so that calls of whoever imports it are resolved again.';
+
+COMMENT ON COLUMN code.stale_links.moved IS 'Whether the file''s symbols were found in another way before, so that calls of their names are resolved again wherever they are.';
 
 CREATE TABLE code.symbol_changes (
     change_id bigint NOT NULL,
@@ -15503,11 +15797,17 @@ CREATE INDEX file_versions_moved_from_idx ON code.file_versions USING btree (mov
 
 CREATE INDEX file_versions_sha256_idx ON code.file_versions USING btree (sha256) WHERE (sha256 IS NOT NULL);
 
+CREATE INDEX files_scope_idx ON code.files USING btree (codebase_id, scope) WHERE (scope IS NOT NULL);
+
 CREATE INDEX findings_codebase_idx ON code.findings USING btree (codebase_id, rule);
 
 CREATE INDEX import_roots_codebase_idx ON code.import_roots USING btree (codebase_id, prefix);
 
+CREATE INDEX imports_exports_idx ON code.imports USING btree (codebase_id, resolved_name) WHERE (exports <> '{}'::text[]);
+
 CREATE INDEX imports_resolved_file_idx ON code.imports USING btree (resolved_file_id) WHERE (resolved_file_id IS NOT NULL);
+
+CREATE INDEX imports_resolved_name_idx ON code.imports USING btree (codebase_id, resolved_name) WHERE (resolved_name IS NOT NULL);
 
 CREATE INDEX imports_seeks_idx ON code.imports USING gin (seeks);
 

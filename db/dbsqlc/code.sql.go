@@ -970,7 +970,8 @@ select code.store_imports(
          p_aliases     => $6::text[],
          p_names       => $7::text[],
          p_lines       => $8::integer[],
-         p_seeks       => $9::text[])::bigint as written
+         p_seeks       => $9::text[],
+         p_exports     => $10::text[])::bigint as written
 `
 
 type StoreImportsParams struct {
@@ -983,6 +984,7 @@ type StoreImportsParams struct {
 	Names      []string
 	Lines      []int32
 	Seeks      []string
+	Exports    []string
 }
 
 func (q *Queries) StoreImports(ctx context.Context, arg StoreImportsParams) (int64, error) {
@@ -996,6 +998,7 @@ func (q *Queries) StoreImports(ctx context.Context, arg StoreImportsParams) (int
 		arg.Names,
 		arg.Lines,
 		arg.Seeks,
+		arg.Exports,
 	)
 	var written int64
 	err := row.Scan(&written)

@@ -107,7 +107,8 @@ select code.store_imports(
          p_aliases     => @aliases::text[],
          p_names       => @names::text[],
          p_lines       => @lines::integer[],
-         p_seeks       => @seeks::text[])::bigint as written;
+         p_seeks       => @seeks::text[],
+         p_exports     => @exports::text[])::bigint as written;
 
 -- name: StoreProvides :one
 select code.store_provides(

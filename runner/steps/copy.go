@@ -39,10 +39,10 @@ func (r *rows) copyNew(ctx context.Context, tx pgx.Tx, codebaseID int32) (writte
 				int(int64(s.StartLines[i])).int(int64(s.EndLines[i])).int(int64(s.StartBytes[i])).int(int64(s.EndBytes[i])).
 				int(int64(s.Complexities[i])).int(s.BodyHashes[i])
 		}},
-		{&w.Imports, `code.imports (file_id, ordinal, codebase_id, module, alias, names, line, seeks)`, len(r.imports.FileIds), func(t *copyText, i int) {
+		{&w.Imports, `code.imports (file_id, ordinal, codebase_id, module, alias, names, line, seeks, exports)`, len(r.imports.FileIds), func(t *copyText, i int) {
 			m := &r.imports
 			t.int(m.FileIds[i]).int(int64(m.Ordinals[i])).int(codebase).text(m.Modules[i]).optional(m.Aliases[i]).text(m.Names[i]).
-				int(int64(m.Lines[i])).text(m.Seeks[i])
+				int(int64(m.Lines[i])).text(m.Seeks[i]).text(m.Exports[i])
 		}},
 		{&w.Provides, `code.provides (file_id, name, codebase_id)`, len(r.provides.FileIds), func(t *copyText, i int) {
 			t.int(r.provides.FileIds[i]).text(r.provides.Names[i]).int(codebase)

@@ -126,6 +126,7 @@ func (r *rows) addImports(fileID int64, imports []ingest.Import) {
 		c.Names = append(c.Names, arrayText(i.Names))
 		c.Lines = append(c.Lines, int32(i.Line))
 		c.Seeks = append(c.Seeks, arrayText(i.Seeks))
+		c.Exports = append(c.Exports, arrayText(i.Exports))
 	}
 }
 

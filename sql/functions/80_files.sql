@@ -87,7 +87,7 @@ begin
            scope        = null,
            precedence   = 0
      where f.file_id = any (v_unreadable);
-    perform code.clear_files(p_codebase_id, v_unreadable);
+    perform code.clear_files(p_codebase_id, v_unreadable, p_moved => true);
     perform code.resolve_files(p_codebase_id, v_unreadable);
   end if;
 
@@ -107,7 +107,7 @@ $$;
 comment on function code.record_files(integer, integer, text[], bigint[], bigint[], integer[], bigint[], text[], bytea[], text[], timestamptz[]) is
   'Record what was seen on disk, unless something newer is recorded already. A null hash means unreadable, for the reason given. p_version is the extractor version that due is measured against.';
 
-create or replace function code.clear_files(p_codebase_id integer, p_file_ids bigint[])
+create or replace function code.clear_files(p_codebase_id integer, p_file_ids bigint[], p_moved boolean default false)
 returns bigint
 language plpgsql
 volatile
@@ -129,7 +129,7 @@ begin
     delete from code.import_roots r where r.file_id = any (p_file_ids) returning r.file_id
   ),
   imports as (
-    delete from code.imports i where i.file_id = any (p_file_ids)
+    delete from code.imports i where i.file_id = any (p_file_ids) returning i.file_id, i.exports
   ),
   calls as (
     delete from code.calls c where c.file_id = any (p_file_ids)
@@ -145,7 +145,9 @@ begin
            array_agg(f.file_id),
            array_agg(coalesce(s.names, '{}')::text),
            array_agg(coalesce(p.names, '{}')::text),
-           array_agg(r.file_id is not null))
+           array_agg(r.file_id is not null),
+           p_passing => array_agg(i.file_id is not null),
+           p_moved   => p_moved)
     into v_cleared
     from unnest(p_file_ids) as f (file_id)
     left join (select x.file_id, array_agg(distinct n.name) filter (where n.name is not null) as names
@@ -156,12 +158,14 @@ begin
     left join (select x.file_id, array_agg(x.name) as names from provides x group by x.file_id) p
       on p.file_id = f.file_id
     left join (select distinct x.file_id from roots x) r
-      on r.file_id = f.file_id;
+      on r.file_id = f.file_id
+    left join (select distinct x.file_id from imports x where x.exports <> '{}') i
+      on i.file_id = f.file_id;
   return v_cleared;
 end;
 $$;
-comment on function code.clear_files(integer, bigint[]) is
-  'Remove all that was derived from files and mark them stale. Returns their number.';
+comment on function code.clear_files(integer, bigint[], boolean) is
+  'Remove all that was derived from files and mark them stale; p_moved says that their scope is forgotten already. Returns their number.';
 
 create or replace function code.mark_stale(
   p_codebase_id integer,
@@ -169,7 +173,9 @@ create or replace function code.mark_stale(
   p_names       text[],
   p_provided    text[],
   p_roots       boolean[],
-  p_calls_same  boolean default false
+  p_calls_same  boolean default false,
+  p_passing     boolean[] default null,
+  p_moved       boolean default false
 )
 returns bigint
 language plpgsql
@@ -180,27 +186,30 @@ declare
   v_marked bigint;
 begin
   -- Arrays of arrays must be rectangular in SQL; so each element is the text of one.
-  insert into code.stale_links as l (file_id, codebase_id, names, provided, roots, calls)
-  select g.file_id, p_codebase_id, g.names::text[], g.provided::text[], g.roots, case when p_calls_same then '{}'::integer[] end
-    from unnest(p_file_ids, p_names, p_provided, p_roots) as g (file_id, names, provided, roots)
+  insert into code.stale_links as l (file_id, codebase_id, names, provided, roots, calls, passes_on, moved)
+  select g.file_id, p_codebase_id, g.names::text[], g.provided::text[], g.roots, case when p_calls_same then '{}'::integer[] end,
+         coalesce(g.passing, false), p_moved
+    from unnest(p_file_ids, p_names, p_provided, p_roots, p_passing) as g (file_id, names, provided, roots, passing)
    order by g.file_id
       on conflict (file_id) do update
-     set names    = case
-                      when l.names is not null and excluded.names is not null
-                        then array(select unnest(l.names) union select unnest(excluded.names))
-                    end,
-         provided = case
-                      when l.provided is not null and excluded.provided is not null
-                        then array(select unnest(l.provided) union select unnest(excluded.provided))
-                    end,
-         roots    = l.roots or excluded.roots,
-         calls    = null;
+     set names     = case
+                       when l.names is not null and excluded.names is not null
+                         then array(select unnest(l.names) union select unnest(excluded.names))
+                     end,
+         provided  = case
+                       when l.provided is not null and excluded.provided is not null
+                         then array(select unnest(l.provided) union select unnest(excluded.provided))
+                     end,
+         roots     = l.roots or excluded.roots,
+         calls     = null,
+         passes_on = l.passes_on or excluded.passes_on,
+         moved     = l.moved or excluded.moved;
   get diagnostics v_marked = row_count;
   return v_marked;
 end;
 $$;
-comment on function code.mark_stale(integer, bigint[], text[], text[], boolean[], boolean) is
-  'Note that files are to be resolved and which names they gained or lost; p_names and p_provided hold one text array per file, written as text. All their own calls and imports are to be resolved too, unless p_calls_same says that none need it and no mark was there before.';
+comment on function code.mark_stale(integer, bigint[], text[], text[], boolean[], boolean, boolean[], boolean) is
+  'Note that files are to be resolved and which names they gained or lost; p_names and p_provided hold one text array per file, written as text. All their own calls and imports are to be resolved too, unless p_calls_same says that none need it and no mark was there before. p_passing says whether what a file passes on of others has changed, p_moved whether its symbols were found in another way before.';
 
 create or replace function code.forget_files(p_codebase_id integer, p_paths text[], p_seen_at timestamptz default 'infinity')
 returns bigint

@@ -9,7 +9,8 @@ create or replace function code.store_imports(
   p_aliases     text[],
   p_names       text[],
   p_lines       integer[],
-  p_seeks       text[]
+  p_seeks       text[],
+  p_exports     text[]
 )
 returns bigint
 language plpgsql
@@ -22,9 +23,10 @@ declare
   v_written bigint;
 begin
   with given as materialized (
-    select g.file_id, g.ordinal, g.module, nullif(g.alias, '') as alias, g.names::text[] as names, g.line, g.seeks::text[] as seeks
-      from unnest(p_file_ids, p_ordinals, p_modules, p_aliases, p_names, p_lines, p_seeks)
-        as g (file_id, ordinal, module, alias, names, line, seeks)
+    select g.file_id, g.ordinal, g.module, nullif(g.alias, '') as alias, g.names::text[] as names, g.line, g.seeks::text[] as seeks,
+           g.exports::text[] as exports
+      from unnest(p_file_ids, p_ordinals, p_modules, p_aliases, p_names, p_lines, p_seeks, p_exports)
+        as g (file_id, ordinal, module, alias, names, line, seeks, exports)
   ),
   known as materialized (
     select i.*
@@ -37,47 +39,57 @@ begin
      where i.file_id = k.file_id
        and i.ordinal = k.ordinal
        and not exists (select from given g where g.file_id = k.file_id and g.ordinal = k.ordinal)
-    returning i.file_id
+    returning i.file_id, i.exports <> '{}' as passes_on
   ),
   kept as (
     update code.imports i
-       set module = g.module,
-           alias  = g.alias,
-           names  = g.names,
-           line   = g.line,
-           seeks  = g.seeks
+       set module  = g.module,
+           alias   = g.alias,
+           names   = g.names,
+           line    = g.line,
+           seeks   = g.seeks,
+           exports = g.exports
       from given g
       join known k on k.file_id = g.file_id and k.ordinal = g.ordinal
      where i.file_id = k.file_id
        and i.ordinal = k.ordinal
-       and (k.module, k.alias, k.names, k.line, k.seeks) is distinct from (g.module, g.alias, g.names, g.line, g.seeks)
+       and (k.module, k.alias, k.names, k.line, k.seeks, k.exports)
+           is distinct from (g.module, g.alias, g.names, g.line, g.seeks, g.exports)
     returning i.file_id,
-              (k.module, k.alias, k.names, k.seeks) is distinct from (g.module, g.alias, g.names, g.seeks) as changed
+              (k.module, k.alias, k.names, k.seeks) is distinct from (g.module, g.alias, g.names, g.seeks) as changed,
+              (k.exports <> '{}' or g.exports <> '{}') and (k.seeks, k.exports) is distinct from (g.seeks, g.exports) as passes_on
   ),
   added as (
-    insert into code.imports (file_id, ordinal, codebase_id, module, alias, names, line, seeks)
-    select g.file_id, g.ordinal, p_codebase_id, g.module, g.alias, g.names, g.line, g.seeks
+    insert into code.imports (file_id, ordinal, codebase_id, module, alias, names, line, seeks, exports)
+    select g.file_id, g.ordinal, p_codebase_id, g.module, g.alias, g.names, g.line, g.seeks, g.exports
       from given g
      where not exists (select from known k where k.file_id = g.file_id and k.ordinal = g.ordinal)
-    returning file_id
+    returning file_id, exports <> '{}' as passes_on
   ),
-  -- Any call of a file may go through any of its imports.
+  -- Any call of a file may go through any of its imports, and so may calls elsewhere
+  -- where it passes on what it imports.
+  changes as (
+    select x.file_id, bool_or(x.passes_on) as passes_on
+      from (select file_id, passes_on from gone
+             union all
+            select file_id, passes_on from kept where changed or passes_on
+             union all
+            select file_id, passes_on from added) x
+     group by x.file_id
+  ),
   marked as (
     update code.stale_links l
-       set calls = null
-     where l.calls is not null
-       and l.file_id in (select file_id from gone
-                          union all
-                         select file_id from kept where changed
-                          union all
-                         select file_id from added)
+       set calls     = null,
+           passes_on = l.passes_on or c.passes_on
+      from changes c
+     where l.file_id = c.file_id
   )
   select (select count(*) from gone) + (select count(*) from kept) + (select count(*) from added) into v_written;
   return v_written;
 end;
 $$;
-comment on function code.store_imports(integer, bigint[], bigint[], integer[], text[], text[], text[], integer[], text[]) is
-  'Replace the imports of the files p_replaced by difference. p_names and p_seeks hold one text array per import, written as text. Call it after store_symbols. Returns how many rows were written.';
+comment on function code.store_imports(integer, bigint[], bigint[], integer[], text[], text[], text[], integer[], text[], text[]) is
+  'Replace the imports of the files p_replaced by difference. p_names, p_seeks and p_exports hold one text array per import, written as text. Call it after store_symbols. Returns how many rows were written.';
 
 create or replace function code.store_provides(
   p_codebase_id  integer,

@@ -188,7 +188,8 @@ begin
   moved as (
     select w.file_id,
            code.symbol_names(w.file_id)::text as names,
-           array(select p.name from code.provides p where p.file_id = w.file_id)::text as provided
+           array(select p.name from code.provides p where p.file_id = w.file_id)::text as provided,
+           exists (select from code.imports i where i.file_id = w.file_id and i.exports <> '{}') as passing
       from written w
      where w.moved
        and w.ingested_sha256 is not null
@@ -200,7 +201,9 @@ begin
                       array_agg(m.file_id),
                       array_agg(m.names),
                       array_agg(m.provided),
-                      array_agg(false))
+                      array_agg(false),
+                      p_passing => array_agg(m.passing),
+                      p_moved   => true)
                from moved m
              having count(*) > 0), 0),
          (select array_agg(v.file_id) from versions v where v.change <> 'modified')

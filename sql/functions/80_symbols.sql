@@ -60,20 +60,28 @@ declare
 begin
   -- Before a codebase is ready everything in it is resolved at once, so there is
   -- no use in noting names.
-  insert into code.stale_links (file_id, codebase_id, names, provided, roots)
+  insert into code.stale_links as l (file_id, codebase_id, names, provided, roots, passes_on)
   select f.file_id,
          p_codebase_id,
          case when c.ready_at is not null then code.symbol_names(f.file_id) end,
          case when c.ready_at is not null then array(select p.name from code.provides p where p.file_id = f.file_id) end,
-         exists (select from code.import_roots r where r.file_id = f.file_id)
+         exists (select from code.import_roots r where r.file_id = f.file_id),
+         c.ready_at is not null and exists (select from code.imports i where i.file_id = f.file_id and i.exports <> '{}')
     from unnest(p_file_ids) as f (file_id)
     join code.codebases c on c.codebase_id = p_codebase_id
    order by f.file_id
       on conflict (file_id) do update
-     set names    = excluded.names,
-         provided = excluded.provided,
-         roots    = excluded.roots,
-         calls    = null;
+     set names     = case
+                       when l.names is not null and excluded.names is not null
+                         then array(select unnest(l.names) union select unnest(excluded.names))
+                     end,
+         provided  = case
+                       when l.provided is not null and excluded.provided is not null
+                         then array(select unnest(l.provided) union select unnest(excluded.provided))
+                     end,
+         roots     = l.roots or excluded.roots,
+         calls     = null,
+         passes_on = l.passes_on or excluded.passes_on;
   get diagnostics v_marked = row_count;
   return v_marked;
 end;

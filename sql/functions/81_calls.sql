@@ -1,12 +1,23 @@
 -- Which symbol a call means. See 81_resolve for when this is asked.
 
+create or replace function code.inside_name(p_resolved_name text, p_target text)
+returns text
+language sql
+immutable
+parallel safe
+return case
+         when strpos(p_target, '.') > 0 and split_part(p_target, '.', 1) = substring(p_resolved_name from '[^/.:]+$')
+           then substr(p_target, strpos(p_target, '.') + 1)
+       end;
+comment on function code.inside_name(text, text) is
+  'The target without its first part where that may be the resolved module itself; null where it cannot.';
+
 create or replace function code.resolve_calls(
   p_codebase_id integer,
   p_file_ids    bigint[],
-  p_names       text[],
-  p_all         boolean,
   p_of_files    bigint[],
-  p_ordinals    integer[]
+  p_ordinals    integer[],
+  p_all         boolean
 )
 returns setof bigint
 language plpgsql
@@ -18,7 +29,8 @@ set enable_nestloop = off
 set join_collapse_limit = 1
 as $$
 declare
-  v_files bigint[];
+  v_files     bigint[];
+  v_exporters bigint[] := '{}'::bigint[];
 begin
   -- The planner cannot know how many rows a step below yields, and guesses few; its
   -- nested loops then took seconds for one file. So tables are narrowed by arrays,
@@ -26,40 +38,107 @@ begin
   -- it is written: to look for a better one took three times as long as the rest.
   if not p_all then
     v_files := array(
-      select distinct c.file_id
-        from code.calls c
-       where c.codebase_id = p_codebase_id
-         and (c.file_id = any (p_file_ids) or c.file_id = any (p_of_files) or c.name = any (p_names)));
+      select distinct x.file_id
+        from (select unnest(p_file_ids) union select unnest(p_of_files)) as x (file_id));
     if v_files = '{}' then
       return;
     end if;
+    v_exporters := code.exporting_files(p_codebase_id, v_files);
   end if;
 
   return query
-  with importing as materialized (
+  with recursive importing as materialized (
     select i.file_id, i.ordinal, i.resolved_name, i.alias = '.' or '*' = any (i.names) as brings_all
       from code.imports i
      where p_all or i.file_id = any (v_files)
+  ),
+  asked_for as (
+    select c.file_id, c.ordinal, c.name, c.target, c.reach, c.import_ordinal
+      from code.calls c
+     where c.codebase_id = p_codebase_id
+       and (p_all or c.file_id = any (p_file_ids))
+     union all
+    select c.file_id, c.ordinal, c.name, c.target, c.reach, c.import_ordinal
+      from (select distinct o.file_id, o.ordinal
+              from unnest(p_of_files, p_ordinals) as o (file_id, ordinal)
+             where not p_all
+               and not o.file_id = any (p_file_ids)) o
+     cross join lateral (
+             select * from code.calls x where x.file_id = o.file_id and x.ordinal = o.ordinal offset 0) c
   ),
   called as materialized (
     select c.file_id, c.ordinal, c.name, c.target, i.resolved_name,
            f.family, f.scope, f.precedence = 2 as tests,
            -- Through an import that no file satisfies, nothing here is called.
            case when c.import_ordinal is not null and i.resolved_name is null then 'none' else c.reach end as reach
-      from code.calls c
+      from asked_for c
       join code.files f on f.file_id = c.file_id
       left join importing i on i.file_id = c.file_id and i.ordinal = c.import_ordinal
-     where c.codebase_id = p_codebase_id
-       and c.reach <> 'file'
-       and (p_all
-            or c.file_id = any (p_file_ids)
-            or c.name = any (p_names)
-            or (c.file_id = any (p_of_files)
-                and (c.file_id, c.ordinal) in (select o.file_id, o.ordinal from unnest(p_of_files, p_ordinals) as o (file_id, ordinal))))
+     where c.reach <> 'file'
        and (p_all or f.file_id = any (v_files))
   ),
+  -- Through an import: any file that provides the resolved name may hold it, or pass
+  -- it on from another. What is taken out of a module may be a module itself.
+  reached as materialized (
+    select c.file_id, c.ordinal, c.resolved_name, c.name, c.target
+      from called c
+     where c.reach in ('import', 'type')
+       and c.resolved_name is not null
+    union all
+    select c.file_id, c.ordinal, i.resolved_name, c.name, c.target
+      from called c
+      join importing i on i.file_id = c.file_id
+     where c.reach = 'package'
+       and i.brings_all
+       and i.resolved_name is not null
+  ),
+  exporters as materialized (
+    select p.name, i.resolved_name, split_part(e.name, ' as ', 1) as original,
+           coalesce(nullif(split_part(e.name, ' as ', 2), ''), e.name) as exposed
+      from code.imports i
+      join code.provides p on p.file_id = i.file_id
+      join code.files f on f.file_id = i.file_id
+     cross join lateral unnest(i.exports) as e (name)
+     where i.codebase_id = p_codebase_id
+       and i.exports <> '{}'
+       and i.resolved_name is not null
+       and f.precedence < 2
+       and (p_all or i.file_id = any (v_exporters))
+       and (p_all or p.file_id = any (v_exporters))
+  ),
+  passed as materialized (
+    select r.resolved_name as first_name, r.target as first_target, r.resolved_name, r.name, o.target, 0 as steps, o.guess as guesses
+      from (select distinct x.resolved_name, x.name, x.target from reached x) r
+     cross join lateral (
+             select r.target, 0 as guess
+             union all
+             select code.inside_name(r.resolved_name, r.target), 1) o
+     where o.target is not null
+    union
+    select p.first_name, p.first_target, e.resolved_name, t.name, o.target, p.steps + 1, p.guesses + o.guess + case e.exposed when '*' then 1 else 0 end
+      from passed p
+      join exporters e on e.name = p.resolved_name
+     cross join lateral (select split_part(p.target, '.', 1) as first, strpos(p.target, '.') as dot) d
+     cross join lateral (
+             -- all but the default
+             select p.name, p.target where e.exposed = '*' and d.first <> 'default'
+             union all
+             -- the module itself
+             select p.name, substr(p.target, d.dot + 1) where e.original = '*' and e.exposed = d.first and d.dot > 0
+             union all
+             select case when d.dot = 0 then e.original else p.name end, e.original || case when d.dot = 0 then '' else substr(p.target, d.dot) end
+              where e.original <> '*' and e.exposed = d.first) t
+     cross join lateral (
+             select t.target, 0 as guess
+             union all
+             select code.inside_name(e.resolved_name, t.target), 1) o
+     where p.steps < 6
+       and o.target is not null
+  ),
   names as materialized (
-    select distinct c.name from called c where c.reach <> 'none'
+    select c.name from called c where c.reach <> 'none'
+     union
+    select p.name from passed p
   ),
   found as materialized (
     select s.*
@@ -92,29 +171,15 @@ begin
       from callable s
      order by s.unit, s.qualified_name, s.precedence, s.path collate "C", s.key collate "C"
   ),
-  -- Through an import: any file that provides the resolved name may hold it.
-  reached as materialized (
-    select c.file_id, c.ordinal, c.resolved_name, c.name, c.target
-      from called c
-     where c.reach in ('import', 'type')
-       and c.resolved_name is not null
-    union all
-    select c.file_id, c.ordinal, i.resolved_name, c.name, c.target
-      from called c
-      join importing i on i.file_id = c.file_id
-     where c.reach = 'package'
-       and i.brings_all
-       and i.resolved_name is not null
-  ),
   exported as materialized (
-    select distinct on (t.resolved_name, t.target) t.resolved_name, t.target, s.symbol_id
-      from (select distinct r.resolved_name, r.name, r.target from reached r) t
-      join code.provides p on p.codebase_id = p_codebase_id and p.name = t.resolved_name
-      join callable s on s.file_id = p.file_id and s.name = t.name
+    select distinct on (i.first_name, i.first_target) i.first_name as resolved_name, i.first_target as target, s.symbol_id
+      from passed i
+      join code.provides p on p.codebase_id = p_codebase_id and p.name = i.resolved_name
+      join callable s on s.file_id = p.file_id and s.name = i.name
      where s.precedence < 2
-       and (p_all or p.name = any (array(select x.resolved_name from reached x)))
-       and (s.qualified_name = t.target or s.qualified_name = s.module || '.' || t.target)
-     order by t.resolved_name, t.target, s.qualified_name = t.target desc, s.precedence, s.path collate "C", s.key collate "C"
+       and (p_all or p.name = any (array(select x.resolved_name from passed x)))
+       and (s.qualified_name = i.target or s.qualified_name = s.module || '.' || i.target)
+     order by i.first_name, i.first_target, i.steps, i.guesses, s.qualified_name = i.target desc, s.precedence, s.path collate "C", s.key collate "C"
   ),
   imported as materialized (
     select r.file_id, r.ordinal, min(e.symbol_id) as symbol_id
@@ -290,5 +355,5 @@ begin
   select distinct c.file_id from changed c;
 end;
 $$;
-comment on function code.resolve_calls(integer, bigint[], text[], boolean, bigint[], integer[]) is
-  'Resolve the calls of some files, single ones of others, and all calls of some names (or all). Confidence: 1 and 0.95 same file (by the caller), 0.95 import or package, 0.9 own or named type, 0.8 star import, 0.75 the only method of the name in the type''s unit, 0.7 type unique, 0.6 method unique in sight, 0.5 unique in the codebase.';
+comment on function code.resolve_calls(integer, bigint[], bigint[], integer[], boolean) is
+  'Resolve the calls of some files, and single ones of others (or all). Confidence: 1 and 0.95 same file (by the caller), 0.95 import or package, also where others pass it on, 0.9 own or named type, 0.8 star import, 0.75 the only method of the name in the type''s unit, 0.7 type unique, 0.6 method unique in sight, 0.5 unique in the codebase.';

@@ -3,8 +3,9 @@
 -- A resolution is a function of the stored rows alone, and the same statements
 -- compute it for a few rows or for all. What an edit can change is known by name:
 -- imports that seek a name which some file now provides or no longer does, and
--- calls of a name under which a symbol came, went or moved. So resolving the marked
--- files and names leaves the tables as resolving everything would.
+-- calls of a name under which a symbol came, went or moved (of these, 81_touched.sql
+-- leaves out the ones whose answer cannot be another). So resolving the marked files
+-- and names leaves the tables as resolving everything would.
 
 create or replace function code.translated_name(p_seek text, p_prefix text, p_directory text)
 returns text
@@ -157,8 +158,11 @@ declare
   v_ordinals integer[];
   v_names    text[];
   v_provided text[];
+  v_passing  bigint[];
   v_roots    boolean;
+  v_moved    boolean;
   v_all      boolean;
+  v_touched  record;
   v_changed  bigint[] := '{}'::bigint[];
   v_recalled bigint[] := '{}'::bigint[];
 begin
@@ -169,7 +173,7 @@ begin
     delete from code.stale_links l
      where l.codebase_id = p_codebase_id
        and (p_file_ids is null or (l.file_id = any (p_file_ids) and l.names is not null))
-    returning l.file_id, l.names, l.provided, l.roots, l.calls
+    returning l.*
   ),
   single as (
     select array_agg(t.file_id) as of_files, array_agg(o.ordinal) as ordinals
@@ -183,8 +187,10 @@ begin
          coalesce(bool_or(t.names is null or t.provided is null), false),
          array(select distinct n from taken x cross join lateral unnest(x.names) as n),
          array(select distinct n from taken x cross join lateral unnest(x.provided) as n),
-         coalesce(bool_or(t.roots), false)
-    into v_files, v_whole, v_of_files, v_ordinals, v_all, v_names, v_provided, v_roots
+         coalesce(array_agg(t.file_id) filter (where t.passes_on), '{}'::bigint[]),
+         coalesce(bool_or(t.roots), false),
+         coalesce(bool_or(t.moved), false)
+    into v_files, v_whole, v_of_files, v_ordinals, v_all, v_names, v_provided, v_passing, v_roots, v_moved
     from taken t;
   if v_files = '{}' then
     return 0::bigint;
@@ -205,14 +211,17 @@ begin
   if v_all or v_roots or v_whole <> '{}' or v_provided <> '{}' then
     v_changed := array(select code.resolve_imports(p_codebase_id, v_whole, v_provided, v_all or v_roots));
   end if;
-  if v_all or v_whole <> '{}' or v_changed <> '{}' or v_names <> '{}' or v_of_files <> '{}' then
+  if v_all then
+    v_recalled := array(select code.resolve_calls(p_codebase_id, '{}', '{}', '{}', true));
+    perform pg_catalog.set_config('enable_nestloop', 'on', true);
+  else
+    v_touched := code.touched_calls(p_codebase_id, v_files, v_names, v_provided, v_passing, v_changed, v_moved);
     v_recalled := array(select code.resolve_calls(
                                  p_codebase_id,
-                                 array(select unnest(v_whole) union select unnest(v_changed)),
-                                 v_names, v_all, v_of_files, v_ordinals));
-  end if;
-  if v_all then
-    perform pg_catalog.set_config('enable_nestloop', 'on', true);
+                                 array(select unnest(v_whole) union select unnest(v_changed) union select unnest(v_touched.whole)),
+                                 v_of_files || v_touched.of_files,
+                                 v_ordinals || v_touched.ordinals,
+                                 false));
   end if;
 
   insert into code.stale_dependencies (file_id, codebase_id)

@@ -115,6 +115,9 @@ func (b *Builder) Import(offset int, i Import) {
 	for n, name := range i.Names {
 		i.Names[n] = Clip(name, MaxName)
 	}
+	for n, name := range i.Exports {
+		i.Exports[n] = Clip(name, MaxName)
+	}
 	i.Seeks = importNames(i.Seeks)
 	i.Line = b.Line(offset)
 	b.ex.Imports = append(b.ex.Imports, i)

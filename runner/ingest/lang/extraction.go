@@ -66,6 +66,11 @@ type Import struct {
 	Names  []string // names taken from the module: "a", and "a as b" for a renamed one
 	Line   int      // 1-based
 
+	// Exports are the names under which the file passes on what it imports, to whoever
+	// imports the file: "a", "a as b", "*" for all that the module has but its default,
+	// "* as b" for the module itself.
+	Exports []string
+
 	// Seeks lists, best first, the Provides names that would satisfy the import.
 	// A name with an unknown root is given as written ("go:example.com/m/db",
 	// "js:@org/pkg/x"); Roots translate it when the database resolves it.

@@ -245,8 +245,9 @@ func ecmaAssigned(w *treeWalk, node int, s *Symbol) bool {
 
 // ecmaFile is what a JavaScript file is remembered by.
 type ecmaFile struct {
-	names  map[string]bool // exported by a clause or an assignment
-	module bool            // whether it imports or exports anything; a script's names are global
+	names  map[string]bool     // exported by a clause or an assignment
+	others map[string][]string // and the names that clauses give them
+	module bool                // whether it imports or exports anything; a script's names are global
 
 	declarations bool // a .d.ts file, in which everything is exported
 }
@@ -302,4 +303,37 @@ func ecmaExported(w *treeWalk) {
 			exported[s.Name] = exported[s.Name] || s.Exported
 		}
 	}
+	for n := range w.ex.Imports {
+		i := &w.ex.Imports[n]
+		if len(i.Exports) > 0 {
+			continue // says so itself
+		}
+		for _, name := range i.Names {
+			original, local, renamed := strings.Cut(name, " as ")
+			if !renamed {
+				local = original
+			}
+			i.Exports = append(i.Exports, f.passesOn(original, local)...)
+		}
+		i.Exports = append(i.Exports, f.passesOn("*", i.Alias)...)
+	}
+}
+
+// passesOn says under which names a clause exports an import, known here as local.
+func (f *ecmaFile) passesOn(original, local string) (exports []string) {
+	if local == "" || !f.names[local] {
+		return nil
+	}
+	names := f.others[local]
+	if len(names) == 0 {
+		names = []string{local}
+	}
+	for _, name := range names {
+		if name == original {
+			exports = append(exports, name)
+		} else {
+			exports = append(exports, original+" as "+name)
+		}
+	}
+	return exports
 }

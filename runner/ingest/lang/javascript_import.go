@@ -3,6 +3,7 @@ package lang
 import (
 	"bytes"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/htdag/htdag/runner/ingest/treesitter"
@@ -25,7 +26,7 @@ func ecmaStem(file string) (stem string, ok bool) {
 // answers to its directory.
 func ecmaModule(w *treeWalk) {
 	stem, _ := ecmaStem(w.path)
-	w.extra = &ecmaFile{names: map[string]bool{}, declarations: strings.HasPrefix(w.path[len(stem):], ".d.")}
+	w.extra = &ecmaFile{names: map[string]bool{}, others: map[string][]string{}, declarations: strings.HasPrefix(w.path[len(stem):], ".d.")}
 	w.Module(stem, w.leadingDocs(0, func(comment []byte) bool {
 		if !isJSDoc(comment) {
 			return false
@@ -149,7 +150,13 @@ func ecmaExport(w *treeWalk, node int) bool {
 			i.Names = append(i.Names, ecmaSpecifiers(w, c)...)
 		case w.is(c, "export_clause"):
 			for s := w.tree.First(c); s != treesitter.None; s = w.tree.Sibling(s) {
-				w.ecma().names[w.nodeText(w.child(s, "name"))] = true
+				local := w.nodeText(w.child(s, "name"))
+				w.ecma().names[local] = true
+				exposed := w.nodeText(w.child(s, "alias"))
+				if exposed == "" {
+					exposed = local
+				}
+				w.ecma().others[local] = append(w.ecma().others[local], exposed)
 			}
 		case w.is(c, "namespace_export"):
 			i.Names = append(i.Names, "* as "+w.nodeText(w.tree.First(c)))
@@ -163,6 +170,7 @@ func ecmaExport(w *treeWalk, node int) bool {
 	if len(i.Names) == 0 {
 		i.Names = []string{"*"}
 	}
+	i.Exports = slices.Clone(i.Names)
 	w.imports(node, source, i)
 	return false
 }

@@ -207,6 +207,9 @@ func pythonImportFrom(w *treeWalk, node int) bool {
 			continue
 		}
 		i := Import{Module: written, Names: []string{names}}
+		if path.Base(strings.TrimSuffix(w.path, path.Ext(w.path))) == "__init__" && len(w.frames) == 1 && known {
+			i.Exports = []string{names} // a package's names are those of its modules
+		}
 		if known && name != "" {
 			i.Seeks = append(i.Seeks, "py:"+strings.Trim(module+"."+name, "."))
 		}

@@ -97,9 +97,20 @@ func (w *treeWalk) rustSeeks(parts []string) []string {
 	return seeks
 }
 
-// rustUse reads a use declaration; nested lists make one import each.
+// rustUse reads a use declaration; nested lists make one import each. What it says
+// with pub, at the top of the file, the file's own importers see too.
 func rustUse(w *treeWalk, node int) bool {
+	first := len(w.ex.Imports)
 	w.rustUseTree(w.child(node, "argument"), nil, maxChain)
+	if len(w.frames) == 1 && w.is(w.tree.First(node), "visibility_modifier") {
+		for n := range w.ex.Imports[first:] {
+			i := &w.ex.Imports[first+n]
+			i.Exports = i.Names
+			if len(i.Names) == 0 && i.Alias != "" {
+				i.Exports = []string{"* as " + i.Alias}
+			}
+		}
+	}
 	return false
 }
 

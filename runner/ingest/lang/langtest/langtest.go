@@ -40,6 +40,9 @@ func Format(ex lang.Extraction) string {
 		if len(i.Names) > 0 {
 			fmt.Fprintf(&w, " {%s}", strings.Join(i.Names, ", "))
 		}
+		if len(i.Exports) > 0 {
+			fmt.Fprintf(&w, " exports %s", strings.Join(i.Exports, ", "))
+		}
 		if len(i.Seeks) > 0 {
 			fmt.Fprintf(&w, " seeks %s", strings.Join(i.Seeks, " "))
 		}
