@@ -620,6 +620,9 @@ begin
   imports as (
     delete from code.imports i where i.file_id = any (p_file_ids) returning i.file_id, i.exports
   ),
+  requirements as (
+    delete from code.requirements r where r.file_id = any (p_file_ids)
+  ),
   calls as (
     delete from code.calls c where c.file_id = any (p_file_ids)
   ),
@@ -4334,6 +4337,63 @@ end;
 $$;
 
 COMMENT ON FUNCTION code.store_provides(p_codebase_id integer, p_replaced bigint[], p_file_ids bigint[], p_names text[], p_root_files bigint[], p_prefixes text[], p_directories text[]) IS 'Replace the names that the files p_replaced provide and the import roots that they declare, and mark what changed. Call it after store_symbols. Returns how many rows were written.';
+
+CREATE FUNCTION code.store_requirements(p_codebase_id integer, p_replaced bigint[], p_file_ids bigint[], p_ordinals integer[], p_ecosystems text[], p_names text[], p_requirements text[], p_kinds text[], p_lines integer[]) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    SET plan_cache_mode TO 'force_custom_plan'
+    SET jit TO 'off'
+    AS $$
+declare
+  v_written bigint;
+begin
+  -- Few files are manifests: most batches neither bring a row nor take one away.
+  with given as materialized (
+    select g.file_id, g.ordinal, g.ecosystem, g.name, nullif(g.requirement, '') as requirement, g.kind, g.line
+      from unnest(p_file_ids, p_ordinals, p_ecosystems, p_names, p_requirements, p_kinds, p_lines)
+        as g (file_id, ordinal, ecosystem, name, requirement, kind, line)
+  ),
+  known as materialized (
+    select r.*
+      from code.requirements r
+     where r.file_id = any (p_replaced)
+  ),
+  gone as (
+    delete from code.requirements r
+     using known k
+     where r.file_id = k.file_id
+       and r.ordinal = k.ordinal
+       and not exists (select from given g where g.file_id = k.file_id and g.ordinal = k.ordinal)
+    returning 1
+  ),
+  kept as (
+    update code.requirements r
+       set ecosystem   = g.ecosystem,
+           name        = g.name,
+           requirement = g.requirement,
+           kind        = g.kind,
+           line        = g.line
+      from given g
+      join known k on k.file_id = g.file_id and k.ordinal = g.ordinal
+     where r.file_id = k.file_id
+       and r.ordinal = k.ordinal
+       and (k.ecosystem, k.name, k.requirement, k.kind, k.line)
+           is distinct from (g.ecosystem, g.name, g.requirement, g.kind, g.line)
+    returning 1
+  ),
+  added as (
+    insert into code.requirements (file_id, ordinal, codebase_id, ecosystem, name, requirement, kind, line)
+    select g.file_id, g.ordinal, p_codebase_id, g.ecosystem, g.name, g.requirement, g.kind, g.line
+      from given g
+     where not exists (select from known k where k.file_id = g.file_id and k.ordinal = g.ordinal)
+    returning 1
+  )
+  select (select count(*) from gone) + (select count(*) from kept) + (select count(*) from added) into v_written;
+  return v_written;
+end;
+$$;
+
+COMMENT ON FUNCTION code.store_requirements(p_codebase_id integer, p_replaced bigint[], p_file_ids bigint[], p_ordinals integer[], p_ecosystems text[], p_names text[], p_requirements text[], p_kinds text[], p_lines integer[]) IS 'Replace what the files p_replaced declare as needed by difference. Returns how many rows were written.';
 
 CREATE FUNCTION code.store_signatures(p_model_id smallint, p_text_hashes bytea[], p_signatures text[]) RETURNS bigint
     LANGUAGE plpgsql
@@ -13652,6 +13712,31 @@ CREATE TABLE code.provides (
 
 COMMENT ON TABLE code.provides IS 'Names by which a file can be imported, with the prefix of their language family: go:net/http, py:pkg.mod.';
 
+CREATE TABLE code.requirements (
+    file_id bigint NOT NULL,
+    ordinal integer NOT NULL,
+    codebase_id integer NOT NULL,
+    ecosystem text NOT NULL,
+    name text NOT NULL,
+    requirement text,
+    kind text NOT NULL,
+    line integer NOT NULL,
+    CONSTRAINT requirements_kind_known CHECK ((kind = ANY (ARRAY['runtime'::text, 'dev'::text, 'build'::text, 'optional'::text, 'peer'::text, 'indirect'::text]))),
+    CONSTRAINT requirements_name_not_blank CHECK ((name <> ''::text))
+);
+
+COMMENT ON TABLE code.requirements IS 'Packages that manifests (go.mod, package.json, Cargo.toml, ...) declare as needed.';
+
+COMMENT ON COLUMN code.requirements.ordinal IS 'Place in the manifest, from 0.';
+
+COMMENT ON COLUMN code.requirements.ecosystem IS 'Where the name means something: go, npm, cargo, pypi, hex, maven, rubygems, composer.';
+
+COMMENT ON COLUMN code.requirements.requirement IS 'Version, range of versions or other source as written; null where the manifest leaves it open.';
+
+COMMENT ON COLUMN code.requirements.kind IS 'runtime, dev, build, optional, peer (the user of the package brings it) or indirect (needed by what is needed).';
+
+COMMENT ON COLUMN code.requirements.line IS 'Line of the declaration, from 1.';
+
 CREATE VIEW code.invariant_violations AS
  SELECT 'symbol without a live file'::text AS invariant,
     s.file_id,
@@ -13692,6 +13777,8 @@ UNION ALL
   WHERE ((f.status = 'deleted'::text) AND ((EXISTS ( SELECT
            FROM code.imports i
           WHERE (i.file_id = f.file_id))) OR (EXISTS ( SELECT
+           FROM code.requirements r
+          WHERE (r.file_id = f.file_id))) OR (EXISTS ( SELECT
            FROM code.provides p
           WHERE (p.file_id = f.file_id))) OR (EXISTS ( SELECT
            FROM code.chunks c
@@ -15094,6 +15181,34 @@ COMMENT ON COLUMN report.repositories.read_at IS 'When git was asked last.';
 
 COMMENT ON COLUMN report.repositories.commits IS 'Number of commits that are stored.';
 
+CREATE VIEW report.requirements AS
+ SELECT c.name AS codebase,
+    f.path,
+    r.line,
+    r.ecosystem,
+    r.name,
+    r.requirement,
+    r.kind
+   FROM ((code.requirements r
+     JOIN code.files f ON ((f.file_id = r.file_id)))
+     JOIN code.codebases c ON ((c.codebase_id = f.codebase_id)));
+
+COMMENT ON VIEW report.requirements IS 'Packages that manifests declare as needed.';
+
+COMMENT ON COLUMN report.requirements.codebase IS 'Name of the codebase.';
+
+COMMENT ON COLUMN report.requirements.path IS 'The manifest: go.mod, package.json, Cargo.toml, ...';
+
+COMMENT ON COLUMN report.requirements.line IS 'Line of the declaration, from 1.';
+
+COMMENT ON COLUMN report.requirements.ecosystem IS 'go, npm, cargo, pypi, hex, maven, rubygems or composer.';
+
+COMMENT ON COLUMN report.requirements.name IS 'Name of the package there.';
+
+COMMENT ON COLUMN report.requirements.requirement IS 'Version, range of versions or other source, as written; null where it is left open.';
+
+COMMENT ON COLUMN report.requirements.kind IS 'runtime, dev, build, optional, peer or indirect.';
+
 CREATE VIEW report.retries AS
  SELECT t.run_id,
     f.name AS flow,
@@ -15620,6 +15735,9 @@ ALTER TABLE ONLY code.provides
 ALTER TABLE ONLY code.repositories
     ADD CONSTRAINT repositories_pkey PRIMARY KEY (codebase_id);
 
+ALTER TABLE ONLY code.requirements
+    ADD CONSTRAINT requirements_pkey PRIMARY KEY (file_id, ordinal);
+
 ALTER TABLE ONLY code.stale_dependencies
     ADD CONSTRAINT stale_dependencies_pkey PRIMARY KEY (file_id);
 
@@ -15815,6 +15933,8 @@ CREATE INDEX ingestions_codebase_idx ON code.ingestions USING btree (codebase_id
 
 CREATE INDEX provides_name_idx ON code.provides USING btree (codebase_id, name);
 
+CREATE INDEX requirements_name_idx ON code.requirements USING btree (name, ecosystem);
+
 CREATE INDEX stale_dependencies_codebase_idx ON code.stale_dependencies USING btree (codebase_id);
 
 CREATE INDEX stale_links_codebase_idx ON code.stale_links USING btree (codebase_id);
@@ -15969,6 +16089,9 @@ ALTER TABLE ONLY code.provides
 
 ALTER TABLE ONLY code.repositories
     ADD CONSTRAINT repositories_codebase_fkey FOREIGN KEY (codebase_id) REFERENCES code.codebases(codebase_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY code.requirements
+    ADD CONSTRAINT requirements_file_fkey FOREIGN KEY (file_id) REFERENCES code.files(file_id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY code.stale_dependencies
     ADD CONSTRAINT stale_dependencies_file_fkey FOREIGN KEY (file_id) REFERENCES code.files(file_id) ON DELETE CASCADE;

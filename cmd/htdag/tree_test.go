@@ -155,6 +155,7 @@ var tableQueries = []section{
 	{"code.files", tableQuery("files", "'{inode,modified_ns,run_id,first_seen_at,seen_at,ingested_at,deleted_at}'", "null")},
 	{"code.symbols", tableQuery("symbols", "'{symbol_id}'", "null")},
 	{"code.imports", tableQuery("imports", "'{resolved_file_id}'", "(select path from code.files r where r.file_id = x.resolved_file_id)")},
+	{"code.requirements", tableQuery("requirements", "'{}'", "null")},
 	{"code.calls", tableQuery("calls", "'{caller_id,callee_id}'", `(select array_agg(r.path || ':' || s.key order by s.symbol_id = x.caller_id)
 		from code.symbols s join code.files r using (file_id) where s.symbol_id in (x.caller_id, x.callee_id))`)},
 	{"code.provides", tableQuery("provides", "'{}'", "null")},

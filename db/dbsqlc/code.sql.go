@@ -1041,6 +1041,48 @@ func (q *Queries) StoreProvides(ctx context.Context, arg StoreProvidesParams) (i
 	return written, err
 }
 
+const storeRequirements = `-- name: StoreRequirements :one
+select code.store_requirements(
+         p_codebase_id  => $1,
+         p_replaced     => $2::bigint[],
+         p_file_ids     => $3::bigint[],
+         p_ordinals     => $4::integer[],
+         p_ecosystems   => $5::text[],
+         p_names        => $6::text[],
+         p_requirements => $7::text[],
+         p_kinds        => $8::text[],
+         p_lines        => $9::integer[])::bigint as written
+`
+
+type StoreRequirementsParams struct {
+	CodebaseID   int32
+	Replaced     []int64
+	FileIds      []int64
+	Ordinals     []int32
+	Ecosystems   []string
+	Names        []string
+	Requirements []string
+	Kinds        []string
+	Lines        []int32
+}
+
+func (q *Queries) StoreRequirements(ctx context.Context, arg StoreRequirementsParams) (int64, error) {
+	row := q.db.QueryRow(ctx, storeRequirements,
+		arg.CodebaseID,
+		arg.Replaced,
+		arg.FileIds,
+		arg.Ordinals,
+		arg.Ecosystems,
+		arg.Names,
+		arg.Requirements,
+		arg.Kinds,
+		arg.Lines,
+	)
+	var written int64
+	err := row.Scan(&written)
+	return written, err
+}
+
 const storeSignatures = `-- name: StoreSignatures :one
 select code.store_signatures(
          p_model_id    => $1,

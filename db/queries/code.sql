@@ -110,6 +110,18 @@ select code.store_imports(
          p_seeks       => @seeks::text[],
          p_exports     => @exports::text[])::bigint as written;
 
+-- name: StoreRequirements :one
+select code.store_requirements(
+         p_codebase_id  => @codebase_id,
+         p_replaced     => @replaced::bigint[],
+         p_file_ids     => @file_ids::bigint[],
+         p_ordinals     => @ordinals::integer[],
+         p_ecosystems   => @ecosystems::text[],
+         p_names        => @names::text[],
+         p_requirements => @requirements::text[],
+         p_kinds        => @kinds::text[],
+         p_lines        => @lines::integer[])::bigint as written;
+
 -- name: StoreProvides :one
 select code.store_provides(
          p_codebase_id => @codebase_id,

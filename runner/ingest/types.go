@@ -63,4 +63,6 @@ type (
 	Import     = lang.Import
 	Root       = lang.Root
 	Call       = lang.Call
+
+	Requirement = lang.Requirement
 )

@@ -44,6 +44,11 @@ func (r *rows) copyNew(ctx context.Context, tx pgx.Tx, codebaseID int32) (writte
 			t.int(m.FileIds[i]).int(int64(m.Ordinals[i])).int(codebase).text(m.Modules[i]).optional(m.Aliases[i]).text(m.Names[i]).
 				int(int64(m.Lines[i])).text(m.Seeks[i]).text(m.Exports[i])
 		}},
+		{&w.Requires, `code.requirements (file_id, ordinal, codebase_id, ecosystem, name, requirement, kind, line)`, len(r.requires.FileIds), func(t *copyText, i int) {
+			q := &r.requires
+			t.int(q.FileIds[i]).int(int64(q.Ordinals[i])).int(codebase).text(q.Ecosystems[i]).text(q.Names[i]).optional(q.Requirements[i]).
+				text(q.Kinds[i]).int(int64(q.Lines[i]))
+		}},
 		{&w.Provides, `code.provides (file_id, name, codebase_id)`, len(r.provides.FileIds), func(t *copyText, i int) {
 			t.int(r.provides.FileIds[i]).text(r.provides.Names[i]).int(codebase)
 		}},

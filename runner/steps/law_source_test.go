@@ -34,7 +34,7 @@ var dialects = map[string]*dialect{
 	"Go": {
 		extensions: []string{".go"}, directories: folders, bases: []string{"x", "y", "doc", "c", "x_test", "y_windows"},
 		manifests: map[string][]string{
-			"go.mod":   {"module example.com/m\n", "module example.com/n\n", "module std\n"},
+			"go.mod":   {"module example.com/m\n", "module example.com/n\n\nrequire example.com/a v1.0.0\n", "module std\n\nrequire (\n\texample.com/a v1.1.0 // indirect\n\texample.com/b v1.0.0\n)\n"},
 			"b/go.mod": {"module example.com/m\n", "module example.com/m/b\n"},
 		},
 		heads: []string{"package $own\n", "package $own\n", "package $own\n", "package x\n", "//go:build windows\n\npackage $own\n", "package ${own}_test\n"},
@@ -55,7 +55,7 @@ var dialects = map[string]*dialect{
 	},
 	"TypeScript": {
 		extensions: []string{".ts", ".ts", ".js", ".tsx"}, directories: folders, bases: []string{"x", "y", "index", "index"},
-		manifests: map[string][]string{"package.json": {`{"name": "pkg"}`, `{"name": "other"}`}, "b/package.json": {`{"name": "pkg"}`}},
+		manifests: map[string][]string{"package.json": {`{"name": "pkg"}`, `{"name": "other", "dependencies": {"a": "1"}, "devDependencies": {"b": "2"}}`}, "b/package.json": {`{"name": "pkg"}`}},
 		imports: []string{"import { $f } from '$rel/$mod'", "import { $f as $g } from '$rel'", "import def from '$rel/$mod'", "import * as all from '$rel'",
 			"export { $f } from '$rel/$mod'", "export { $f as $g } from '$rel'", "export { $f } from './$mod'", "export * from './$mod'", "export * from '$rel'",
 			"export * as all from '$rel/$mod'", "export { default as $f } from './$mod'", "export { $f as default } from './$mod'",

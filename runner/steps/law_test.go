@@ -27,6 +27,8 @@ var dumps = []struct{ name, sql string }{
 	{"import", `select f.path, i.ordinal, i.module, i.alias, i.names, i.line, i.seeks, i.resolved_name, t.path
 		from code.imports i join code.files f using (file_id) left join code.files t on t.file_id = i.resolved_file_id
 		where f.codebase_id = $1`},
+	{"requirement", `select f.path, r.ordinal, r.ecosystem, r.name, r.requirement, r.kind, r.line
+		from code.requirements r join code.files f using (file_id) where f.codebase_id = $1`},
 	{"provides", `select f.path, p.name from code.provides p join code.files f using (file_id) where f.codebase_id = $1`},
 	{"root", `select f.path, r.prefix, r.directory from code.import_roots r join code.files f using (file_id) where f.codebase_id = $1`},
 	{"call", `select f.path, c.ordinal, a.key, c.name, c.qualifier, c.line, c.reach, c.target, c.import_ordinal, tf.path, t.key, c.confidence,

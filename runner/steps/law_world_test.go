@@ -228,7 +228,7 @@ func (w *world) touch(name string) {
 func (c *corpus) versions() []string {
 	c.t.Helper()
 	var parts []string
-	for _, table := range []string{"symbols", "imports", "provides", "import_roots", "calls", "chunks", "dependencies", "stale_links", "stale_dependencies"} {
+	for _, table := range []string{"symbols", "imports", "requirements", "provides", "import_roots", "calls", "chunks", "dependencies", "stale_links", "stale_dependencies"} {
 		parts = append(parts, fmt.Sprintf(`select '%s', count(*)::text, md5(string_agg(xmin::text || ctid::text, ' ' order by ctid)) from code.%[1]s where codebase_id = $1`, table))
 	}
 	parts = append(parts,

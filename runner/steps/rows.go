@@ -19,6 +19,7 @@ type rows struct {
 	symbols  dbsqlc.StoreSymbolsParams
 	imports  dbsqlc.StoreImportsParams
 	provides dbsqlc.StoreProvidesParams
+	requires dbsqlc.StoreRequirementsParams
 	calls    dbsqlc.StoreCallsParams
 	chunks   dbsqlc.StoreChunksParams
 	findings dbsqlc.StoreFindingsParams
@@ -36,6 +37,7 @@ func (r *rows) add(fileID int64, sha256 []byte, p *parsed) {
 	first := len(r.symbols.FileIds)
 	r.addSymbols(fileID, p)
 	r.addImports(fileID, p.extraction.Imports)
+	r.addRequirements(fileID, p.extraction.Requirements)
 	for _, name := range distinct(p.extraction.Provides) {
 		r.provides.FileIds = append(r.provides.FileIds, fileID)
 		r.provides.Names = append(r.provides.Names, name)
@@ -130,6 +132,20 @@ func (r *rows) addImports(fileID int64, imports []ingest.Import) {
 	}
 }
 
+func (r *rows) addRequirements(fileID int64, requirements []ingest.Requirement) {
+	c := &r.requires
+	for n := range requirements {
+		q := &requirements[n]
+		c.FileIds = append(c.FileIds, fileID)
+		c.Ordinals = append(c.Ordinals, int32(n))
+		c.Ecosystems = append(c.Ecosystems, q.Ecosystem)
+		c.Names = append(c.Names, q.Name)
+		c.Requirements = append(c.Requirements, q.Version)
+		c.Kinds = append(c.Kinds, q.Kind)
+		c.Lines = append(c.Lines, int32(q.Line))
+	}
+}
+
 func (r *rows) addCalls(fileID int64, calls []ingest.Call, links []link) {
 	c := &r.calls
 	for n := range calls {
@@ -210,6 +226,7 @@ type written struct {
 	Symbols  int64 `json:"symbols"`
 	Imports  int64 `json:"imports"`
 	Provides int64 `json:"provides"`
+	Requires int64 `json:"requirements,omitempty"`
 	Calls    int64 `json:"calls"`
 	Chunks   int64 `json:"chunks"`
 	Findings int64 `json:"findings,omitempty"`
@@ -223,6 +240,7 @@ func (r *rows) store(ctx context.Context, q *dbsqlc.Queries, codebaseID int32) (
 	r.symbols.CodebaseID, r.symbols.Replaced = codebaseID, replaced
 	r.imports.CodebaseID, r.imports.Replaced = codebaseID, replaced
 	r.provides.CodebaseID, r.provides.Replaced = codebaseID, replaced
+	r.requires.CodebaseID, r.requires.Replaced = codebaseID, replaced
 	r.calls.CodebaseID, r.calls.Replaced = codebaseID, replaced
 	r.chunks.CodebaseID, r.chunks.Replaced = codebaseID, replaced
 	r.findings.CodebaseID, r.findings.Replaced = codebaseID, replaced
@@ -235,6 +253,9 @@ func (r *rows) store(ctx context.Context, q *dbsqlc.Queries, codebaseID int32) (
 	}
 	if w.Imports, err = q.StoreImports(ctx, r.imports); err != nil {
 		return w, fmt.Errorf("store imports: %w", err)
+	}
+	if w.Requires, err = q.StoreRequirements(ctx, r.requires); err != nil {
+		return w, fmt.Errorf("store requirements: %w", err)
 	}
 	if w.Provides, err = q.StoreProvides(ctx, r.provides); err != nil {
 		return w, fmt.Errorf("store provided names: %w", err)
@@ -259,6 +280,7 @@ func (w *written) add(v written) {
 	w.Symbols += v.Symbols
 	w.Imports += v.Imports
 	w.Provides += v.Provides
+	w.Requires += v.Requires
 	w.Calls += v.Calls
 	w.Chunks += v.Chunks
 	w.Findings += v.Findings

@@ -221,6 +221,7 @@ func TestUnchangedWritesNothing(t *testing.T) {
 		select 'file', file_id, xmin::text from code.files union all select 'symbol', symbol_id, xmin::text from code.symbols
 		union all select 'call', file_id * 1000 + ordinal, xmin::text from code.calls
 		union all select 'import', file_id * 1000 + ordinal, xmin::text from code.imports
+		union all select 'requirement', file_id * 1000 + ordinal, xmin::text from code.requirements
 		union all select 'chunk', file_id * 1000 + ordinal, xmin::text from code.chunks order by 1, 2`
 	before := c.query(versions)
 	if out := c.ingestAll(); out.FilesRead != 0 || out.FilesChanged != 0 {

@@ -131,6 +131,9 @@ begin
   imports as (
     delete from code.imports i where i.file_id = any (p_file_ids) returning i.file_id, i.exports
   ),
+  requirements as (
+    delete from code.requirements r where r.file_id = any (p_file_ids)
+  ),
   calls as (
     delete from code.calls c where c.file_id = any (p_file_ids)
   ),

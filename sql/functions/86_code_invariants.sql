@@ -23,6 +23,7 @@ select 'deleted file with derived rows', f.file_id, f.path
   from code.files f
  where f.status = 'deleted'
    and (exists (select from code.imports i where i.file_id = f.file_id)
+        or exists (select from code.requirements r where r.file_id = f.file_id)
         or exists (select from code.provides p where p.file_id = f.file_id)
         or exists (select from code.chunks c where c.file_id = f.file_id)
         or exists (select from code.findings s where s.file_id = f.file_id))

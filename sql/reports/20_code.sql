@@ -66,6 +66,26 @@ comment on column report.imports.line is 'Line of the declaration, from 1.';
 comment on column report.imports.module is 'What is imported, as written.';
 comment on column report.imports.resolved_path is 'File of the codebase that it means, one for many where a directory is meant; null for what lies outside.';
 
+create or replace view report.requirements as
+select c.name as codebase,
+       f.path,
+       r.line,
+       r.ecosystem,
+       r.name,
+       r.requirement,
+       r.kind
+  from code.requirements r
+  join code.files f on f.file_id = r.file_id
+  join code.codebases c on c.codebase_id = f.codebase_id;
+comment on view report.requirements is 'Packages that manifests declare as needed.';
+comment on column report.requirements.codebase is 'Name of the codebase.';
+comment on column report.requirements.path is 'The manifest: go.mod, package.json, Cargo.toml, ...';
+comment on column report.requirements.line is 'Line of the declaration, from 1.';
+comment on column report.requirements.ecosystem is 'go, npm, cargo, pypi, hex, maven, rubygems or composer.';
+comment on column report.requirements.name is 'Name of the package there.';
+comment on column report.requirements.requirement is 'Version, range of versions or other source, as written; null where it is left open.';
+comment on column report.requirements.kind is 'runtime, dev, build, optional, peer or indirect.';
+
 create or replace view report.calls as
 select e.codebase,
        e.caller_path,

@@ -123,6 +123,16 @@ func (b *Builder) Import(offset int, i Import) {
 	b.ex.Imports = append(b.ex.Imports, i)
 }
 
+// Require adds a package that is declared as needed at an offset. Line is filled in here.
+func (b *Builder) Require(offset int, r Requirement) {
+	if r.Name == "" {
+		return
+	}
+	r.Name, r.Version = Clip(r.Name, MaxName), FoldSignature(r.Version)
+	r.Line = b.Line(min(max(offset, 0), b.size))
+	b.ex.Requirements = append(b.ex.Requirements, r)
+}
+
 // Call adds a call made inside caller at an offset.
 func (b *Builder) Call(caller Ref, name, qualifier string, offset int) {
 	b.CallOn(caller, name, qualifier, "", offset)
@@ -215,6 +225,7 @@ func (b *Builder) Extraction() Extraction {
 	}
 	b.ex.Symbols = symbols
 	sort.SliceStable(b.ex.Calls, func(i, j int) bool { return b.ex.Calls[i].Line < b.ex.Calls[j].Line })
+	sort.SliceStable(b.ex.Requirements, func(i, j int) bool { return b.ex.Requirements[i].Line < b.ex.Requirements[j].Line })
 	sort.SliceStable(b.ex.Imports, func(i, j int) bool { return b.ex.Imports[i].Line < b.ex.Imports[j].Line })
 	return b.ex
 }

@@ -73,6 +73,7 @@ var elixirRules = &treeRules{
 		"call":           elixirCall,
 		"unary_operator": elixirUnary,
 		"else_block":     elixirElse,
+		"tuple":          elixirTuple,
 	},
 	begin: func(w *treeWalk) {
 		w.extra = &elixirFile{heads: map[int]bool{}, aliases: map[string]string{}, attributes: map[string]bool{}}

@@ -38,6 +38,9 @@ type Extraction struct {
 	// (go.mod's module path, package.json's name, Cargo.toml's crate name).
 	Roots []Root
 
+	// Requirements are the packages that a manifest declares as needed, in order of Line.
+	Requirements []Requirement
+
 	ParseErrors int    // syntax errors that the parser recovered from
 	Partial     string // why the extraction is incomplete ("parse timeout", "12 syntax errors"); empty when whole
 }
@@ -82,6 +85,25 @@ type Import struct {
 type Root struct {
 	Prefix    string // with its family: "go:example.com/m", "js:@org/pkg", "rs:mycrate"
 	Directory string // relative to the codebase, "" for its top
+}
+
+// Kinds of requirements, as stored in code.requirements.kind.
+const (
+	NeedRuntime  = "runtime"
+	NeedDev      = "dev"
+	NeedBuild    = "build"
+	NeedOptional = "optional"
+	NeedPeer     = "peer"     // whoever uses the package brings it
+	NeedIndirect = "indirect" // needed by what is needed
+)
+
+// Requirement is one package that a manifest declares as needed.
+type Requirement struct {
+	Ecosystem string // where the name means something: "go", "npm", "cargo", "pypi", "hex", "maven", "rubygems", "composer"
+	Name      string // as the ecosystem writes it; at most MaxName bytes
+	Version   string // range of versions or another source, as written; may be empty; at most MaxSignature bytes
+	Kind      string // one of the Need constants
+	Line      int    // 1-based
 }
 
 // Call is one call or invocation.

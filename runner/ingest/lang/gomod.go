@@ -27,7 +27,8 @@ func extractGoMod(_ context.Context, src Source) (Extraction, error) {
 	}
 	file, err := modfile.Parse(path.Base(src.Path), src.Text, nil)
 	if err != nil {
-		// Without the rest of the file, the module's own line still counts.
+		// Of what a later Go may have written, the module's own line and what it requires
+		// still count.
 		b.Errors(1)
 		var list modfile.ErrorList
 		if errors.As(err, &list) && len(list) > 0 {
@@ -37,6 +38,9 @@ func extractGoMod(_ context.Context, src Source) (Extraction, error) {
 		if module := modfile.ModulePath(src.Text); module != "" {
 			b.Module(module, "")
 			b.Root("go:"+module, dir)
+		}
+		if lax, err := modfile.ParseLax(path.Base(src.Path), src.Text, nil); err == nil {
+			goRequirements(b, lax)
 		}
 		return b.Extraction(), nil
 	}
@@ -50,6 +54,7 @@ func extractGoMod(_ context.Context, src Source) (Extraction, error) {
 			StartByte: at.Start.Byte, EndByte: at.End.Byte,
 		})
 	}
+	goRequirements(b, file)
 	for _, r := range file.Require {
 		b.Import(r.Syntax.Start.Byte, Import{Module: r.Mod.Path, Seeks: []string{"go:" + r.Mod.Path}})
 	}
@@ -62,4 +67,15 @@ func extractGoMod(_ context.Context, src Source) (Extraction, error) {
 		}
 	}
 	return b.Extraction(), nil
+}
+
+// goRequirements adds what a go.mod requires.
+func goRequirements(b *Builder, file *modfile.File) {
+	for _, r := range file.Require {
+		kind := NeedRuntime
+		if r.Indirect {
+			kind = NeedIndirect
+		}
+		b.Require(r.Syntax.Start.Byte, Requirement{Ecosystem: "go", Name: r.Mod.Path, Version: r.Mod.Version, Kind: kind})
+	}
 }

@@ -197,6 +197,7 @@ func strictJSON(text []byte) []byte {
 // manifest reads what a package.json or tsconfig.json says about import names.
 func (f *dataFile) manifest(text []byte) {
 	base := path.Base(f.src.Path)
+	f.jsonRequirements(base, text)
 	switch {
 	case base == "package.json":
 		var manifest struct {

@@ -15,6 +15,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"sort"
 	"strings"
 )
@@ -44,6 +45,7 @@ type Language struct {
 
 	Extensions   []string // with the dot, in lower case: ".py"; the longest that fits a file wins
 	Filenames    []string // whole base names, exact: "Makefile"
+	Globs        []string // patterns of base names, as path.Match has them: "requirements*.txt"
 	Interpreters []string // of a #! line, without path and version: "python"
 
 	// Marks are texts that only this one holds among the languages that share an
@@ -74,7 +76,10 @@ type registry struct {
 	extensions   map[string][]string  // extension to names of languages
 	filenames    map[string]string
 	interpreters map[string][]string
+	globs        []globbed
 }
+
+type globbed struct{ glob, name string }
 
 // register adds a language; use it as `var _ = register(Language{...})`. It
 // panics on a name, alias or file name that is already taken, so that the mistake
@@ -94,6 +99,12 @@ func register(l Language) struct{} {
 			panic(fmt.Sprintf("file name %q of %s is taken by %s", base, l.Name, taken))
 		}
 		languages.filenames[base] = l.Name
+	}
+	for _, glob := range l.Globs {
+		if _, err := path.Match(glob, ""); err != nil {
+			panic(fmt.Sprintf("pattern %q of %s: %v", glob, l.Name, err))
+		}
+		languages.globs = append(languages.globs, globbed{glob, l.Name})
 	}
 	for _, ext := range l.Extensions {
 		if !strings.HasPrefix(ext, ".") || ext != strings.ToLower(ext) {
@@ -125,10 +136,17 @@ func All() []Language {
 	return all
 }
 
-// ByFilename returns the language that claims a base name.
+// ByFilename returns the language that claims a base name, whole or by a pattern.
 func ByFilename(base string) (string, bool) {
-	name, ok := languages.filenames[base]
-	return name, ok
+	if name, ok := languages.filenames[base]; ok {
+		return name, true
+	}
+	for _, p := range languages.globs {
+		if fits, _ := path.Match(p.glob, base); fits {
+			return p.name, true
+		}
+	}
+	return "", false
 }
 
 // ByExtension returns the languages that claim an extension, given with its dot

@@ -87,6 +87,7 @@ func rubyMade(w *treeWalk, node int, s *Symbol) bool {
 
 // rubyCall reads the calls that are declarations.
 func rubyCall(w *treeWalk, node int) bool {
+	rubyRequirement(w, node)
 	if w.child(node, "receiver") != treesitter.None {
 		return true
 	}

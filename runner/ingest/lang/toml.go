@@ -43,6 +43,7 @@ func extractTOML(_ context.Context, src Source) (Extraction, error) {
 		f.invalid(offset, strings.TrimPrefix(message, "toml: "))
 	}
 	f.tomlManifest(document)
+	f.tomlRequirements(text)
 	return f.Extraction(), nil
 }
 

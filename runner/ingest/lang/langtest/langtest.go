@@ -48,6 +48,13 @@ func Format(ex lang.Extraction) string {
 		}
 		w.WriteByte('\n')
 	}
+	for _, r := range ex.Requirements {
+		fmt.Fprintf(&w, "requires %d %s %s %s", r.Line, r.Kind, r.Ecosystem, r.Name)
+		if r.Version != "" {
+			fmt.Fprintf(&w, " %q", r.Version)
+		}
+		w.WriteByte('\n')
+	}
 	for _, s := range ex.Symbols {
 		fmt.Fprintf(&w, "symbol %s %d-%d", s.Key, s.StartLine, s.EndLine)
 		if !strings.HasSuffix(s.QualifiedName, s.Name) {
@@ -175,6 +182,20 @@ func Problems(text []byte, ex lang.Extraction) []string {
 			bad("import %q at line %d: empty, out of order or outside", i.Module, i.Line)
 		}
 		last = i.Line
+	}
+	last = 1
+	for _, r := range ex.Requirements {
+		str("required name", r.Name, lang.MaxName)
+		str("required version", r.Version, lang.MaxSignature)
+		switch r.Kind {
+		case lang.NeedRuntime, lang.NeedDev, lang.NeedBuild, lang.NeedOptional, lang.NeedPeer, lang.NeedIndirect:
+		default:
+			bad("requirement %q: unknown kind %q", r.Name, r.Kind)
+		}
+		if r.Name == "" || r.Ecosystem == "" || r.Line < last || r.Line > lines {
+			bad("requirement of %q %q at line %d: empty, out of order or outside", r.Ecosystem, r.Name, r.Line)
+		}
+		last = r.Line
 	}
 	last = 1
 	for _, c := range ex.Calls {

@@ -1,0 +1,5 @@
+begin;
+
+drop table code.requirements;
+
+commit;
