@@ -40,8 +40,8 @@ func TestConfigExample(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, map[string]string{"htdag.yaml": succeed(t, []string{"config", "example"}).stdout})
 	all := config(t, []string{"config"}, in(dir))
-	if len(all) != 23 {
-		t.Errorf("there are %d settings, want 23", len(all))
+	if len(all) != 32 {
+		t.Errorf("there are %d settings, want 32", len(all))
 	}
 	for _, s := range all {
 		if diff := cmp.Diff(s.Default, s.Value); diff != "" {

@@ -11,6 +11,17 @@ import (
 	"time"
 )
 
+const activateModel = `-- name: ActivateModel :one
+select code.activate_model($1)::boolean as switched
+`
+
+func (q *Queries) ActivateModel(ctx context.Context, name string) (bool, error) {
+	row := q.db.QueryRow(ctx, activateModel, name)
+	var switched bool
+	err := row.Scan(&switched)
+	return switched, err
+}
+
 const addWatch = `-- name: AddWatch :one
 select code.add_watch(p_codebase => $1, p_root => $2, p_host => $3, p_standing => $4)::integer as codebase_id
 `
@@ -412,6 +423,17 @@ func (q *Queries) MissingBlobs(ctx context.Context, sha256s [][]byte) ([][]byte,
 	return items, nil
 }
 
+const modelDimensions = `-- name: ModelDimensions :one
+select dimensions from code.models where name = $1
+`
+
+func (q *Queries) ModelDimensions(ctx context.Context, name string) (int32, error) {
+	row := q.db.QueryRow(ctx, modelDimensions, name)
+	var dimensions int32
+	err := row.Scan(&dimensions)
+	return dimensions, err
+}
+
 const notify = `-- name: Notify :one
 select code.notify(
          p_event    => $1,
@@ -440,6 +462,17 @@ func (q *Queries) Notify(ctx context.Context, arg NotifyParams) (int64, error) {
 	var message_id int64
 	err := row.Scan(&message_id)
 	return message_id, err
+}
+
+const putOffEmbedding = `-- name: PutOffEmbedding :one
+select code.put_off_embedding($1, $2)::bigint as run_id
+`
+
+func (q *Queries) PutOffEmbedding(ctx context.Context, codebase string, delay time.Duration) (int64, error) {
+	row := q.db.QueryRow(ctx, putOffEmbedding, codebase, delay)
+	var run_id int64
+	err := row.Scan(&run_id)
+	return run_id, err
 }
 
 const recordChanges = `-- name: RecordChanges :many
@@ -740,6 +773,36 @@ func (q *Queries) ServeWatches(ctx context.Context, arg ServeWatchesParams) ([]S
 		return nil, err
 	}
 	return items, nil
+}
+
+const spendTokens = `-- name: SpendTokens :one
+select code.spend_tokens(
+         p_model_id => $1,
+         p_texts    => $2,
+         p_tokens   => $3,
+         p_per_day  => $4,
+         p_in_all   => $5)::boolean as noted
+`
+
+type SpendTokensParams struct {
+	ModelID int16
+	Texts   int64
+	Tokens  int64
+	PerDay  int64
+	InAll   int64
+}
+
+func (q *Queries) SpendTokens(ctx context.Context, arg SpendTokensParams) (bool, error) {
+	row := q.db.QueryRow(ctx, spendTokens,
+		arg.ModelID,
+		arg.Texts,
+		arg.Tokens,
+		arg.PerDay,
+		arg.InAll,
+	)
+	var noted bool
+	err := row.Scan(&noted)
+	return noted, err
 }
 
 const storeBlobs = `-- name: StoreBlobs :one

@@ -261,6 +261,23 @@ select code.store_vectors(
          p_dimensions  => @dimensions::text[],
          p_weights     => @weights::text[])::bigint as stored;
 
+-- name: ModelDimensions :one
+select dimensions from code.models where name = @name;
+
+-- name: ActivateModel :one
+select code.activate_model(@name)::boolean as switched;
+
+-- name: SpendTokens :one
+select code.spend_tokens(
+         p_model_id => @model_id,
+         p_texts    => @texts,
+         p_tokens   => @tokens,
+         p_per_day  => @per_day,
+         p_in_all   => @in_all)::boolean as noted;
+
+-- name: PutOffEmbedding :one
+select code.put_off_embedding(@codebase, @delay)::bigint as run_id;
+
 -- name: UnsignedVectorsOfFile :many
 select distinct on (text_hash) text_hash, dimensions, weights
   from code.unsigned_vectors

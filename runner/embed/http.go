@@ -57,7 +57,7 @@ func NewHTTP(ctx context.Context, options HTTPOptions) (*HTTP, error) {
 	if options.Dimensions < 0 || options.Batch < 0 || options.Tries < 0 || options.Timeout < 0 {
 		return nil, fmt.Errorf("embedding server %s: dimensions, batch, tries and timeout cannot be negative", u.Redacted())
 	}
-	h := &HTTP{options: options, ollama: strings.HasSuffix(u.Path, "/api/embed"), dimensions: options.Dimensions, firstDelay: 500 * time.Millisecond}
+	h := &HTTP{options: options, ollama: asOllama(u), dimensions: options.Dimensions, firstDelay: 500 * time.Millisecond}
 	if h.options.Batch == 0 {
 		h.options.Batch = 64
 	}
@@ -90,12 +90,17 @@ func redacted(address string) string {
 
 // Name returns the model's name with that of the protocol before it:
 // "ollama/nomic-embed-text".
-func (h *HTTP) Name() string {
-	if h.ollama {
-		return "ollama/" + h.options.Model
+func (h *HTTP) Name() string { return HTTPName(h.options.URL, h.options.Model) }
+
+// HTTPName is the name of the model that a server calls so.
+func HTTPName(address, model string) string {
+	if u, err := url.Parse(address); err == nil && asOllama(u) {
+		return "ollama/" + model
 	}
-	return "openai/" + h.options.Model
+	return "openai/" + model
 }
+
+func asOllama(u *url.URL) bool { return strings.HasSuffix(u.Path, "/api/embed") }
 
 // Dimensions returns the length of the model's vectors.
 func (h *HTTP) Dimensions() int { return h.dimensions }

@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"crypto/md5"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -19,6 +20,10 @@ type Embedder interface {
 	// Embed returns one vector per text, in order. It fails as a whole.
 	Embed(ctx context.Context, texts []string) ([]Vector, error)
 }
+
+// ErrResting is the error of an embedder that is not to be asked just now: what is to be
+// embedded is put off.
+var ErrResting = errors.New("the embedding provider rests")
 
 // Vector is a vector of unit length, or of length zero where the model found
 // nothing in a text.

@@ -5,10 +5,13 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/htdag/htdag/db/dbsqlc"
+	"github.com/htdag/htdag/runner"
 	"github.com/htdag/htdag/runner/ingest"
 )
 
@@ -91,6 +94,9 @@ type embedded struct {
 	Model string `json:"model"`
 	Texts int    `json:"texts"`
 	New   int64  `json:"new"` // vectors stored; the others were made meanwhile by someone else
+
+	PutOff int    `json:"put_off,omitempty"` // texts that a run of embed_codebase will come back to
+	Why    string `json:"why,omitempty"`
 }
 
 // embeddingGeneration makes the vectors that the file's chunks, or those of one
@@ -106,15 +112,52 @@ func (s *steps) embeddingGeneration(ctx context.Context, w *work) (any, error) {
 	if err != nil || out != nil {
 		return out, err
 	}
+	if len(texts) > 0 && !s.mayAsk() {
+		return nil, runner.Snooze(time.Second)
+	}
 	store := dbsqlc.StoreVectorsParams{ModelID: model}
+	err = s.embed(ctx, &store, hashes, texts)
+	if len(texts) > 0 {
+		s.hasAsked()
+	}
+	result := embedded{Model: s.embedder.Name(), Texts: len(store.TextHashes)}
+	switch {
+	case errors.Is(err, ingest.ErrResting) && len(store.TextHashes) == 0 && w.flow == "embed_codebase":
+		return nil, runner.Snooze(s.remote.putOff())
+	case errors.Is(err, ingest.ErrResting):
+		if _, err := pool.PutOffEmbedding(ctx, w.input.Codebase, s.remote.putOff()); err != nil {
+			return nil, fmt.Errorf("put off embedding %d texts of %s: %w", len(texts), w.input.Codebase, err)
+		}
+		result.PutOff, result.Why = len(texts)-len(store.TextHashes), err.Error()
+	case err != nil:
+		return nil, err
+	}
+	if len(store.TextHashes) == 0 {
+		return result, nil
+	}
+	q, err := w.queries(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if result.New, err = q.StoreVectors(ctx, store); err != nil {
+		return nil, fmt.Errorf("store %d vectors: %w", len(store.TextHashes), err)
+	}
+	return result, nil
+}
+
+// embed adds the vectors of texts to store: of all, or of those before the error.
+func (s *steps) embed(ctx context.Context, store *dbsqlc.StoreVectorsParams, hashes [][]byte, texts []string) error {
 	for first := 0; first < len(texts); first += textsPerCall {
 		some := texts[first:min(first+textsPerCall, len(texts))]
+		if err := s.afford(ctx, store.ModelID, some); err != nil {
+			return err
+		}
 		vectors, err := s.embedder.Embed(ctx, some)
 		if err != nil {
-			return nil, fmt.Errorf("embed %d texts with %s: %w", len(some), s.embedder.Name(), err)
+			return fmt.Errorf("embed %d texts with %s: %w", len(some), s.embedder.Name(), err)
 		}
 		if len(vectors) != len(some) {
-			return nil, fmt.Errorf("model %s gave %d vectors for %d texts", s.embedder.Name(), len(vectors), len(some))
+			return fmt.Errorf("model %s gave %d vectors for %d texts", s.embedder.Name(), len(vectors), len(some))
 		}
 		for i, v := range vectors {
 			store.TextHashes = append(store.TextHashes, hashes[first+i])
@@ -128,18 +171,7 @@ func (s *steps) embeddingGeneration(ctx context.Context, w *work) (any, error) {
 			}))
 		}
 	}
-	result := embedded{Model: s.embedder.Name(), Texts: len(texts)}
-	if len(texts) == 0 {
-		return result, nil
-	}
-	q, err := w.queries(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if result.New, err = q.StoreVectors(ctx, store); err != nil {
-		return nil, fmt.Errorf("store %d vectors: %w", len(texts), err)
-	}
-	return result, nil
+	return nil
 }
 
 // unembedded reads the texts to embed. A non-nil output says that there is no

@@ -81,6 +81,9 @@ func (s *steps) completionNotification(ctx context.Context, w *work) (any, error
 		if first, err = q.FinishIngestion(ctx, w.runID); err != nil {
 			return nil, fmt.Errorf("finish ingestion: %w", err)
 		}
+		if _, err := s.embeddingSwitch(ctx, w); err != nil {
+			return nil, err
+		}
 	}
 	counts, err := w.counts(ctx, q)
 	if err != nil {

@@ -19,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -36,11 +37,22 @@ type Deps struct {
 	Embedder ingest.Embedder // nil means the built-in hash-v1
 	Log      *slog.Logger
 	Limits   Limits
+	Remote   Remote // of an embedder that is elsewhere, or costs something
 
 	DependencyAware bool // whole ingestions begin with files that others import
 }
 
+// Remote bounds what an embedder is asked. The zero value bounds nothing.
+type Remote struct {
+	AtOnce       int           // tasks that ask it, of this process; the others wait without taking a worker's place
+	TokensPerDay int64         // of this model, by all processes of the database, a day in UTC
+	TokensInAll  int64         // of this model, by all processes, ever
+	PutOff       time.Duration // until what could not be embedded is tried again; default a minute
+}
+
 type steps struct {
+	remote   Remote
+	asking   chan struct{} // has room for Remote.AtOnce
 	pool     *pgxpool.Pool
 	disk     Disk
 	embedder ingest.Embedder
@@ -55,7 +67,8 @@ func Register(reg *runner.Registry, d Deps) {
 	if d.Embedder == nil {
 		d.Embedder = ingest.HashEmbedder{}
 	}
-	s := &steps{pool: d.Pool, disk: d.Disk, embedder: d.Embedder, log: d.Log, limits: d.Limits.withDefaults(), dependencyAware: d.DependencyAware}
+	s := &steps{pool: d.Pool, disk: d.Disk, embedder: d.Embedder, log: d.Log, limits: d.Limits.withDefaults(), dependencyAware: d.DependencyAware,
+		remote: d.Remote, asking: make(chan struct{}, d.Remote.AtOnce)}
 	for kind, f := range s.kinds() {
 		reg.Register(kind, runner.HandlerFunc(func(ctx context.Context, t *runner.Task) (any, error) {
 			w, err := newWork(t)
@@ -88,6 +101,7 @@ func (s *steps) kinds() map[string]stepFunc {
 		"progress_update":         s.progressUpdate,
 		"batch_ingestion":         s.batchIngestion,
 		"embedding_plan":          s.embeddingPlan,
+		"embedding_switch":        s.embeddingSwitch,
 	}
 	if s.disk != nil {
 		kinds["file_detection"] = s.fileDetection
@@ -99,6 +113,7 @@ func (s *steps) kinds() map[string]stepFunc {
 // work is one task as the handlers see it.
 type work struct {
 	runID  int64
+	flow   string
 	step   string
 	input  input
 	item   json.RawMessage
@@ -114,7 +129,7 @@ type input struct {
 }
 
 func newWork(t *runner.Task) (*work, error) {
-	w := &work{runID: t.RunID, step: t.Step, item: t.Item, memory: t.Bundle(), tx: t.Tx}
+	w := &work{runID: t.RunID, flow: t.Flow, step: t.Step, item: t.Item, memory: t.Bundle(), tx: t.Tx}
 	if err := json.Unmarshal(t.Input, &w.input); err != nil {
 		return nil, runner.Permanent(fmt.Errorf("read input of run %d: %w", t.RunID, err))
 	}

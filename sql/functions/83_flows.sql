@@ -371,8 +371,23 @@ begin
     'steps',       v_steps));
   -- Two scans of one codebase would do the same work twice.
   perform htdag.set_limits('ingest_codebase', 4, p_only_if_unset => true);
-  return 2;
+
+  select jsonb_agg(v_codebase || s order by n) into v_steps
+    from jsonb_array_elements('[
+      {"name": "embedding_plan",       "group": "storage", "timeout": "60 s"},
+      {"name": "embedding_generation", "group": "storage", "timeout": "10 min", "needs": ["embedding_plan"],
+       "map": "embedding_plan.batches", "on_failure": "continue"},
+      {"name": "vector_index_update",  "group": "indexing", "timeout": "10 min", "needs": ["embedding_plan", "embedding_generation"],
+       "map": "embedding_plan.batches"},
+      {"name": "embedding_switch",     "group": "indexing", "timeout": "5 min", "needs": ["vector_index_update"]}
+    ]') with ordinality as x (s, n);
+  perform htdag.define_flow(jsonb_build_object(
+    'flow',        'embed_codebase',
+    'description', 'Make the vectors that a codebase lacks, which could not be made when its files were ingested.',
+    'timeout',     '30 days',
+    'steps',       v_steps));
+  return 3;
 end;
 $$;
 comment on function code.define_flows() is
-  'Define ingest_file and ingest_codebase by the policy and give them limits where they have none. Repeatable: a definition that is the same makes no new version.';
+  'Define ingest_file, ingest_codebase and embed_codebase by the policy and give them limits where they have none. Repeatable: a definition that is the same makes no new version.';

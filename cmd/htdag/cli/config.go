@@ -153,7 +153,13 @@ func (a *app) effective(flags *pflag.FlagSet, dirs []string, stored *dbsqlc.Inge
 		case inIt && value != e.Default:
 			e.Value, e.Origin = value, "database"
 		}
+		if s.key == "embedding_url" {
+			e.Value = withoutPassword(fmt.Sprint(e.Value))
+		}
 		all = append(all, e)
+	}
+	if a.getenv(keyVariable) != "" {
+		all = append(all, effective{Setting: "embedding_api_key", Value: "not shown", Origin: keyVariable, Default: "", Effect: inProcess})
 	}
 	return all
 }

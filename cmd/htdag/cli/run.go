@@ -10,7 +10,6 @@ import (
 
 	"github.com/htdag/htdag/db"
 	"github.com/htdag/htdag/runner"
-	"github.com/htdag/htdag/runner/ingest"
 	"github.com/htdag/htdag/runner/steps"
 	"github.com/htdag/htdag/runner/webhook"
 
@@ -30,7 +29,7 @@ func (a *app) runCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
-			if err := cmp.Or(a.fromFoundFile(cmd.Flags(), &s, nil), s.checkRunner(), s.gates.check()); err != nil {
+			if err := cmp.Or(a.fromFoundFile(cmd.Flags(), &s, nil), s.checkRunner(), s.gates.check(), s.embedding.check()); err != nil {
 				return err
 			}
 			if len(s.queues) == 0 || slices.Contains(s.queues, "") {
@@ -51,11 +50,16 @@ func (a *app) runCommand() *cobra.Command {
 			a.log.InfoContext(ctx, "running", "queues", s.queues, "concurrency", s.concurrency)
 			sending := a.sendEvents(ctx, pool, s)
 			defer sending()
-			return a.runner(pool, s, s.queues, nil).Run(ctx)
+			worker, err := a.runner(ctx, pool, s, s.queues, nil)
+			if err != nil {
+				return err
+			}
+			return worker.Run(ctx)
 		},
 	}
 	s.runnerFlags(cmd)
 	s.gates.flags(cmd.Flags())
+	s.embedding.flags(cmd.Flags())
 	cmd.Flags().StringVar(&s.config, "config", "", "settings file (default htdag.yaml in the working directory)")
 	cmd.Flags().StringSliceVar(&s.queues, "queues", []string{"default"}, "queues to read")
 	return cmd
@@ -72,11 +76,16 @@ func (a *app) sendEvents(ctx context.Context, pool *pgxpool.Pool, s settings) (e
 
 // runner makes a runner for the built-in flows. Without a disk it leaves the steps
 // that need one to others.
-func (a *app) runner(pool *pgxpool.Pool, s settings, queues []string, d steps.Disk) *runner.Runner {
+func (a *app) runner(ctx context.Context, pool *pgxpool.Pool, s settings, queues []string, d steps.Disk) (*runner.Runner, error) {
+	embedder, err := a.embedder(ctx, pool, s.embedding)
+	if err != nil {
+		return nil, err
+	}
+	remote := s.embedding.remote()
 	registry := runner.NewRegistry()
-	steps.Register(registry, steps.Deps{Pool: pool, Disk: d, Embedder: ingest.HashEmbedder{}, DependencyAware: s.dependencyAware, Log: a.log,
+	steps.Register(registry, steps.Deps{Pool: pool, Disk: d, Embedder: embedder, Remote: remote, DependencyAware: s.dependencyAware, Log: a.log,
 		Limits: steps.Limits{Gates: s.gates.asIngested()}})
 	return runner.New(pool, registry, runner.Options{
-		Name: s.name, Queues: queues, Concurrency: s.concurrency, GiveUp: s.giveUp, Log: a.log,
-	})
+		Name: s.name, Queues: queues, Concurrency: s.concurrency + remote.AtOnce, GiveUp: s.giveUp, Log: a.log,
+	}), nil
 }

@@ -70,7 +70,10 @@ func (a *app) serve(ctx context.Context, pool *pgxpool.Pool, s settings, roots [
 			return err
 		})
 	}
-	worker := a.runner(pool, s, queuesOf(roots), d)
+	worker, err := a.runner(ctx, pool, s, queuesOf(roots), d)
+	if err != nil {
+		return err
+	}
 	together(func() error { return worker.Run(ctx) })
 	defer a.sendEvents(ctx, pool, s)()
 	if s.watching() && s.maintenance {
@@ -81,7 +84,6 @@ func (a *app) serve(ctx context.Context, pool *pgxpool.Pool, s settings, roots [
 		defer stop()
 	}
 
-	var err error
 	if ws != nil {
 		together(func() error { return w.Run(ctx, roots...) })
 		a.attach(ctx, ws, s, w, worker, d)

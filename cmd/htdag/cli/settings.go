@@ -49,7 +49,8 @@ type settings struct {
 	autoDetectCodebase bool
 	defaultCodebaseID  string
 
-	gates gates
+	gates     gates
+	embedding embedding
 }
 
 // setting is one of those that a settings file can hold as well.
@@ -91,6 +92,15 @@ var documented = []setting{
 	{"mask_secrets", inAll},
 	{"max_parse_bytes", inAll},
 	{"max_file_bytes", inAll},
+	{"embedding_provider", inAll},
+	{"embedding_url", inAll},
+	{"embedding_model", inAll},
+	{"embedding_file", inAll},
+	{"embedding_dimensions", inAll},
+	{"embedding_batch_size", inProcess},
+	{"embedding_timeout_ms", inProcess},
+	{"embedding_tokens_per_day", inProcess},
+	{"embedding_tokens_in_all", inProcess},
 }
 
 // flag is the name of the flag that says the same.
@@ -142,6 +152,7 @@ func (s *settings) watchFlags(cmd *cobra.Command) {
 	f.IntVar(&s.dagTimeoutMs, "dag-timeout-ms", 300000, "time limit of a run of ingest_file")
 	f.BoolVar(&s.autoDetectCodebase, "auto-detect-codebase", true, "name a codebase after its git remote or its directory")
 	s.gates.flags(f)
+	s.embedding.flags(f)
 	f.StringVar(&s.defaultCodebaseID, "default-codebase-id", "", "name of a codebase that has no git remote, or of any if names are not detected")
 }
 
@@ -204,6 +215,7 @@ func (s *settings) check() error {
 		within("dag-timeout-ms", s.dagTimeoutMs, 1, 30*day),
 		noBlanks("default-codebase-id", s.defaultCodebaseID),
 		s.gates.check(),
+		s.embedding.check(),
 	)
 }
 
