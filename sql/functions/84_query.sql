@@ -13,21 +13,25 @@ select f.path,
        c.symbol_key as symbol,
        c.content as snippet,
        0::double precision as score,
-       b.name as codebase
+       b.name as codebase,
+       f.ingested_at,
+       f.sha256 is distinct from f.ingested_sha256 as stale
   from code.chunks c
   join code.files f on f.file_id = c.file_id
   join code.codebases b on b.codebase_id = c.codebase_id;
-comment on view code.search_results is 'A place in a codebase: the lines, the symbol they are in, their text, and how well it answers a query (higher is better).';
+comment on view code.search_results is 'A place in a codebase: the lines, the symbol they are in, their text, how well it answers a query (higher is better), when the file was ingested, and whether it is known to have changed on disk since.';
 
 create or replace view code.matching_lines as
 select f.path,
        c.start_line as line,
        c.content as text,
-       b.name as codebase
+       b.name as codebase,
+       f.ingested_at,
+       f.sha256 is distinct from f.ingested_sha256 as stale
   from code.chunks c
   join code.files f on f.file_id = c.file_id
   join code.codebases b on b.codebase_id = c.codebase_id;
-comment on view code.matching_lines is 'A line that holds what was searched for.';
+comment on view code.matching_lines is 'A line that holds what was searched for, when its file was ingested, and whether that is known to have changed on disk since.';
 
 create or replace view code.ranked_chunks as
 select c.file_id,
@@ -43,6 +47,50 @@ select v.dimensions,
   from code.vectors v
   join code.embeddings e on e.model_id = v.model_id and e.text_hash = v.text_hash;
 comment on view code.embedded_texts is 'A vector of unit length (dimensions is null where it is dense) and its signature.';
+
+-- What a search is confined to ------------------------------------------------
+
+create or replace function code.path_pattern(p_path text)
+returns text
+language plpgsql
+immutable
+strict
+parallel safe
+set search_path = ''
+as $$
+declare
+  v_escaped constant text := regexp_replace(p_path, '([.+^$(){}|\\\[\]])', '\\\1', 'g');
+begin
+  if p_path !~ '[*?]' then
+    return '^' || regexp_replace(v_escaped, '/+$', '') || '(/|$)';
+  end if;
+  return '^' || replace(replace(replace(replace(replace(replace(
+           v_escaped, '**/', E'\x01'), '**', E'\x02'), '*', '[^/]*'), '?', '[^/]'), E'\x01', '(.*/)?'), E'\x02', '.*') || '$';
+end;
+$$;
+comment on function code.path_pattern(text) is
+  'The regular expression of paths that a file or directory, or a glob (*, ? and ** as in .gitignore, of the whole path), stands for.';
+
+create or replace function code.admitted(p_file_id bigint, p_start_line integer, p_end_line integer, p_language text, p_path text, p_kind text)
+returns boolean
+language sql
+stable
+return (
+  exists (
+    select
+      from code.files f
+     where f.file_id = p_file_id
+       and (p_language is null or lower(f.language) = lower(p_language))
+       and (p_path is null or f.path ~ p_path))
+  and (p_kind is null
+       or exists (
+            select
+              from code.symbols s
+             where s.file_id = p_file_id
+               and s.kind = p_kind
+               and s.start_line between p_start_line and p_end_line)));
+comment on function code.admitted(bigint, integer, integer, text, text, text) is
+  'Whether a chunk belongs to a file of that language and path (a regular expression), and a symbol of that kind begins in it; null asks nothing.';
 
 -- Words and vectors of a query ------------------------------------------------
 

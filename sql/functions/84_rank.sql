@@ -2,7 +2,14 @@
 --
 -- Each looks at a bounded number of chunks found by an index, whatever the query.
 
-create or replace function code.search_words(p_words text[], p_codebase_id integer, p_limit integer)
+create or replace function code.search_words(
+  p_words        text[],
+  p_codebase_id  integer,
+  p_limit        integer,
+  p_language     text default null,
+  p_path         text default null,
+  p_kind         text default null
+)
 returns setof code.ranked_chunks
 language plpgsql
 stable
@@ -12,6 +19,7 @@ set jit = off
 as $$
 declare
   v_candidates constant integer := 2000;
+  v_filtered   constant boolean := num_nonnulls(p_language, p_path, p_kind) > 0;
   v_rows       double precision;
   v_words      text[];
   v_shares     double precision[];
@@ -58,6 +66,7 @@ begin
       from code.chunks c
      where c.words @@ v_filter
        and (p_codebase_id is null or c.codebase_id = p_codebase_id)
+       and (not v_filtered or code.admitted(c.file_id, c.start_line, c.end_line, p_language, p_path, p_kind))
      limit 2 * v_candidates
   ),
   hits as materialized (
@@ -87,10 +96,17 @@ begin
    limit p_limit;
 end;
 $$;
-comment on function code.search_words(text[], integer, integer) is
+comment on function code.search_words(text[], integer, integer, text, text, text) is
   'Chunks that hold the words, best first: rare words, repeated words, short chunks and names of definitions count more.';
 
-create or replace function code.search_text(p_text text, p_codebase_id integer, p_limit integer)
+create or replace function code.search_text(
+  p_text         text,
+  p_codebase_id  integer,
+  p_limit        integer,
+  p_language     text default null,
+  p_path         text default null,
+  p_kind         text default null
+)
 returns setof code.ranked_chunks
 language plpgsql
 stable
@@ -99,7 +115,8 @@ set plan_cache_mode = force_custom_plan
 set jit = off
 as $$
 declare
-  v_like constant text := '%' || regexp_replace(p_text, '([\\%_])', '\\\1', 'g') || '%';
+  v_filtered constant boolean := num_nonnulls(p_language, p_path, p_kind) > 0;
+  v_like     constant text := '%' || regexp_replace(p_text, '([\\%_])', '\\\1', 'g') || '%';
 begin
   return query
   with candidates as materialized (
@@ -107,6 +124,7 @@ begin
       from code.chunks c
      where c.content ilike v_like
        and (p_codebase_id is null or c.codebase_id = p_codebase_id)
+       and (not v_filtered or code.admitted(c.file_id, c.start_line, c.end_line, p_language, p_path, p_kind))
      limit 1000
   )
   select c.file_id,
@@ -117,10 +135,17 @@ begin
    limit p_limit;
 end;
 $$;
-comment on function code.search_text(text, integer, integer) is
+comment on function code.search_text(text, integer, integer, text, text, text) is
   'Chunks that hold the text in any case, those that hold it as written first, then the shorter.';
 
-create or replace function code.search_names(p_query text, p_codebase_id integer, p_limit integer)
+create or replace function code.search_names(
+  p_query        text,
+  p_codebase_id  integer,
+  p_limit        integer,
+  p_language     text default null,
+  p_path         text default null,
+  p_kind         text default null
+)
 returns setof code.ranked_chunks
 language plpgsql
 stable
@@ -129,6 +154,7 @@ set plan_cache_mode = force_custom_plan
 set jit = off
 as $$
 declare
+  v_filtered constant boolean := num_nonnulls(p_language, p_path, p_kind) > 0;
   -- Of one word, qualified perhaps, all of it and its last part; of several, those
   -- that are written as only identifiers are.
   v_names constant text[] := array(
@@ -155,6 +181,7 @@ begin
       from code.symbols s
      where s.codebase_id in (select b.codebase_id from code.codebases b where p_codebase_id is null or b.codebase_id = p_codebase_id)
        and s.name = any (v_names)
+       and (not v_filtered or code.admitted(s.file_id, s.start_line, s.start_line, p_language, p_path, p_kind))
      limit 2000
   ),
   placed as (
@@ -171,7 +198,7 @@ begin
    limit p_limit;
 end;
 $$;
-comment on function code.search_names(text, integer, integer) is
+comment on function code.search_names(text, integer, integer, text, text, text) is
   'Chunks in which symbols are defined that the query, or an identifier in it, names exactly.';
 
 create or replace function code.search_vectors(
@@ -179,8 +206,11 @@ create or replace function code.search_vectors(
   p_dimensions   smallint[],
   p_weights      real[],
   p_signature    bit varying,
-  p_codebase_id integer,
-  p_limit        integer
+  p_codebase_id  integer,
+  p_limit        integer,
+  p_language     text default null,
+  p_path         text default null,
+  p_kind         text default null
 )
 returns setof code.ranked_chunks
 language plpgsql
@@ -189,14 +219,20 @@ set search_path = ''
 set plan_cache_mode = force_custom_plan
 set jit = off
 as $$
+declare
+  v_filtered constant boolean := num_nonnulls(p_language, p_path, p_kind) > 0;
 begin
   return query
   with near as materialized (
     select e.text_hash
       from code.embeddings e
      where e.model_id = p_model_id
-       and (p_codebase_id is null
-            or e.text_hash in (select c.text_hash from code.chunks c where c.codebase_id = p_codebase_id))
+       and (p_codebase_id is null and not v_filtered
+            or e.text_hash in (
+                 select c.text_hash
+                   from code.chunks c
+                  where (p_codebase_id is null or c.codebase_id = p_codebase_id)
+                    and (not v_filtered or code.admitted(c.file_id, c.start_line, c.end_line, p_language, p_path, p_kind))))
      order by bit_count(e.signature # p_signature), e.text_hash
      limit 200
   ),
@@ -214,10 +250,11 @@ begin
   select c.file_id, c.ordinal, row_number() over (order by s.similarity desc, c.file_id, c.ordinal)
     from compared s
     join code.chunks c on c.text_hash = s.text_hash
-   where p_codebase_id is null or c.codebase_id = p_codebase_id
+   where (p_codebase_id is null or c.codebase_id = p_codebase_id)
+     and (not v_filtered or code.admitted(c.file_id, c.start_line, c.end_line, p_language, p_path, p_kind))
    order by 3
    limit p_limit;
 end;
 $$;
-comment on function code.search_vectors(smallint, smallint[], real[], bit varying, integer, integer) is
+comment on function code.search_vectors(smallint, smallint[], real[], bit varying, integer, integer, text, text, text) is
   'Chunks whose vectors point most nearly where the given one does: the nearest 200 by signature, then in exact order.';

@@ -70,13 +70,15 @@ begin
            (select s.qualified_name from code.symbols s where s.file_id = c.file_id and s.key = c.symbol_key)),
          string_agg(left(l.text, 200), E'\n' order by l.line),
          0::double precision,
-         d.name
+         d.name,
+         f.ingested_at,
+         f.sha256 is distinct from f.ingested_sha256
     from chunk c
     join code.files f on f.file_id = c.file_id
     join code.codebases d on d.codebase_id = c.codebase_id
    cross join best b
     join lines l on l.line between b.line and b.line + 7
-   group by f.path, b.line, c.file_id, c.symbol_key, d.name;
+   group by f.path, b.line, c.file_id, c.symbol_key, d.name, f.file_id;
 end;
 $$;
 comment on function code.snippet(bigint, integer, text, text[]) is
@@ -89,7 +91,10 @@ create or replace function code.fused_search(
   p_model_id    smallint,
   p_dimensions  smallint[],
   p_weights     real[],
-  p_signature   bit varying
+  p_signature   bit varying,
+  p_language    text,
+  p_path        text,
+  p_kind        text
 )
 returns setof code.search_results
 language plpgsql
@@ -104,6 +109,7 @@ declare
     select w.word from unnest(code.query_words(v_query)) with ordinality as w (word, n) group by w.word order by min(w.n) limit 64);
   -- Lists are cut where a place no longer counts for much.
   v_depth constant integer := greatest(200, p_limit);
+  v_path  constant text := code.path_pattern(p_path);
   v_lone  constant boolean := v_query ~ '^[[:alnum:]]+$';
 begin
   if v_query is null or v_query = '' then
@@ -112,25 +118,25 @@ begin
 
   return query
   with worded as materialized (
-    select r.file_id, r.ordinal, r.position from code.search_words(v_words, p_codebase_id, v_depth) r
+    select r.file_id, r.ordinal, r.position from code.search_words(v_words, p_codebase_id, v_depth, p_language, v_path, p_kind) r
   ),
   lists as (
     select r.file_id, r.ordinal, 1 / (60 + r.position)::double precision as share from worded r
     union all
     select r.file_id, r.ordinal, 1 / (60 + r.position)::double precision
-      from code.search_names(v_query, p_codebase_id, v_depth) r
+      from code.search_names(v_query, p_codebase_id, v_depth, p_language, v_path, p_kind) r
     union all
     -- A lone word was looked up above; as a mere part of words it is sought only
     -- if that found nothing. Fewer than three letters in a row have no trigram.
     select r.file_id, r.ordinal, 1 / (60 + r.position)::double precision
-      from code.search_text(v_query, p_codebase_id, v_depth) r
+      from code.search_text(v_query, p_codebase_id, v_depth, p_language, v_path, p_kind) r
      where v_query ~ '[[:alnum:]]{3}'
        and v_query !~ '\n'
        and (not v_lone or not exists (select from worded))
     union all
     select r.file_id, r.ordinal, m.search_weight / (60 + r.position)::double precision
       from code.models m
-     cross join code.search_vectors(p_model_id, p_dimensions, p_weights, p_signature, p_codebase_id, v_depth) r
+     cross join code.search_vectors(p_model_id, p_dimensions, p_weights, p_signature, p_codebase_id, v_depth, p_language, v_path, p_kind) r
      where m.model_id = p_model_id
   ),
   best as materialized (
@@ -142,16 +148,23 @@ begin
      order by score desc, l.file_id, l.ordinal
      limit p_limit
   )
-  select s.path, s.lines, s.symbol, s.snippet, b.score, s.codebase
+  select s.path, s.lines, s.symbol, s.snippet, b.score, s.codebase, s.ingested_at, s.stale
     from best b
    cross join code.snippet(b.file_id, b.ordinal, v_query, v_words) s
    order by b.score desc, b.file_id, b.ordinal;
 end;
 $$;
-comment on function code.fused_search(text, integer, integer, smallint, smallint[], real[], bit varying) is
+comment on function code.fused_search(text, integer, integer, smallint, smallint[], real[], bit varying, text, text, text) is
   'The work of code.search and code.search_with_vector, on checked arguments.';
 
-create or replace function code.search(query text, codebase text default null, max_results integer default 20)
+create or replace function code.search(
+  query       text,
+  codebase    text default null,
+  max_results integer default 20,
+  language    text default null,
+  path        text default null,
+  kind        text default null
+)
 returns setof code.search_results
 language plpgsql
 stable
@@ -181,18 +194,24 @@ begin
            v_model_id,
            v_vector.dimensions,
            v_vector.weights,
-           v_vector.signature) r;
+           v_vector.signature,
+           search.language,
+           search.path,
+           search.kind) r;
 end;
 $$;
-comment on function code.search(text, text, integer) is
-  'Where a codebase (all, for null) says what the query asks, best first: by words, exact text, names of symbols and hash-v1 vectors. At most 1,000 results; only the first 2,000 characters of a query count.';
+comment on function code.search(text, text, integer, text, text, text) is
+  'Where a codebase (all, for null) says what the query asks, best first: by words, exact text, names of symbols and hash-v1 vectors. Confined, where asked, to a language, to a path (a file, a directory or a glob) and to places where a symbol of a kind begins. At most 1,000 results; only the first 2,000 characters of a query count.';
 
 create or replace function code.search_with_vector(
   query       text,
   model       text,
   vector      real[],
   codebase    text default null,
-  max_results integer default 20
+  max_results integer default 20,
+  language    text default null,
+  path        text default null,
+  kind        text default null
 )
 returns setof code.search_results
 language plpgsql
@@ -231,8 +250,11 @@ begin
            v_model.model_id,
            null,
            vector,
-           code.signature(null, vector, v_model.dimensions)) r;
+           code.signature(null, vector, v_model.dimensions),
+           search_with_vector.language,
+           search_with_vector.path,
+           search_with_vector.kind) r;
 end;
 $$;
-comment on function code.search_with_vector(text, text, real[], text, integer) is
+comment on function code.search_with_vector(text, text, real[], text, integer, text, text, text) is
   'As code.search, with a vector of the query that the caller got from one of code.models, which may know what words do not say.';

@@ -57,7 +57,7 @@ func TestSubstringSearchFindsEveryLine(t *testing.T) {
 	t.Parallel()
 	pool, _ := fill(t)
 	check := func(t fataler, pattern string) {
-		got := matching(t, pool, "select * from code.substring_search($1, max_results => 1000)", pattern)
+		got := matching(t, pool, "select path, line, text, codebase from code.substring_search($1, max_results => 1000)", pattern)
 		if diff := gocmp.Diff(grep(func(l string) bool { return strings.Contains(l, pattern) }), got); diff != "" {
 			t.Fatalf("lines with %q (-want +got):\n%s", pattern, diff)
 		}
@@ -89,7 +89,7 @@ func TestRegexSearchFindsEveryLine(t *testing.T) {
 	} {
 		oracle := regexp.MustCompile(pattern)
 		inSQL := strings.ReplaceAll(pattern, `\b`, `\y`) // PostgreSQL's name for a word border
-		got := matching(t, pool, "select * from code.regex_search($1, max_results => 1000)", inSQL)
+		got := matching(t, pool, "select path, line, text, codebase from code.regex_search($1, max_results => 1000)", inSQL)
 		if diff := gocmp.Diff(grep(oracle.MatchString), got); diff != "" {
 			t.Errorf("lines matching %q (-want +got):\n%s", pattern, diff)
 		}
@@ -99,11 +99,11 @@ func TestRegexSearchFindsEveryLine(t *testing.T) {
 func TestLinesAreCounted(t *testing.T) {
 	t.Parallel()
 	pool, _ := fill(t)
-	all := matching(t, pool, "select * from code.regex_search($1, 'server', 1000)", ".")
-	if got := matching(t, pool, "select * from code.regex_search($1, 'server', 5)", "."); len(got) != 5 || gocmp.Diff(all[:5], got) != "" {
+	all := matching(t, pool, "select path, line, text, codebase from code.regex_search($1, 'server', 1000)", ".")
+	if got := matching(t, pool, "select path, line, text, codebase from code.regex_search($1, 'server', 5)", "."); len(got) != 5 || gocmp.Diff(all[:5], got) != "" {
 		t.Errorf("the first five of %d lines are %+v", len(all), got)
 	}
-	if got := matching(t, pool, "select * from code.regex_search($1, 'client')", "ReadConfig"); len(got) != 2 {
+	if got := matching(t, pool, "select path, line, text, codebase from code.regex_search($1, 'client')", "ReadConfig"); len(got) != 2 {
 		t.Errorf("lines of one codebase: %+v", got)
 	}
 }
@@ -114,7 +114,7 @@ func TestLongLines(t *testing.T) {
 	pool, c := fill(t)
 	c.add(c.codebase("minified"), "app.js", "// one\n"+strings.Repeat("var aaa = 1; ", 2000)+"needle();"+strings.Repeat(" var bbb = 2;", 2000)+"\n// three\n")
 	c.flush()
-	for _, query := range []string{"select * from code.substring_search($1)", "select * from code.regex_search($1)"} {
+	for _, query := range []string{"select path, line, text, codebase from code.substring_search($1)", "select * from code.regex_search($1)"} {
 		got := matching(t, pool, query, "needle")
 		if len(got) != 1 || got[0].Line != 2 || len(got[0].Text) > 400 || !strings.Contains(got[0].Text, "needle();") {
 			t.Errorf("%s found %+v", query, got)

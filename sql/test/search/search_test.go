@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
@@ -102,6 +103,8 @@ type result struct {
 	Snippet     string
 	Score       float64
 	Codebase    string
+	IngestedAt  *time.Time
+	Stale       bool
 }
 
 func search(t fataler, pool *pgxpool.Pool, query string, args ...any) []result {
@@ -223,6 +226,53 @@ func TestSearchSeesLiveFilesOnly(t *testing.T) {
 			if path != "config/config.go" {
 				t.Errorf("%s found %s", query, path)
 			}
+		}
+	}
+}
+
+// Every search can be confined to a language, a path and a kind of symbol.
+func TestSearchFilters(t *testing.T) {
+	t.Parallel()
+	pool, _ := fill(t)
+	dbtest.Exec(t, pool, "update code.files set language = case when path like '%.go' then 'Go' when path like '%.py' then 'Python' else 'Markdown' end")
+	for _, tt := range []struct{ query, want string }{
+		{"code.search('settings')", "client.go config/config.go"},
+		{"code.search('server', language => 'go')", "config/config.go main.go"},
+		{"code.search('server', language => 'Markdown')", "README.md"},
+		{"code.search('ReadConfig', path => 'config')", "config/config.go"},
+		{"code.search('ReadConfig', path => 'config/')", "config/config.go"},
+		{"code.search('ReadConfig', path => 'conf')", ""},
+		{"code.search('ReadConfig', path => 'main.go')", "main.go"},
+		{"code.search('ReadConfig', path => '*.go')", "client.go main.go"},
+		{"code.search('ReadConfig', path => '**/*.go')", "client.go config/config.go main.go"},
+		{"code.search('ReadConfig', path => '**/config.g?', codebase => 'server')", "config/config.go"},
+		{"code.search('ReadConfig', kind => 'struct')", "config/config.go"},
+		{"code.search('ReadConfig', kind => 'class')", ""},
+		{"code.search('header', kind => 'class')", "http/header.py"},
+		{"code.search('ReadConfig', language => 'Go', path => 'config/**', kind => 'struct', codebase => 'client')", ""},
+		{"code.substring_search('ReadConfig', path => '*.go')", "client.go main.go"},
+		{"code.substring_search('ReadConfig', language => 'Python')", ""},
+		{"code.regex_search('Read.onfig', path => 'config')", "config/config.go"},
+		{"code.regex_search('Read.onfig', kind => 'struct')", "config/config.go"},
+	} {
+		got := strings.Join(column(t, pool, "select distinct r.path from "+tt.query+" r order by 1"), " ")
+		if got != tt.want {
+			t.Errorf("%s finds %q, want %q", tt.query, got, tt.want)
+		}
+	}
+}
+
+// Results say when their file was ingested, and whether it is known to be another by now.
+func TestSearchSaysHowFreshItIs(t *testing.T) {
+	t.Parallel()
+	pool, _ := fill(t)
+	dbtest.Exec(t, pool, "update code.files set sha256 = sha256(convert_to(path, 'UTF8')), ingested_sha256 = sha256(convert_to(path, 'UTF8')), ingested_at = '2026-01-02 03:04:05Z'")
+	dbtest.Exec(t, pool, "update code.files set sha256 = sha256('newer') where path = 'main.go'")
+	for _, query := range []string{"code.search('ReadConfig')", "code.substring_search('ReadConfig')", "code.regex_search('Read.onfig')"} {
+		got := column(t, pool, "select distinct concat_ws(' ', r.path, r.stale, extract(epoch from r.ingested_at)::bigint) from "+query+" r order by 1")
+		want := []string{"client.go f 1767323045", "config/config.go f 1767323045", "main.go t 1767323045"}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: %s", query, diff)
 		}
 	}
 }
