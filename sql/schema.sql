@@ -33,6 +33,31 @@ CREATE TYPE htdag.step_results AS (
 
 COMMENT ON TYPE htdag.step_results IS 'What came of a step that the engine ran itself.';
 
+CREATE FUNCTION code.activate_model(p_name text) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    SET jit TO 'off'
+    AS $$
+declare
+  v_model code.models;
+begin
+  select * into v_model from code.models where name = p_name;
+  if v_model.active is distinct from false
+     or exists (select
+                  from code.chunks c
+                 where not exists (select from code.embeddings e where e.model_id = v_model.model_id and e.text_hash = c.text_hash)) then
+    return false;
+  end if;
+  -- One statement, so that nobody sees two of them active, or none.
+  update code.models m
+     set active = m.model_id = v_model.model_id
+   where m.active or m.model_id = v_model.model_id;
+  return true;
+end;
+$$;
+
+COMMENT ON FUNCTION code.activate_model(p_name text) IS 'Have searches go by a model instead of the one before, if every chunk has a vector and a signature of it. Returns whether it came to that just now; false for the model that is active already.';
+
 CREATE FUNCTION code.add_watch(p_codebase text, p_root text, p_host text, p_standing boolean DEFAULT true) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
@@ -52,48 +77,6 @@ end;
 $$;
 
 COMMENT ON FUNCTION code.add_watch(p_codebase text, p_root text, p_host text, p_standing boolean) IS 'Have a directory on a host watched, as the codebase of that name; returns its key. With p_standing any htdag up on that host serves it, else only one that names it. Raises HT003 where the name is that of another root, HT006.';
-
-CREATE FUNCTION code.advance_ingestion(p_run_id bigint, p_files integer, p_bytes bigint) RETURNS bigint
-    LANGUAGE plpgsql
-    SET search_path TO ''
-    AS $$
-declare
-  v_advanced bigint;
-begin
-  update code.ingestions
-     set files_done = files_done + p_files,
-         bytes_done = bytes_done + p_bytes
-   where run_id = p_run_id;
-  get diagnostics v_advanced = row_count;
-  return v_advanced;
-end;
-$$;
-
-COMMENT ON FUNCTION code.advance_ingestion(p_run_id bigint, p_files integer, p_bytes bigint) IS 'Add a batch to the progress of a run. Call it last in the batch''s transaction: the row is shared.';
-
-CREATE TABLE code.file_versions (
-    file_id bigint NOT NULL,
-    ordinal integer NOT NULL,
-    change text NOT NULL,
-    sha256 bytea,
-    bytes bigint NOT NULL,
-    lines integer,
-    symbols integer DEFAULT 0 NOT NULL,
-    complexity integer DEFAULT 0 NOT NULL,
-    recorded_at timestamp with time zone DEFAULT now() NOT NULL,
-    seen_at timestamp with time zone NOT NULL,
-    git_id bytea,
-    moved_from_id bigint,
-    CONSTRAINT file_versions_change_known CHECK ((change = ANY (ARRAY['added'::text, 'modified'::text, 'deleted'::text, 'restored'::text])))
-);
-
-COMMENT ON TABLE code.file_versions IS 'Every content that was ingested under a path, appended when it is stored or found gone. A version ends when the next one of the file was seen.';
-
-COMMENT ON COLUMN code.file_versions.seen_at IS 'When the disk was asked for the version; recorded_at is when it was stored.';
-
-COMMENT ON COLUMN code.file_versions.git_id IS 'Object id (SHA-1) that git gives the content; null where the content was too large to be kept, and for deletions.';
-
-COMMENT ON COLUMN code.file_versions.moved_from_id IS 'File that had this content and went when this one came: up to an hour before, or ten minutes after.';
 
 CREATE TABLE code.files (
     file_id bigint NOT NULL,
@@ -161,6 +144,88 @@ COMMENT ON COLUMN code.files.ingested_version IS 'Extractor version that produce
 COMMENT ON COLUMN code.files.run_id IS 'Run of ingest_file that was started last for the file.';
 
 COMMENT ON COLUMN code.files.seen_at IS 'When the disk was asked for the recorded facts; older facts do not replace them. A file that no scan found changed was also seen at the codebase''s scanned_at.';
+
+CREATE TABLE code.symbols (
+    symbol_id bigint NOT NULL,
+    codebase_id integer NOT NULL,
+    file_id bigint NOT NULL,
+    key text NOT NULL,
+    parent_key text,
+    kind text NOT NULL,
+    name text NOT NULL,
+    qualified_name text NOT NULL,
+    signature text,
+    doc text,
+    exported boolean NOT NULL,
+    export_name text,
+    start_line integer NOT NULL,
+    end_line integer NOT NULL,
+    start_byte integer NOT NULL,
+    end_byte integer NOT NULL,
+    complexity integer NOT NULL,
+    body_hash bigint,
+    CONSTRAINT symbols_bytes_ordered CHECK (((start_byte >= 0) AND (end_byte >= start_byte))),
+    CONSTRAINT symbols_kind_known CHECK ((kind = ANY (ARRAY['function'::text, 'method'::text, 'class'::text, 'struct'::text, 'interface'::text, 'trait'::text, 'enum'::text, 'type'::text, 'constant'::text, 'variable'::text, 'field'::text, 'module'::text, 'macro'::text]))),
+    CONSTRAINT symbols_lines_ordered CHECK (((start_line >= 1) AND (end_line >= start_line)))
+);
+
+COMMENT ON TABLE code.symbols IS 'Definitions found in files. A symbol that an edit leaves alone keeps its symbol_id.';
+
+COMMENT ON COLUMN code.symbols.key IS 'Unique within the file and stable under edits elsewhere in it.';
+
+COMMENT ON COLUMN code.symbols.export_name IS 'Name under which importers know it, where that is another: default.';
+
+COMMENT ON COLUMN code.symbols.complexity IS 'Cyclomatic complexity (decisions + 1); 0 for what has no body.';
+
+COMMENT ON COLUMN code.symbols.body_hash IS 'Of its text, wherever that stands: 64 bits of its SHA-256. Null where the file was ingested before there were such.';
+
+CREATE FUNCTION code.admitted(p_file_id bigint, p_start_line integer, p_end_line integer, p_language text, p_path text, p_kind text) RETURNS boolean
+    LANGUAGE sql STABLE
+    RETURN ((EXISTS (SELECT FROM code.files f WHERE ((f.file_id = admitted.p_file_id) AND ((admitted.p_language IS NULL) OR (lower(f.language) = lower(admitted.p_language))) AND ((admitted.p_path IS NULL) OR (f.path ~ admitted.p_path))))) AND ((p_kind IS NULL) OR (EXISTS (SELECT FROM code.symbols s WHERE ((s.file_id = admitted.p_file_id) AND (s.kind = admitted.p_kind) AND ((s.start_line >= admitted.p_start_line) AND (s.start_line <= admitted.p_end_line)))))));
+
+COMMENT ON FUNCTION code.admitted(p_file_id bigint, p_start_line integer, p_end_line integer, p_language text, p_path text, p_kind text) IS 'Whether a chunk belongs to a file of that language and path (a regular expression), and a symbol of that kind begins in it; null asks nothing.';
+
+CREATE FUNCTION code.advance_ingestion(p_run_id bigint, p_files integer, p_bytes bigint) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_advanced bigint;
+begin
+  update code.ingestions
+     set files_done = files_done + p_files,
+         bytes_done = bytes_done + p_bytes
+   where run_id = p_run_id;
+  get diagnostics v_advanced = row_count;
+  return v_advanced;
+end;
+$$;
+
+COMMENT ON FUNCTION code.advance_ingestion(p_run_id bigint, p_files integer, p_bytes bigint) IS 'Add a batch to the progress of a run. Call it last in the batch''s transaction: the row is shared.';
+
+CREATE TABLE code.file_versions (
+    file_id bigint NOT NULL,
+    ordinal integer NOT NULL,
+    change text NOT NULL,
+    sha256 bytea,
+    bytes bigint NOT NULL,
+    lines integer,
+    symbols integer DEFAULT 0 NOT NULL,
+    complexity integer DEFAULT 0 NOT NULL,
+    recorded_at timestamp with time zone DEFAULT now() NOT NULL,
+    seen_at timestamp with time zone NOT NULL,
+    git_id bytea,
+    moved_from_id bigint,
+    CONSTRAINT file_versions_change_known CHECK ((change = ANY (ARRAY['added'::text, 'modified'::text, 'deleted'::text, 'restored'::text])))
+);
+
+COMMENT ON TABLE code.file_versions IS 'Every content that was ingested under a path, appended when it is stored or found gone. A version ends when the next one of the file was seen.';
+
+COMMENT ON COLUMN code.file_versions.seen_at IS 'When the disk was asked for the version; recorded_at is when it was stored.';
+
+COMMENT ON COLUMN code.file_versions.git_id IS 'Object id (SHA-1) that git gives the content; null where the content was too large to be kept, and for deletions.';
+
+COMMENT ON COLUMN code.file_versions.moved_from_id IS 'File that had this content and went when this one came: up to an hour before, or ten minutes after.';
 
 CREATE VIEW code.files_as_of AS
  SELECT v.file_id,
@@ -410,40 +475,6 @@ COMMENT ON COLUMN code.codebases.ready_at IS 'When the first whole ingestion end
 COMMENT ON COLUMN code.codebases.scan_run_id IS 'Run of ingest_codebase that was requested last.';
 
 COMMENT ON COLUMN code.codebases.ref IS 'Branch, tag or commit of the repository at root whose tree this is, read without a work tree; null for a directory on disk.';
-
-CREATE TABLE code.symbols (
-    symbol_id bigint NOT NULL,
-    codebase_id integer NOT NULL,
-    file_id bigint NOT NULL,
-    key text NOT NULL,
-    parent_key text,
-    kind text NOT NULL,
-    name text NOT NULL,
-    qualified_name text NOT NULL,
-    signature text,
-    doc text,
-    exported boolean NOT NULL,
-    export_name text,
-    start_line integer NOT NULL,
-    end_line integer NOT NULL,
-    start_byte integer NOT NULL,
-    end_byte integer NOT NULL,
-    complexity integer NOT NULL,
-    body_hash bigint,
-    CONSTRAINT symbols_bytes_ordered CHECK (((start_byte >= 0) AND (end_byte >= start_byte))),
-    CONSTRAINT symbols_kind_known CHECK ((kind = ANY (ARRAY['function'::text, 'method'::text, 'class'::text, 'struct'::text, 'interface'::text, 'trait'::text, 'enum'::text, 'type'::text, 'constant'::text, 'variable'::text, 'field'::text, 'module'::text, 'macro'::text]))),
-    CONSTRAINT symbols_lines_ordered CHECK (((start_line >= 1) AND (end_line >= start_line)))
-);
-
-COMMENT ON TABLE code.symbols IS 'Definitions found in files. A symbol that an edit leaves alone keeps its symbol_id.';
-
-COMMENT ON COLUMN code.symbols.key IS 'Unique within the file and stable under edits elsewhere in it.';
-
-COMMENT ON COLUMN code.symbols.export_name IS 'Name under which importers know it, where that is another: default.';
-
-COMMENT ON COLUMN code.symbols.complexity IS 'Cyclomatic complexity (decisions + 1); 0 for what has no body.';
-
-COMMENT ON COLUMN code.symbols.body_hash IS 'Of its text, wherever that stands: 64 bits of its SHA-256. Null where the file was ingested before there were such.';
 
 CREATE VIEW code.call_edges AS
  SELECT c.codebase_id,
@@ -1038,11 +1069,26 @@ begin
     'steps',       v_steps));
   -- Two scans of one codebase would do the same work twice.
   perform htdag.set_limits('ingest_codebase', 4, p_only_if_unset => true);
-  return 2;
+
+  select jsonb_agg(v_codebase || s order by n) into v_steps
+    from jsonb_array_elements('[
+      {"name": "embedding_plan",       "group": "storage", "timeout": "60 s"},
+      {"name": "embedding_generation", "group": "storage", "timeout": "10 min", "needs": ["embedding_plan"],
+       "map": "embedding_plan.batches", "on_failure": "continue"},
+      {"name": "vector_index_update",  "group": "indexing", "timeout": "10 min", "needs": ["embedding_plan", "embedding_generation"],
+       "map": "embedding_plan.batches"},
+      {"name": "embedding_switch",     "group": "indexing", "timeout": "5 min", "needs": ["vector_index_update"]}
+    ]') with ordinality as x (s, n);
+  perform htdag.define_flow(jsonb_build_object(
+    'flow',        'embed_codebase',
+    'description', 'Make the vectors that a codebase lacks, which could not be made when its files were ingested.',
+    'timeout',     '30 days',
+    'steps',       v_steps));
+  return 3;
 end;
 $$;
 
-COMMENT ON FUNCTION code.define_flows() IS 'Define ingest_file and ingest_codebase by the policy and give them limits where they have none. Repeatable: a definition that is the same makes no new version.';
+COMMENT ON FUNCTION code.define_flows() IS 'Define ingest_file, ingest_codebase and embed_codebase by the policy and give them limits where they have none. Repeatable: a definition that is the same makes no new version.';
 
 CREATE TABLE code.dependencies (
     file_id bigint NOT NULL,
@@ -1549,14 +1595,16 @@ CREATE VIEW code.search_results AS
     c.symbol_key AS symbol,
     c.content AS snippet,
     (0)::double precision AS score,
-    b.name AS codebase
+    b.name AS codebase,
+    f.ingested_at,
+    (f.sha256 IS DISTINCT FROM f.ingested_sha256) AS stale
    FROM ((code.chunks c
      JOIN code.files f ON ((f.file_id = c.file_id)))
      JOIN code.codebases b ON ((b.codebase_id = c.codebase_id)));
 
-COMMENT ON VIEW code.search_results IS 'A place in a codebase: the lines, the symbol they are in, their text, and how well it answers a query (higher is better).';
+COMMENT ON VIEW code.search_results IS 'A place in a codebase: the lines, the symbol they are in, their text, how well it answers a query (higher is better), when the file was ingested, and whether it is known to have changed on disk since.';
 
-CREATE FUNCTION code.fused_search(p_query text, p_codebase_id integer, p_limit integer, p_model_id smallint, p_dimensions smallint[], p_weights real[], p_signature bit varying) RETURNS SETOF code.search_results
+CREATE FUNCTION code.fused_search(p_query text, p_codebase_id integer, p_limit integer, p_model_id smallint, p_dimensions smallint[], p_weights real[], p_signature bit varying, p_language text, p_path text, p_kind text) RETURNS SETOF code.search_results
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
     SET plan_cache_mode TO 'force_custom_plan'
@@ -1568,6 +1616,7 @@ declare
     select w.word from unnest(code.query_words(v_query)) with ordinality as w (word, n) group by w.word order by min(w.n) limit 64);
   -- Lists are cut where a place no longer counts for much.
   v_depth constant integer := greatest(200, p_limit);
+  v_path  constant text := code.path_pattern(p_path);
   v_lone  constant boolean := v_query ~ '^[[:alnum:]]+$';
 begin
   if v_query is null or v_query = '' then
@@ -1576,25 +1625,25 @@ begin
 
   return query
   with worded as materialized (
-    select r.file_id, r.ordinal, r.position from code.search_words(v_words, p_codebase_id, v_depth) r
+    select r.file_id, r.ordinal, r.position from code.search_words(v_words, p_codebase_id, v_depth, p_language, v_path, p_kind) r
   ),
   lists as (
     select r.file_id, r.ordinal, 1 / (60 + r.position)::double precision as share from worded r
     union all
     select r.file_id, r.ordinal, 1 / (60 + r.position)::double precision
-      from code.search_names(v_query, p_codebase_id, v_depth) r
+      from code.search_names(v_query, p_codebase_id, v_depth, p_language, v_path, p_kind) r
     union all
     -- A lone word was looked up above; as a mere part of words it is sought only
     -- if that found nothing. Fewer than three letters in a row have no trigram.
     select r.file_id, r.ordinal, 1 / (60 + r.position)::double precision
-      from code.search_text(v_query, p_codebase_id, v_depth) r
+      from code.search_text(v_query, p_codebase_id, v_depth, p_language, v_path, p_kind) r
      where v_query ~ '[[:alnum:]]{3}'
        and v_query !~ '\n'
        and (not v_lone or not exists (select from worded))
     union all
     select r.file_id, r.ordinal, m.search_weight / (60 + r.position)::double precision
       from code.models m
-     cross join code.search_vectors(p_model_id, p_dimensions, p_weights, p_signature, p_codebase_id, v_depth) r
+     cross join code.search_vectors(p_model_id, p_dimensions, p_weights, p_signature, p_codebase_id, v_depth, p_language, v_path, p_kind) r
      where m.model_id = p_model_id
   ),
   best as materialized (
@@ -1606,14 +1655,14 @@ begin
      order by score desc, l.file_id, l.ordinal
      limit p_limit
   )
-  select s.path, s.lines, s.symbol, s.snippet, b.score, s.codebase
+  select s.path, s.lines, s.symbol, s.snippet, b.score, s.codebase, s.ingested_at, s.stale
     from best b
    cross join code.snippet(b.file_id, b.ordinal, v_query, v_words) s
    order by b.score desc, b.file_id, b.ordinal;
 end;
 $_$;
 
-COMMENT ON FUNCTION code.fused_search(p_query text, p_codebase_id integer, p_limit integer, p_model_id smallint, p_dimensions smallint[], p_weights real[], p_signature bit varying) IS 'The work of code.search and code.search_with_vector, on checked arguments.';
+COMMENT ON FUNCTION code.fused_search(p_query text, p_codebase_id integer, p_limit integer, p_model_id smallint, p_dimensions smallint[], p_weights real[], p_signature bit varying, p_language text, p_path text, p_kind text) IS 'The work of code.search and code.search_with_vector, on checked arguments.';
 
 CREATE FUNCTION code.holds_watch(p_codebase_id integer, p_token bigint) RETURNS boolean
     LANGUAGE plpgsql
@@ -1855,14 +1904,16 @@ CREATE VIEW code.matching_lines AS
  SELECT f.path,
     c.start_line AS line,
     c.content AS text,
-    b.name AS codebase
+    b.name AS codebase,
+    f.ingested_at,
+    (f.sha256 IS DISTINCT FROM f.ingested_sha256) AS stale
    FROM ((code.chunks c
      JOIN code.files f ON ((f.file_id = c.file_id)))
      JOIN code.codebases b ON ((b.codebase_id = c.codebase_id)));
 
-COMMENT ON VIEW code.matching_lines IS 'A line that holds what was searched for.';
+COMMENT ON VIEW code.matching_lines IS 'A line that holds what was searched for, when its file was ingested, and whether that is known to have changed on disk since.';
 
-CREATE FUNCTION code.matches_of(p_regex text, p_codebase text, p_limit integer) RETURNS SETOF code.matching_lines
+CREATE FUNCTION code.matches_of(p_regex text, p_codebase text, p_limit integer, p_language text, p_path text, p_kind text) RETURNS SETOF code.matching_lines
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
     SET plan_cache_mode TO 'force_custom_plan'
@@ -1871,6 +1922,8 @@ CREATE FUNCTION code.matches_of(p_regex text, p_codebase text, p_limit integer) 
 declare
   v_codebase_id constant integer := case when p_codebase is not null then code.codebase_id(p_codebase) end;
   v_limit       integer := least(coalesce(p_limit, 50), 10000);
+  v_filtered    constant boolean := num_nonnulls(p_language, p_path, p_kind) > 0;
+  v_path        constant text := code.path_pattern(p_path);
   v_rows        integer;
   v_chunk       record;
 begin
@@ -1882,11 +1935,12 @@ begin
   end if;
   -- A loop, so that no more chunks are taken apart than are needed.
   for v_chunk in
-    select c.file_id, c.ordinal, c.start_line, f.path, b.name
+    select c.file_id, c.ordinal, c.start_line, f.path, b.name, f.ingested_at, f.sha256 is distinct from f.ingested_sha256 as stale
       from (select m.file_id, m.ordinal, m.start_line, m.codebase_id
               from code.chunks m
              where m.content ~ p_regex
                and (v_codebase_id is null or m.codebase_id = v_codebase_id)
+               and (not v_filtered or code.admitted(m.file_id, m.start_line, m.end_line, p_language, v_path, p_kind))
              limit 5000) c
       join code.files f on f.file_id = c.file_id
       join code.codebases b on b.codebase_id = c.codebase_id
@@ -1901,7 +1955,9 @@ begin
              when length(l.text) <= 400 then rtrim(l.text, E'\r')
              else substr(l.text, greatest(strpos(l.text, substring(l.text from p_regex)) - 100, 1), 400)
            end,
-           v_chunk.name
+           v_chunk.name,
+           v_chunk.ingested_at,
+           v_chunk.stale
       from code.chunks c
      cross join string_to_table(
              case when right(c.content, 1) = E'\n' then left(c.content, -1) else c.content end, E'\n')
@@ -1918,7 +1974,7 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION code.matches_of(p_regex text, p_codebase text, p_limit integer) IS 'The work of code.substring_search and code.regex_search: lines that match a regular expression, by codebase, path and line, out of at most 5,000 chunks.';
+COMMENT ON FUNCTION code.matches_of(p_regex text, p_codebase text, p_limit integer, p_language text, p_path text, p_kind text) IS 'The work of code.substring_search and code.regex_search: lines that match a regular expression, by codebase, path and line, out of at most 5,000 chunks.';
 
 CREATE FUNCTION code.matching_symbols(p_symbol text, p_codebase text) RETURNS SETOF bigint
     LANGUAGE plpgsql STABLE
@@ -2157,6 +2213,35 @@ end;
 $$;
 
 COMMENT ON FUNCTION code.passed_names(p_codebase_id integer, p_names text[]) IS 'The given provided names, and those of files through which what they stand for is passed on.';
+
+CREATE FUNCTION code.path_pattern(p_path text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path TO ''
+    AS $_$
+declare
+  v_escaped constant text := regexp_replace(p_path, '([.+^$(){}|\\\[\]])', '\\\1', 'g');
+begin
+  if p_path !~ '[*?]' then
+    return '^' || regexp_replace(v_escaped, '/+$', '') || '(/|$)';
+  end if;
+  return '^' || replace(replace(replace(replace(replace(replace(
+           v_escaped, '**/', E'\x01'), '**', E'\x02'), '*', '[^/]*'), '?', '[^/]'), E'\x01', '(.*/)?'), E'\x02', '.*') || '$';
+end;
+$_$;
+
+COMMENT ON FUNCTION code.path_pattern(p_path text) IS 'The regular expression of paths that a file or directory, or a glob (*, ? and ** as in .gitignore, of the whole path), stands for.';
+
+CREATE FUNCTION code.put_off_embedding(p_codebase text, p_delay interval) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  return htdag.start_flow('embed_codebase', jsonb_build_object('codebase', p_codebase, 'reason', 'put off'),
+                          p_key => 'embed:' || p_codebase, p_on_duplicate => 'restart', p_delay => p_delay);
+end;
+$$;
+
+COMMENT ON FUNCTION code.put_off_embedding(p_codebase text, p_delay interval) IS 'Embed later what a codebase has no vectors of, by a run of embed_codebase; one of them at a time. Returns the run.';
 
 CREATE FUNCTION code.query_words(p_text text) RETURNS text[]
     LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
@@ -2451,7 +2536,7 @@ $$;
 
 COMMENT ON FUNCTION code.refresh_statistics() IS 'Tell the planner how much there is to resolve. Returns the number of tables.';
 
-CREATE FUNCTION code.regex_search(pattern text, codebase text DEFAULT NULL::text, max_results integer DEFAULT 50) RETURNS SETOF code.matching_lines
+CREATE FUNCTION code.regex_search(pattern text, codebase text DEFAULT NULL::text, max_results integer DEFAULT 50, language text DEFAULT NULL::text, path text DEFAULT NULL::text, kind text DEFAULT NULL::text) RETURNS SETOF code.matching_lines
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO ''
     AS $$
@@ -2476,11 +2561,11 @@ begin
         message = format('the pattern %L is no regular expression: %s', pattern, sqlerrm),
         hint    = 'Escape characters that are meant literally with a backslash, or use code.substring_search.';
   end;
-  return query select m.* from code.matches_of(v_regex, codebase, max_results) m;
+  return query select m.* from code.matches_of(v_regex, codebase, max_results, language, regex_search.path, kind) m;
 end;
 $$;
 
-COMMENT ON FUNCTION code.regex_search(pattern text, codebase text, max_results integer) IS 'Lines that match the regular expression (PostgreSQL''s; (?i) in front ignores case), by codebase, path and line. Three letters in a row make it quick. At most 10,000.';
+COMMENT ON FUNCTION code.regex_search(pattern text, codebase text, max_results integer, language text, path text, kind text) IS 'Lines that match the regular expression (PostgreSQL''s; (?i) in front ignores case), by codebase, path and line. Three letters in a row make it quick. At most 10,000.';
 
 CREATE FUNCTION code.register_codebase(p_name text, p_root text) RETURNS integer
     LANGUAGE plpgsql
@@ -2518,10 +2603,13 @@ CREATE FUNCTION code.register_model(p_name text, p_dimensions integer) RETURNS s
 declare
   v_model code.models;
 begin
-  insert into code.models (name, dimensions)
-  values (p_name, p_dimensions)
-      on conflict (name) do nothing;
   select * into v_model from code.models where name = p_name;
+  if not found then
+    insert into code.models (name, dimensions, active)
+    values (p_name, p_dimensions, false)
+        on conflict (name) do nothing;
+    select * into v_model from code.models where name = p_name;
+  end if;
   if v_model.dimensions <> p_dimensions then
     raise exception using
       errcode = 'HT003',
@@ -2532,7 +2620,7 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION code.register_model(p_name text, p_dimensions integer) IS 'Get or create an embedding model.';
+COMMENT ON FUNCTION code.register_model(p_name text, p_dimensions integer) IS 'Get or create an embedding model. A new one is not what searches go by until code.activate_model finds it complete.';
 
 CREATE FUNCTION code.release_watches(p_token bigint) RETURNS integer
     LANGUAGE plpgsql
@@ -3261,7 +3349,7 @@ $$;
 
 COMMENT ON FUNCTION code.resolve_marked(p_codebase_id integer, p_file_ids bigint[]) IS 'Take the marks of some files (null: of all) and resolve what they touch. Holds the codebase''s lock until the transaction ends. Returns how many files were marked.';
 
-CREATE FUNCTION code.search(query text, codebase text DEFAULT NULL::text, max_results integer DEFAULT 20) RETURNS SETOF code.search_results
+CREATE FUNCTION code.search(query text, codebase text DEFAULT NULL::text, max_results integer DEFAULT 20, language text DEFAULT NULL::text, path text DEFAULT NULL::text, kind text DEFAULT NULL::text) RETURNS SETOF code.search_results
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO ''
     AS $$
@@ -3288,11 +3376,14 @@ begin
            v_model_id,
            v_vector.dimensions,
            v_vector.weights,
-           v_vector.signature) r;
+           v_vector.signature,
+           search.language,
+           search.path,
+           search.kind) r;
 end;
 $$;
 
-COMMENT ON FUNCTION code.search(query text, codebase text, max_results integer) IS 'Where a codebase (all, for null) says what the query asks, best first: by words, exact text, names of symbols and hash-v1 vectors. At most 1,000 results; only the first 2,000 characters of a query count.';
+COMMENT ON FUNCTION code.search(query text, codebase text, max_results integer, language text, path text, kind text) IS 'Where a codebase (all, for null) says what the query asks, best first: by words, exact text, names of symbols and hash-v1 vectors. Confined, where asked, to a language, to a path (a file, a directory or a glob) and to places where a symbol of a kind begins. At most 1,000 results; only the first 2,000 characters of a query count.';
 
 CREATE VIEW code.ranked_chunks AS
  SELECT c.file_id,
@@ -3302,13 +3393,14 @@ CREATE VIEW code.ranked_chunks AS
 
 COMMENT ON VIEW code.ranked_chunks IS 'A chunk and its place, from 1, in the list that a branch of the search made.';
 
-CREATE FUNCTION code.search_names(p_query text, p_codebase_id integer, p_limit integer) RETURNS SETOF code.ranked_chunks
+CREATE FUNCTION code.search_names(p_query text, p_codebase_id integer, p_limit integer, p_language text DEFAULT NULL::text, p_path text DEFAULT NULL::text, p_kind text DEFAULT NULL::text) RETURNS SETOF code.ranked_chunks
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
     SET plan_cache_mode TO 'force_custom_plan'
     SET jit TO 'off'
     AS $_$
 declare
+  v_filtered constant boolean := num_nonnulls(p_language, p_path, p_kind) > 0;
   -- Of one word, qualified perhaps, all of it and its last part; of several, those
   -- that are written as only identifiers are.
   v_names constant text[] := array(
@@ -3335,6 +3427,7 @@ begin
       from code.symbols s
      where s.codebase_id in (select b.codebase_id from code.codebases b where p_codebase_id is null or b.codebase_id = p_codebase_id)
        and s.name = any (v_names)
+       and (not v_filtered or code.admitted(s.file_id, s.start_line, s.start_line, p_language, p_path, p_kind))
      limit 2000
   ),
   placed as (
@@ -3352,16 +3445,17 @@ begin
 end;
 $_$;
 
-COMMENT ON FUNCTION code.search_names(p_query text, p_codebase_id integer, p_limit integer) IS 'Chunks in which symbols are defined that the query, or an identifier in it, names exactly.';
+COMMENT ON FUNCTION code.search_names(p_query text, p_codebase_id integer, p_limit integer, p_language text, p_path text, p_kind text) IS 'Chunks in which symbols are defined that the query, or an identifier in it, names exactly.';
 
-CREATE FUNCTION code.search_text(p_text text, p_codebase_id integer, p_limit integer) RETURNS SETOF code.ranked_chunks
+CREATE FUNCTION code.search_text(p_text text, p_codebase_id integer, p_limit integer, p_language text DEFAULT NULL::text, p_path text DEFAULT NULL::text, p_kind text DEFAULT NULL::text) RETURNS SETOF code.ranked_chunks
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
     SET plan_cache_mode TO 'force_custom_plan'
     SET jit TO 'off'
     AS $$
 declare
-  v_like constant text := '%' || regexp_replace(p_text, '([\\%_])', '\\\1', 'g') || '%';
+  v_filtered constant boolean := num_nonnulls(p_language, p_path, p_kind) > 0;
+  v_like     constant text := '%' || regexp_replace(p_text, '([\\%_])', '\\\1', 'g') || '%';
 begin
   return query
   with candidates as materialized (
@@ -3369,6 +3463,7 @@ begin
       from code.chunks c
      where c.content ilike v_like
        and (p_codebase_id is null or c.codebase_id = p_codebase_id)
+       and (not v_filtered or code.admitted(c.file_id, c.start_line, c.end_line, p_language, p_path, p_kind))
      limit 1000
   )
   select c.file_id,
@@ -3380,22 +3475,28 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION code.search_text(p_text text, p_codebase_id integer, p_limit integer) IS 'Chunks that hold the text in any case, those that hold it as written first, then the shorter.';
+COMMENT ON FUNCTION code.search_text(p_text text, p_codebase_id integer, p_limit integer, p_language text, p_path text, p_kind text) IS 'Chunks that hold the text in any case, those that hold it as written first, then the shorter.';
 
-CREATE FUNCTION code.search_vectors(p_model_id smallint, p_dimensions smallint[], p_weights real[], p_signature bit varying, p_codebase_id integer, p_limit integer) RETURNS SETOF code.ranked_chunks
+CREATE FUNCTION code.search_vectors(p_model_id smallint, p_dimensions smallint[], p_weights real[], p_signature bit varying, p_codebase_id integer, p_limit integer, p_language text DEFAULT NULL::text, p_path text DEFAULT NULL::text, p_kind text DEFAULT NULL::text) RETURNS SETOF code.ranked_chunks
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
     SET plan_cache_mode TO 'force_custom_plan'
     SET jit TO 'off'
     AS $$
+declare
+  v_filtered constant boolean := num_nonnulls(p_language, p_path, p_kind) > 0;
 begin
   return query
   with near as materialized (
     select e.text_hash
       from code.embeddings e
      where e.model_id = p_model_id
-       and (p_codebase_id is null
-            or e.text_hash in (select c.text_hash from code.chunks c where c.codebase_id = p_codebase_id))
+       and (p_codebase_id is null and not v_filtered
+            or e.text_hash in (
+                 select c.text_hash
+                   from code.chunks c
+                  where (p_codebase_id is null or c.codebase_id = p_codebase_id)
+                    and (not v_filtered or code.admitted(c.file_id, c.start_line, c.end_line, p_language, p_path, p_kind))))
      order by bit_count(e.signature # p_signature), e.text_hash
      limit 200
   ),
@@ -3413,15 +3514,16 @@ begin
   select c.file_id, c.ordinal, row_number() over (order by s.similarity desc, c.file_id, c.ordinal)
     from compared s
     join code.chunks c on c.text_hash = s.text_hash
-   where p_codebase_id is null or c.codebase_id = p_codebase_id
+   where (p_codebase_id is null or c.codebase_id = p_codebase_id)
+     and (not v_filtered or code.admitted(c.file_id, c.start_line, c.end_line, p_language, p_path, p_kind))
    order by 3
    limit p_limit;
 end;
 $$;
 
-COMMENT ON FUNCTION code.search_vectors(p_model_id smallint, p_dimensions smallint[], p_weights real[], p_signature bit varying, p_codebase_id integer, p_limit integer) IS 'Chunks whose vectors point most nearly where the given one does: the nearest 200 by signature, then in exact order.';
+COMMENT ON FUNCTION code.search_vectors(p_model_id smallint, p_dimensions smallint[], p_weights real[], p_signature bit varying, p_codebase_id integer, p_limit integer, p_language text, p_path text, p_kind text) IS 'Chunks whose vectors point most nearly where the given one does: the nearest 200 by signature, then in exact order.';
 
-CREATE FUNCTION code.search_with_vector(query text, model text, vector real[], codebase text DEFAULT NULL::text, max_results integer DEFAULT 20) RETURNS SETOF code.search_results
+CREATE FUNCTION code.search_with_vector(query text, model text, vector real[], codebase text DEFAULT NULL::text, max_results integer DEFAULT 20, language text DEFAULT NULL::text, path text DEFAULT NULL::text, kind text DEFAULT NULL::text) RETURNS SETOF code.search_results
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO ''
     AS $$
@@ -3456,13 +3558,16 @@ begin
            v_model.model_id,
            null,
            vector,
-           code.signature(null, vector, v_model.dimensions)) r;
+           code.signature(null, vector, v_model.dimensions),
+           search_with_vector.language,
+           search_with_vector.path,
+           search_with_vector.kind) r;
 end;
 $$;
 
-COMMENT ON FUNCTION code.search_with_vector(query text, model text, vector real[], codebase text, max_results integer) IS 'As code.search, with a vector of the query that the caller got from one of code.models, which may know what words do not say.';
+COMMENT ON FUNCTION code.search_with_vector(query text, model text, vector real[], codebase text, max_results integer, language text, path text, kind text) IS 'As code.search, with a vector of the query that the caller got from one of code.models, which may know what words do not say.';
 
-CREATE FUNCTION code.search_words(p_words text[], p_codebase_id integer, p_limit integer) RETURNS SETOF code.ranked_chunks
+CREATE FUNCTION code.search_words(p_words text[], p_codebase_id integer, p_limit integer, p_language text DEFAULT NULL::text, p_path text DEFAULT NULL::text, p_kind text DEFAULT NULL::text) RETURNS SETOF code.ranked_chunks
     LANGUAGE plpgsql STABLE
     SET search_path TO ''
     SET plan_cache_mode TO 'force_custom_plan'
@@ -3470,6 +3575,7 @@ CREATE FUNCTION code.search_words(p_words text[], p_codebase_id integer, p_limit
     AS $$
 declare
   v_candidates constant integer := 2000;
+  v_filtered   constant boolean := num_nonnulls(p_language, p_path, p_kind) > 0;
   v_rows       double precision;
   v_words      text[];
   v_shares     double precision[];
@@ -3516,6 +3622,7 @@ begin
       from code.chunks c
      where c.words @@ v_filter
        and (p_codebase_id is null or c.codebase_id = p_codebase_id)
+       and (not v_filtered or code.admitted(c.file_id, c.start_line, c.end_line, p_language, p_path, p_kind))
      limit 2 * v_candidates
   ),
   hits as materialized (
@@ -3546,7 +3653,7 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION code.search_words(p_words text[], p_codebase_id integer, p_limit integer) IS 'Chunks that hold the words, best first: rare words, repeated words, short chunks and names of definitions count more.';
+COMMENT ON FUNCTION code.search_words(p_words text[], p_codebase_id integer, p_limit integer, p_language text, p_path text, p_kind text) IS 'Chunks that hold the words, best first: rare words, repeated words, short chunks and names of definitions count more.';
 
 CREATE TABLE code.watches (
     codebase_id integer NOT NULL,
@@ -3756,17 +3863,49 @@ begin
            (select s.qualified_name from code.symbols s where s.file_id = c.file_id and s.key = c.symbol_key)),
          string_agg(left(l.text, 200), E'\n' order by l.line),
          0::double precision,
-         d.name
+         d.name,
+         f.ingested_at,
+         f.sha256 is distinct from f.ingested_sha256
     from chunk c
     join code.files f on f.file_id = c.file_id
     join code.codebases d on d.codebase_id = c.codebase_id
    cross join best b
     join lines l on l.line between b.line and b.line + 7
-   group by f.path, b.line, c.file_id, c.symbol_key, d.name;
+   group by f.path, b.line, c.file_id, c.symbol_key, d.name, f.file_id;
 end;
 $$;
 
 COMMENT ON FUNCTION code.snippet(p_file_id bigint, p_ordinal integer, p_query text, p_words text[]) IS 'The eight lines of a chunk that say most of a query, and what they are part of.';
+
+CREATE FUNCTION code.spend_tokens(p_model_id smallint, p_texts bigint, p_tokens bigint, p_per_day bigint, p_in_all bigint) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+  v_day constant date := (htdag.clock() at time zone 'UTC')::date;
+begin
+  -- The model's row is locked for the moment, so that two who ask cannot both get the last of it.
+  perform from code.models m where m.model_id = p_model_id order by m.model_id for no key update;
+  if exists (
+       select
+         from (select coalesce(sum(u.tokens), 0) as in_all, coalesce(sum(u.tokens) filter (where u.day = v_day), 0) as today
+                 from code.embedding_usage u
+                where u.model_id = p_model_id) spent
+        where p_per_day > 0 and spent.today + p_tokens > p_per_day
+           or p_in_all > 0 and spent.in_all + p_tokens > p_in_all) then
+    return false;
+  end if;
+  insert into code.embedding_usage as u (model_id, day, requests, texts, tokens)
+  values (p_model_id, v_day, 1, p_texts, p_tokens)
+      on conflict (model_id, day) do update
+     set requests = u.requests + 1,
+         texts    = u.texts + excluded.texts,
+         tokens   = u.tokens + excluded.tokens;
+  return true;
+end;
+$$;
+
+COMMENT ON FUNCTION code.spend_tokens(p_model_id smallint, p_texts bigint, p_tokens bigint, p_per_day bigint, p_in_all bigint) IS 'Note what a request to a model will cost, unless that exceeds what may be spent a day (UTC) or in all; 0 is no ceiling. Returns whether it was noted.';
 
 CREATE FUNCTION code.store_blobs(p_sha256s bytea[], p_bytes bigint[], p_contents bytea[]) RETURNS bigint
     LANGUAGE plpgsql
@@ -4564,7 +4703,7 @@ $$;
 
 COMMENT ON FUNCTION code.store_vectors(p_model_id smallint, p_text_hashes bytea[], p_dimensions text[], p_weights text[]) IS 'Store vectors of texts that have none. Each is given as the text of an array; dimensions are empty for dense ones. Returns how many were new.';
 
-CREATE FUNCTION code.substring_search(pattern text, codebase text DEFAULT NULL::text, max_results integer DEFAULT 50) RETURNS SETOF code.matching_lines
+CREATE FUNCTION code.substring_search(pattern text, codebase text DEFAULT NULL::text, max_results integer DEFAULT 50, language text DEFAULT NULL::text, path text DEFAULT NULL::text, kind text DEFAULT NULL::text) RETURNS SETOF code.matching_lines
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO ''
     AS $$
@@ -4576,12 +4715,12 @@ begin
       hint    = 'Lines are searched one by one: look for a part that stands on one of them.';
   end if;
   if pattern <> '' then
-    return query select m.* from code.matches_of('***=' || pattern, codebase, max_results) m;
+    return query select m.* from code.matches_of('***=' || pattern, codebase, max_results, language, substring_search.path, kind) m;
   end if;
 end;
 $$;
 
-COMMENT ON FUNCTION code.substring_search(pattern text, codebase text, max_results integer) IS 'Lines that hold the pattern as it is written, case and all, by codebase, path and line. Three letters in a row make it quick. At most 10,000.';
+COMMENT ON FUNCTION code.substring_search(pattern text, codebase text, max_results integer, language text, path text, kind text) IS 'Lines that hold the pattern as it is written, case and all, by codebase, path and line. Three letters in a row make it quick. At most 10,000.';
 
 CREATE VIEW code.symbol_histories AS
  SELECT f.path,
