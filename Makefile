@@ -80,8 +80,10 @@ figures: ## what watching costs: start on 20,000 known files, memory of 10,000 d
 	@go test ./cmd/htdag -run 'TestFigures$$' -count=1 -v -timeout 30m -args -figures.files=20000 -figures.dirs=10000 -figures.idle=30s
 
 .PHONY: accuracy
-accuracy: ## precision and recall of symbols against other parsers, on what lies on this machine
+accuracy: build ## how right symbols, Go's calls and search are, against other parsers, go/types and doc comments
 	@go run ./runner/ingest/lang/accuracy
+	@go run ./sql/test/calls -htdag bin/htdag
+	@go test ./sql/test/search -run '^$$' -bench 'Retrieval/words|search/hash-v1=0.05' -benchtime 1x -timeout 30m | grep -e '^Benchmark' -e FAIL
 
 .PHONY: bench
 bench: ## measure htdag beside other engines on PostgreSQL: make bench [ARGS='-sync both -json FILE ...']

@@ -46,8 +46,7 @@ func (w *treeWalk) define(node int, d *boundDefine) (defined, entered bool) {
 		return false, false
 	}
 	if a := w.action(nameNode); a != nil && a.isPattern {
-		w.definePattern(node, nameNode, s.Kind, d)
-		return true, false
+		return w.definePattern(node, nameNode, s.Kind, d), false
 	}
 	s.Name = w.plainName(nameNode)
 	body := treesitter.None
@@ -135,17 +134,21 @@ func (w *treeWalk) extend(ref Ref, s Symbol) bool {
 	return true
 }
 
-// definePattern adds each name of a pattern, "a, (b, *c) = f()".
-func (w *treeWalk) definePattern(node, pattern int, kind string, d *boundDefine) {
+// definePattern adds each name of a pattern, "a, (b, *c) = f()". It says whether the
+// rule is for such.
+func (w *treeWalk) definePattern(node, pattern int, kind string, d *boundDefine) bool {
+	fits := d.refine == nil
 	doc, _ := w.docBefore(w.anchor(node))
 	w.eachName(pattern, func(i int) {
 		n := w.tree.Nodes[i]
 		s := Symbol{Kind: kind, Name: w.nodeText(i), Doc: doc, StartByte: int(n.Start), EndByte: int(n.End)}
 		s.Signature = w.signature(w.anchor(node), node, treesitter.None)
 		if d.refine == nil || d.refine(w, node, &s) {
+			fits = true
 			w.add(node, d.defineRule, s)
 		}
 	})
+	return fits
 }
 
 // eachName visits the names that a pattern binds, not its keys and default values.

@@ -80,7 +80,7 @@ func BenchmarkRetrieval(b *testing.B) {
 	c.flush()
 	dbtest.Exec(b, pool, "vacuum analyze")
 	rand.New(rand.NewSource(1)).Shuffle(len(questions), func(i, j int) { questions[i], questions[j] = questions[j], questions[i] })
-	questions = questions[:min(400, len(questions))]
+	questions = questions[:min(1000, len(questions))]
 
 	chunks := func(branch string) string {
 		return "select f.path, c.start_line, c.end_line from " + branch +
