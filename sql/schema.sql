@@ -720,7 +720,7 @@ begin
       join code.commit_files cf on cf.codebase_id = k.codebase_id and cf.commit_no = k.commit_no
       join code.file_names(v_codebase_id) n on n.path = cf.path and cf.commit_no < n.before
      where k.codebase_id = v_codebase_id
-       and k.files between 2 and 50
+       and k.files <= 50
     union all
     select distinct v.file_id, -(extract(epoch from v.seen_at)::bigint / 600)
       from code.file_versions v
@@ -1054,6 +1054,8 @@ begin
        "map": "embedding_plan.batches"},
       {"name": "search_index_rebuild", "group": "indexing", "timeout": "30 min", "needs": ["batch_ingestion"]},
       {"name": "graph_update",         "group": "indexing", "timeout": "10 min", "needs": ["relationship_mapping"]},
+      {"name": "history_update",       "group": "indexing", "queue": "root:{codebase}", "timeout": "10 min", "needs": ["codebase_scan"],
+       "on_failure": "continue"},
       {"name": "progress_parsing",     "group": "parsing", "kind": "progress_update", "timeout": "10 s", "needs": ["batch_ingestion"]},
       {"name": "progress_storage",     "group": "storage", "kind": "progress_update", "timeout": "10 s", "needs": ["relationship_mapping"]},
       {"name": "completion_notification", "group": "notification", "timeout": "10 s",
@@ -2567,7 +2569,7 @@ $$;
 
 COMMENT ON FUNCTION code.regex_search(pattern text, codebase text, max_results integer, language text, path text, kind text) IS 'Lines that match the regular expression (PostgreSQL''s; (?i) in front ignores case), by codebase, path and line. Three letters in a row make it quick. At most 10,000.';
 
-CREATE FUNCTION code.register_codebase(p_name text, p_root text) RETURNS integer
+CREATE FUNCTION code.register_codebase(p_name text, p_root text, p_ref text DEFAULT NULL::text) RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO ''
     AS $$
@@ -2580,21 +2582,22 @@ begin
       message = format('codebase name %L is blank or has blanks around it', p_name),
       hint    = 'Give a name such as the last part of the root.';
   end if;
-  insert into code.codebases (name, root)
-  values (p_name, p_root)
+  insert into code.codebases (name, root, ref)
+  values (p_name, p_root, p_ref)
       on conflict (name) do nothing;
   select * into v_codebase from code.codebases where name = p_name;
-  if v_codebase.root <> p_root then
+  if (v_codebase.root, v_codebase.ref) is distinct from (p_root, p_ref) then
     raise exception using
       errcode = 'HT003',
-      message = format('codebase %L is registered with root %L, not %L', p_name, v_codebase.root, p_root),
+      message = format('codebase %L is registered with root %L, not %L', p_name,
+                  concat_ws('@', v_codebase.root, v_codebase.ref), concat_ws('@', p_root, p_ref)),
       hint    = 'Choose another name, or code.forget_codebase(name) first.';
   end if;
   return v_codebase.codebase_id;
 end;
 $$;
 
-COMMENT ON FUNCTION code.register_codebase(p_name text, p_root text) IS 'Get or create a codebase. Roots may overlap or lie inside each other: each codebase then keeps its own rows of the shared files, contents are stored once.';
+COMMENT ON FUNCTION code.register_codebase(p_name text, p_root text, p_ref text) IS 'Get or create a codebase: a directory or, with p_ref, the tree of a commit in the git repository p_root. Roots may overlap or lie inside each other: each codebase then keeps its own rows of the shared files, contents are stored once.';
 
 CREATE FUNCTION code.register_model(p_name text, p_dimensions integer) RETURNS smallint
     LANGUAGE plpgsql
@@ -4122,7 +4125,7 @@ begin
              select from code.commits k where k.codebase_id = p_codebase_id and k.commit_id = g.commit_id)
   ),
   files as materialized (
-    select f.commit_no, g.path, g.change, nullif(g.former_path, '') as former_path, nullif(g.git_id, '') as git_id
+    select f.commit_no, g.path, g.change, nullif(g.former_path, '') as former_path, g.git_id
       from unnest(p_places, p_paths, p_changes, p_former_paths, p_git_ids) as g (place, path, change, former_path, git_id)
       join fresh f on f.place = g.place
   ),
@@ -4144,7 +4147,7 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION code.store_commits(p_codebase_id integer, p_ids bytea[], p_authors text[], p_emails text[], p_authored_at timestamp with time zone[], p_committed_at timestamp with time zone[], p_subjects text[], p_places integer[], p_paths text[], p_changes text[], p_former_paths text[], p_git_ids bytea[]) IS 'Add commits that are not known yet, ancestors first, and the files that they changed, whose p_places say which of the commits, from 1. An empty former path or git id means none. Returns how many commits were new.';
+COMMENT ON FUNCTION code.store_commits(p_codebase_id integer, p_ids bytea[], p_authors text[], p_emails text[], p_authored_at timestamp with time zone[], p_committed_at timestamp with time zone[], p_subjects text[], p_places integer[], p_paths text[], p_changes text[], p_former_paths text[], p_git_ids bytea[]) IS 'Add commits that are not known yet, ancestors first, and the files that they changed, whose p_places say which of the commits, from 1. An empty former path means none. Returns how many commits were new.';
 
 CREATE FUNCTION code.store_files(p_codebase_id integer, p_version integer, p_file_ids bigint[], p_sha256s bytea[], p_statuses text[], p_reasons text[], p_languages text[], p_lines integer[], p_encodings text[], p_generated boolean[], p_minified boolean[], p_modules text[], p_docs text[], p_parsers text[], p_parse_errors integer[], p_families text[], p_scopes text[], p_precedences smallint[], p_symbols integer[], p_complexities integer[], p_git_ids bytea[]) RETURNS bigint
     LANGUAGE plpgsql
@@ -4747,7 +4750,7 @@ declare
   v_codebase_id constant integer := code.codebase_id(p_codebase);
 begin
   return query
-  with chosen as (
+  with chosen as materialized (
     select s.file_id, s.key, s.kind, s.name, s.qualified_name, s.body_hash, f.path, f.first_seen_at
       from code.symbols s
       join code.files f on f.file_id = s.file_id
@@ -4766,6 +4769,7 @@ begin
       from code.symbol_changes e
      where e.codebase_id = v_codebase_id
        and (p_name is null or e.name = p_name)
+       and (p_path is null or e.file_id in (select c.file_id from chosen c))
      group by e.file_id, e.key
   ),
   arrivals as materialized (
@@ -4773,7 +4777,7 @@ begin
       from code.file_versions v
       join code.files f on f.file_id = v.file_id
      where f.codebase_id = v_codebase_id
-       and (p_path is null or f.path = p_path)
+       and (p_path is null and p_name is null or f.file_id in (select c.file_id from chosen c))
        and v.change in ('added', 'restored')
      order by v.file_id, v.ordinal desc
   ),
@@ -4783,6 +4787,7 @@ begin
       join code.files f on f.file_id = r.file_id
      where r.codebase_id = v_codebase_id
        and (p_name is null or r.name = p_name)
+       and (p_path is null or r.name in (select c.name from chosen c))
        and r.change = 'removed'
   ),
   lives as (
@@ -14584,7 +14589,7 @@ CREATE VIEW report.co_changes AS
    FROM (code.codebases c
      CROSS JOIN LATERAL code.co_changes(c.name) x(path, other_path, together, changes, other_changes, share));
 
-COMMENT ON VIEW report.co_changes IS 'Files that change together, at least twice. For one file code.co_changes(codebase, path) is quicker.';
+COMMENT ON VIEW report.co_changes IS 'Files that change together, at least twice. It goes through all commits, which takes seconds for ten thousands of them: for one file code.co_changes(codebase, path) is quicker.';
 
 COMMENT ON COLUMN report.co_changes.codebase IS 'Name of the codebase.';
 

@@ -23,6 +23,7 @@ type File struct {
 	Inode     int64     // 0 where the system has none
 	Owner     string    // user name, or the number where it has no name; empty where unknown
 	SeenAt    time.Time // just before the disk was asked; of two facts about a path the one seen later holds
+	Special   string    // what an entry of a commit is that is no file of its own; empty for all that has a content
 }
 
 // Errors that say what is wrong with a root. They come wrapped with its path and

@@ -125,6 +125,8 @@ type rules struct {
 	extensions map[string]bool
 	problem    func(path string, err error)
 	git        *gitConfig
+	readFile   func(path string) ([]byte, error) // an ignore file, by its absolute path
+	exists     func(path string) bool
 }
 
 // level is one directory with the rules that its own files add. Levels are made
@@ -142,7 +144,7 @@ type level struct {
 // newRules prepares the rules of a root. problem is told of ignore files that
 // could not be read; nil drops that.
 func newRules(root string, f Filter, problem func(path string, err error)) *rules {
-	r := &rules{root: root, filter: f, problem: problem, git: new(gitConfig)}
+	r := &rules{root: root, filter: f, problem: problem, git: new(gitConfig), readFile: readRuleFile, exists: onDisk}
 	if problem == nil {
 		r.problem = func(string, error) {}
 	}
@@ -154,6 +156,11 @@ func newRules(root string, f Filter, problem func(path string, err error)) *rule
 	}
 	r.editors = &ruleFile{source: builtinSrc, patterns: parsePatterns([]byte(builtinFiles))}
 	return r
+}
+
+func onDisk(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
 }
 
 // top makes the level of the root from its directory entries. A root inside a
@@ -169,9 +176,14 @@ func (r *rules) top(entries []fs.DirEntry) *level {
 			r.above = outer.full + "/" + base
 		}
 	}
+	r.set()
+	return r.load(outer, r.root, r.above, entries)
+}
+
+// set reads the patterns of the settings, which are anchored at the root.
+func (r *rules) set() {
 	text := strings.Join(r.filter.IgnorePatterns, "\n")
 	r.settings = &ruleFile{source: "settings", text: text, base: offset(r.above), patterns: parsePatterns([]byte(text))}
-	return r.load(outer, r.root, r.above, entries)
 }
 
 // climb returns the levels above the root, up to the top of its repository.
@@ -241,7 +253,7 @@ func (r *rules) load(parent *level, dir, full string, entries []fs.DirEntry) *le
 
 func (r *rules) read(dir, name, full string) *ruleFile {
 	path := filepath.Join(dir, name)
-	data, err := readRuleFile(path)
+	data, err := r.readFile(path)
 	if err != nil {
 		r.problem(path, err)
 		return nil
@@ -317,7 +329,7 @@ func (l *level) fromBuiltins(full, name string, isDir bool) Verdict {
 	}
 	if b.holds != "" {
 		dir := filepath.Join(l.root, filepath.FromSlash(full[offset(l.above):]))
-		if _, err := os.Lstat(filepath.Join(dir, b.holds)); err != nil {
+		if !l.exists(filepath.Join(dir, b.holds)) {
 			return Verdict{}
 		}
 		why = name + " with " + b.holds

@@ -37,6 +37,7 @@ type Root struct {
 	CodebaseID int32
 	Name       string
 	Path       string // absolute; may be a symbolic link to a directory
+	Ref        string // of the git repository at Path: such a root is scanned, not watched
 }
 
 // Change is a fact about one path: it holds this file, or it is gone.

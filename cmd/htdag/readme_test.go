@@ -27,6 +27,8 @@ func TestReadmeQueries(t *testing.T) {
 		"data.bin":   "\x00\x01\x02",
 	})
 	succeed(t, upOnce(pool, root))
+	write(t, root, map[string]string{"main.go": "package main\n\nimport \"example.com/demo/net\"\n\nfunc main() { net.Open(\"there\", 3) }\n"})
+	succeed(t, upOnce(pool, root))
 
 	blocks := regexp.MustCompile("(?s)```sql\n(.*?)```").FindAllStringSubmatch(string(readme), -1)
 	queries := 0

@@ -111,13 +111,14 @@ func (q *Queries) CleanSearchIndex(ctx context.Context, withStatistics bool) (in
 }
 
 const codebase = `-- name: Codebase :one
-select codebase_id, name, root, scanned_at, ready_at from code.codebases where name = $1
+select codebase_id, name, root, coalesce(ref, '')::text as ref, scanned_at, ready_at from code.codebases where name = $1
 `
 
 type CodebaseRow struct {
 	CodebaseID int32
 	Name       string
 	Root       string
+	Ref        string
 	ScannedAt  *time.Time
 	ReadyAt    *time.Time
 }
@@ -129,6 +130,7 @@ func (q *Queries) Codebase(ctx context.Context, name string) (CodebaseRow, error
 		&i.CodebaseID,
 		&i.Name,
 		&i.Root,
+		&i.Ref,
 		&i.ScannedAt,
 		&i.ReadyAt,
 	)
@@ -434,6 +436,29 @@ func (q *Queries) ModelDimensions(ctx context.Context, name string) (int32, erro
 	return dimensions, err
 }
 
+const noteRepository = `-- name: NoteRepository :one
+select code.note_repository(p_codebase_id => $1, p_state => $2, p_note => $3, p_head => $4)::bigint as commits
+`
+
+type NoteRepositoryParams struct {
+	CodebaseID int32
+	State      string
+	Note       *string
+	Head       *string
+}
+
+func (q *Queries) NoteRepository(ctx context.Context, arg NoteRepositoryParams) (int64, error) {
+	row := q.db.QueryRow(ctx, noteRepository,
+		arg.CodebaseID,
+		arg.State,
+		arg.Note,
+		arg.Head,
+	)
+	var commits int64
+	err := row.Scan(&commits)
+	return commits, err
+}
+
 const notify = `-- name: Notify :one
 select code.notify(
          p_event    => $1,
@@ -621,12 +646,12 @@ func (q *Queries) RecordFiles(ctx context.Context, arg RecordFilesParams) ([]Cod
 
 const registerCodebase = `-- name: RegisterCodebase :one
 
-select code.register_codebase(p_name => $1, p_root => $2)::integer as codebase_id
+select code.register_codebase(p_name => $1, p_root => $2, p_ref => $3)::integer as codebase_id
 `
 
 // The corpus, as the ingestion steps see it.
-func (q *Queries) RegisterCodebase(ctx context.Context, name string, root string) (int32, error) {
-	row := q.db.QueryRow(ctx, registerCodebase, name, root)
+func (q *Queries) RegisterCodebase(ctx context.Context, name string, root string, ref *string) (int32, error) {
+	row := q.db.QueryRow(ctx, registerCodebase, name, root, ref)
 	var codebase_id int32
 	err := row.Scan(&codebase_id)
 	return codebase_id, err
@@ -663,6 +688,17 @@ func (q *Queries) RemoveWatch(ctx context.Context, codebase string) (bool, error
 	var removed bool
 	err := row.Scan(&removed)
 	return removed, err
+}
+
+const repositoryHead = `-- name: RepositoryHead :one
+select coalesce(max(head), '')::text as head from code.repositories where codebase_id = $1 and state = 'read'
+`
+
+func (q *Queries) RepositoryHead(ctx context.Context, codebaseID int32) (string, error) {
+	row := q.db.QueryRow(ctx, repositoryHead, codebaseID)
+	var head string
+	err := row.Scan(&head)
+	return head, err
 }
 
 const requestScan = `-- name: RequestScan :one
@@ -910,6 +946,57 @@ func (q *Queries) StoreChunks(ctx context.Context, arg StoreChunksParams) (int64
 	var written int64
 	err := row.Scan(&written)
 	return written, err
+}
+
+const storeCommits = `-- name: StoreCommits :one
+select code.store_commits(
+         p_codebase_id  => $1,
+         p_ids          => $2::bytea[],
+         p_authors      => $3::text[],
+         p_emails       => $4::text[],
+         p_authored_at  => $5::timestamptz[],
+         p_committed_at => $6::timestamptz[],
+         p_subjects     => $7::text[],
+         p_places       => $8::integer[],
+         p_paths        => $9::text[],
+         p_changes      => $10::text[],
+         p_former_paths => $11::text[],
+         p_git_ids      => $12::bytea[])::bigint as stored
+`
+
+type StoreCommitsParams struct {
+	CodebaseID  int32
+	Ids         [][]byte
+	Authors     []string
+	Emails      []string
+	AuthoredAt  []time.Time
+	CommittedAt []time.Time
+	Subjects    []string
+	Places      []int32
+	Paths       []string
+	Changes     []string
+	FormerPaths []string
+	GitIds      [][]byte
+}
+
+func (q *Queries) StoreCommits(ctx context.Context, arg StoreCommitsParams) (int64, error) {
+	row := q.db.QueryRow(ctx, storeCommits,
+		arg.CodebaseID,
+		arg.Ids,
+		arg.Authors,
+		arg.Emails,
+		arg.AuthoredAt,
+		arg.CommittedAt,
+		arg.Subjects,
+		arg.Places,
+		arg.Paths,
+		arg.Changes,
+		arg.FormerPaths,
+		arg.GitIds,
+	)
+	var stored int64
+	err := row.Scan(&stored)
+	return stored, err
 }
 
 const storeFiles = `-- name: StoreFiles :one

@@ -49,11 +49,11 @@ func (q *Queries) ChangeLimits(ctx context.Context, arg ChangeLimitsParams) (boo
 }
 
 const codebasesAt = `-- name: CodebasesAt :many
-select name from code.codebases where root = $1 order by codebase_id
+select name from code.codebases where root = $1 and coalesce(ref, '') = $2::text order by codebase_id
 `
 
-func (q *Queries) CodebasesAt(ctx context.Context, root string) ([]string, error) {
-	rows, err := q.db.Query(ctx, codebasesAt, root)
+func (q *Queries) CodebasesAt(ctx context.Context, root string, ref string) ([]string, error) {
+	rows, err := q.db.Query(ctx, codebasesAt, root, ref)
 	if err != nil {
 		return nil, err
 	}

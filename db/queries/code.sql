@@ -1,10 +1,10 @@
 -- The corpus, as the ingestion steps see it.
 
 -- name: RegisterCodebase :one
-select code.register_codebase(p_name => @name, p_root => @root)::integer as codebase_id;
+select code.register_codebase(p_name => @name, p_root => @root, p_ref => sqlc.narg(ref))::integer as codebase_id;
 
 -- name: Codebase :one
-select codebase_id, name, root, scanned_at, ready_at from code.codebases where name = @name;
+select codebase_id, name, root, coalesce(ref, '')::text as ref, scanned_at, ready_at from code.codebases where name = @name;
 
 -- name: LockCodebase :exec
 select code.lock_codebase(p_codebase_id => @codebase_id, p_shared => @shared);
@@ -211,6 +211,27 @@ select code.begin_ingestion(
          p_files_changed => @files_changed,
          p_files_gone    => @files_gone,
          p_bytes_changed => @bytes_changed);
+
+-- name: RepositoryHead :one
+select coalesce(max(head), '')::text as head from code.repositories where codebase_id = @codebase_id and state = 'read';
+
+-- name: StoreCommits :one
+select code.store_commits(
+         p_codebase_id  => @codebase_id,
+         p_ids          => @ids::bytea[],
+         p_authors      => @authors::text[],
+         p_emails       => @emails::text[],
+         p_authored_at  => @authored_at::timestamptz[],
+         p_committed_at => @committed_at::timestamptz[],
+         p_subjects     => @subjects::text[],
+         p_places       => @places::integer[],
+         p_paths        => @paths::text[],
+         p_changes      => @changes::text[],
+         p_former_paths => @former_paths::text[],
+         p_git_ids      => @git_ids::bytea[])::bigint as stored;
+
+-- name: NoteRepository :one
+select code.note_repository(p_codebase_id => @codebase_id, p_state => @state, p_note => sqlc.narg(note), p_head => sqlc.narg(head))::bigint as commits;
 
 -- name: AdvanceIngestion :exec
 select code.advance_ingestion(p_run_id => @run_id, p_files => @files, p_bytes => @bytes);

@@ -38,4 +38,4 @@ select l.max_concurrent, l.rate_per_minute, l.cpu_threshold, l.memory_threshold,
   left join report.limits l on l.kind = 'flow' and l.name = 'ingest_file';
 
 -- name: CodebasesAt :many
-select name from code.codebases where root = @root order by codebase_id;
+select name from code.codebases where root = @root and coalesce(ref, '') = @ref::text order by codebase_id;

@@ -17,7 +17,7 @@ type meddling struct {
 	after func()
 }
 
-func (d meddling) Scan(ctx context.Context, root string, yield func(File) error) ([]string, error) {
+func (d meddling) Scan(ctx context.Context, root Root, yield func(File) error) ([]string, error) {
 	unread, err := d.osDisk.Scan(ctx, root, yield)
 	d.after()
 	return unread, err

@@ -41,7 +41,7 @@ func (s *steps) fileDetection(ctx context.Context, w *work) (any, error) {
 		return nil, err
 	}
 	seen := time.Now()
-	content, err := s.disk.Read(ctx, c.Root, w.input.Path, s.limits.KeepBytes)
+	content, err := s.disk.Read(ctx, rootOf(c), w.input.Path, s.limits.KeepBytes)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, ErrNotRegular):
 		if _, err := q.ForgetFiles(ctx, c.CodebaseID, []string{w.input.Path}, seen); err != nil {
@@ -51,7 +51,7 @@ func (s *steps) fileDetection(ctx context.Context, w *work) (any, error) {
 	case errors.Is(err, fs.ErrPermission):
 		content = Content{File: File{Path: w.input.Path, SeenAt: seen}}
 	case err != nil:
-		return nil, fmt.Errorf("read %s below %s: %w", w.input.Path, c.Root, err)
+		return nil, fmt.Errorf("read %s below %s: %w", w.input.Path, rootOf(c), err)
 	}
 
 	var facts facts
@@ -87,7 +87,18 @@ func (f *facts) readable(file File, sha256 []byte) { f.add(file, sha256, "") }
 
 func (f *facts) unreadable(file File, err error) { f.add(file, nil, unreadable(err)) }
 
-func unreadable(err error) string { return "unreadable: " + rootCause(err) }
+func unreadable(err error) string {
+	var s special
+	if errors.As(err, &s) {
+		return string(s)
+	}
+	return "unreadable: " + rootCause(err)
+}
+
+// special is why something is not read that is no regular file.
+type special string
+
+func (s special) Error() string { return string(s) }
 
 func (f *facts) add(file File, sha256 []byte, reason string) {
 	f.Paths = append(f.Paths, file.Path)

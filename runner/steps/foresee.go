@@ -51,9 +51,9 @@ type Foresight struct {
 // Foresee looks at a root as codebase_scan does, and at the files that are due as
 // batch_ingestion does, and writes nothing. Of Deps it needs a disk and the limits;
 // known is what the database has, if there is one.
-func Foresee(ctx context.Context, d Deps, root string, known map[string]dbsqlc.CodeKnownFile) (Foresight, error) {
+func Foresee(ctx context.Context, d Deps, root Root, known map[string]dbsqlc.CodeKnownFile) (Foresight, error) {
 	s := &steps{disk: d.Disk, log: d.Log, limits: d.Limits.withDefaults()}
-	v := vision{scan: scan{steps: s, codebase: dbsqlc.CodebaseRow{Root: root}, known: known, seen: make(map[string]bool, len(known))}}
+	v := vision{scan: scan{steps: s, codebase: dbsqlc.CodebaseRow{Root: root.Path, Ref: root.Ref}, known: known, seen: make(map[string]bool, len(known))}}
 	parsers, parsing := errgroup.WithContext(ctx)
 	parsers.SetLimit(runtime.GOMAXPROCS(0))
 	unread, err := s.disk.Scan(ctx, root, func(f File) error { return v.look(parsing, parsers, f) })
@@ -97,7 +97,7 @@ func (v *vision) look(ctx context.Context, parsers *errgroup.Group, f File) erro
 		}
 		change = Again
 		if found == vouched {
-			if content, err = v.disk.Read(ctx, v.codebase.Root, f.Path, v.limits.KeepBytes); err != nil {
+			if content, err = v.disk.Read(ctx, rootOf(v.codebase), f.Path, v.limits.KeepBytes); err != nil {
 				v.passOver(k) // it was there a moment ago
 				return nil
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -17,17 +18,21 @@ import (
 	"github.com/htdag/htdag/db/dbsqlc"
 	"github.com/htdag/htdag/runner"
 	"github.com/htdag/htdag/runner/ingest"
+	"github.com/htdag/htdag/watcher/git"
 )
 
 // osDisk reads real directories, without rules of what to ignore.
 type osDisk struct{}
 
-func (osDisk) Scan(ctx context.Context, root string, yield func(File) error) ([]string, error) {
+func (osDisk) Scan(ctx context.Context, root Root, yield func(File) error) ([]string, error) {
 	var unread []string
-	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
-		path, _ := filepath.Rel(root, name)
+	err := filepath.WalkDir(root.Path, func(name string, d fs.DirEntry, err error) error {
+		path, _ := filepath.Rel(root.Path, name)
 		if err != nil {
 			unread = append(unread, filepath.ToSlash(path))
+			return fs.SkipDir
+		}
+		if d.IsDir() && d.Name() == ".git" {
 			return fs.SkipDir
 		}
 		if !d.Type().IsRegular() {
@@ -42,8 +47,8 @@ func (osDisk) Scan(ctx context.Context, root string, yield func(File) error) ([]
 	return unread, err
 }
 
-func (osDisk) Read(ctx context.Context, root, path string, limit int64) (Content, error) {
-	name := filepath.Join(root, path)
+func (osDisk) Read(ctx context.Context, root Root, path string, limit int64) (Content, error) {
+	name := filepath.Join(root.Path, path)
 	info, err := os.Lstat(name)
 	if err != nil {
 		return Content{}, err
@@ -62,13 +67,27 @@ func (osDisk) Read(ctx context.Context, root, path string, limit int64) (Content
 	return c, nil
 }
 
-func (osDisk) Gone(_ context.Context, root string, paths []string) (gone []string, err error) {
+func (osDisk) Gone(_ context.Context, root Root, paths []string) (gone []string, err error) {
 	for _, path := range paths {
-		if info, err := os.Lstat(filepath.Join(root, path)); err != nil || !info.Mode().IsRegular() {
+		if info, err := os.Lstat(filepath.Join(root.Path, path)); err != nil || !info.Mode().IsRegular() {
 			gone = append(gone, path)
 		}
 	}
 	return gone, nil
+}
+
+func (osDisk) History(ctx context.Context, root Root, since string, yield func(Commit) error) (string, error) {
+	head, err := git.Log(ctx, root.Path, root.Ref, since, func(c git.Commit) error {
+		o := Commit{ID: c.ID, Author: c.Author, Email: c.Email, AuthoredAt: c.AuthoredAt, CommittedAt: c.CommittedAt, Subject: c.Subject}
+		for _, f := range c.Files {
+			o.Files = append(o.Files, FileChange(f))
+		}
+		return yield(o)
+	})
+	if errors.Is(err, git.ErrNoRepository) {
+		err = ErrNoHistory
+	}
+	return head, err
 }
 
 func osFile(path string, info fs.FileInfo) File {
@@ -106,7 +125,7 @@ func newCorpus(t tester, pool *pgxpool.Pool, name, root string) *corpus {
 	s := &steps{pool: pool, disk: osDisk{}, embedder: ingest.HashEmbedder{}, log: slog.New(slog.DiscardHandler), limits: Limits{}.withDefaults()}
 	c := &corpus{t: t, ctx: context.Background(), pool: pool, steps: s, kinds: s.kinds(), root: root, name: name}
 	c.transact = func(work func(pgx.Tx) error) error { return pgx.BeginFunc(c.ctx, pool, work) }
-	id, err := dbsqlc.New(pool).RegisterCodebase(c.ctx, name, root)
+	id, err := dbsqlc.New(pool).RegisterCodebase(c.ctx, name, root, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -131,7 +131,7 @@ func (sc *scan) gone(unread []string) []string {
 // then on they have, so one look after all is stored is enough.
 func (sc *scan) forgetBrief(ctx context.Context, q *dbsqlc.Queries) error {
 	looked := time.Now()
-	gone, err := sc.disk.Gone(ctx, sc.codebase.Root, sc.stored)
+	gone, err := sc.disk.Gone(ctx, rootOf(sc.codebase), sc.stored)
 	if err != nil {
 		return fmt.Errorf("look again at %d new files: %w", len(sc.stored), err)
 	}
@@ -210,7 +210,7 @@ func (sc *scan) run(ctx context.Context) (unread []string, err error) {
 				return context.Cause(ctx)
 			}
 		}
-		unread, err = sc.disk.Scan(ctx, sc.codebase.Root, func(f File) error {
+		unread, err = sc.disk.Scan(ctx, rootOf(sc.codebase), func(f File) error {
 			if err := sc.look(ctx, g, f); err != nil {
 				return err
 			}
@@ -220,7 +220,7 @@ func (sc *scan) run(ctx context.Context) (unread []string, err error) {
 			return nil
 		})
 		if err != nil {
-			return fmt.Errorf("scan %s: %w", sc.codebase.Root, err)
+			return fmt.Errorf("scan %s: %w", rootOf(sc.codebase), err)
 		}
 		return send()
 	})
@@ -240,7 +240,7 @@ const (
 	vouched     comparison = iota // the metadata say that its content is the one that is known
 	sameContent                   // it was read, and its content is the one that is known
 	newContent                    // it was read, and its content is not
-	forbidden                     // it may not be read
+	forbidden                     // it may not be read, or has no content
 	vanished                      // gone since it was listed, or no regular file any more
 	busy                          // being written, or otherwise not to be read now
 )
@@ -255,7 +255,10 @@ func (sc *scan) compare(ctx context.Context, f File) (comparison, Content, error
 	if same && sameRights(k, f) && (k.Sha256 != nil || k.Status == ingest.StatusSkipped) {
 		return vouched, Content{}, nil
 	}
-	content, err := sc.disk.Read(ctx, sc.codebase.Root, f.Path, sc.limits.KeepBytes)
+	if f.Special != "" {
+		return forbidden, Content{}, special(f.Special)
+	}
+	content, err := sc.disk.Read(ctx, rootOf(sc.codebase), f.Path, sc.limits.KeepBytes)
 	sc.read++
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, ErrNotRegular):

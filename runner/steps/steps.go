@@ -2,8 +2,8 @@
 // ingest_codebase: each joins pure functions of package ingest to functions of
 // schema code.
 //
-// Contents come out of code.blobs, so that every step but the two that look at a
-// disk (file_detection and codebase_scan) runs on any host. All writes go through
+// Contents come out of code.blobs, so that every step but the three that look at a
+// disk (file_detection, codebase_scan and history_update) runs on any host. All writes go through
 // the transaction that completes the step, except contents and facts found by a
 // scan, which are true whether the step succeeds or not. Within a bundle a later
 // step finds the work of earlier ones in memory and makes it again where it does
@@ -106,6 +106,7 @@ func (s *steps) kinds() map[string]stepFunc {
 	if s.disk != nil {
 		kinds["file_detection"] = s.fileDetection
 		kinds["codebase_scan"] = s.codebaseScan
+		kinds["history_update"] = s.historyUpdate
 	}
 	return kinds
 }

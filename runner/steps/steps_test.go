@@ -288,7 +288,7 @@ type denying struct {
 	path string
 }
 
-func (d denying) Read(ctx context.Context, root, path string, limit int64) (Content, error) {
+func (d denying) Read(ctx context.Context, root Root, path string, limit int64) (Content, error) {
 	if path == d.path {
 		return Content{}, &fs.PathError{Op: "open", Path: path, Err: syscall.EACCES}
 	}

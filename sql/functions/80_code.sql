@@ -78,7 +78,7 @@ $$;
 comment on function code.lock_codebase(integer, boolean) is
   'Hold the right to write derived rows of a codebase until the transaction ends; shared for those who write rows of their own files only.';
 
-create or replace function code.register_codebase(p_name text, p_root text)
+create or replace function code.register_codebase(p_name text, p_root text, p_ref text default null)
 returns integer
 language plpgsql
 volatile
@@ -93,21 +93,22 @@ begin
       message = format('codebase name %L is blank or has blanks around it', p_name),
       hint    = 'Give a name such as the last part of the root.';
   end if;
-  insert into code.codebases (name, root)
-  values (p_name, p_root)
+  insert into code.codebases (name, root, ref)
+  values (p_name, p_root, p_ref)
       on conflict (name) do nothing;
   select * into v_codebase from code.codebases where name = p_name;
-  if v_codebase.root <> p_root then
+  if (v_codebase.root, v_codebase.ref) is distinct from (p_root, p_ref) then
     raise exception using
       errcode = 'HT003',
-      message = format('codebase %L is registered with root %L, not %L', p_name, v_codebase.root, p_root),
+      message = format('codebase %L is registered with root %L, not %L', p_name,
+                  concat_ws('@', v_codebase.root, v_codebase.ref), concat_ws('@', p_root, p_ref)),
       hint    = 'Choose another name, or code.forget_codebase(name) first.';
   end if;
   return v_codebase.codebase_id;
 end;
 $$;
-comment on function code.register_codebase(text, text) is
-  'Get or create a codebase. Roots may overlap or lie inside each other: each codebase then keeps its own rows of the shared files, contents are stored once.';
+comment on function code.register_codebase(text, text, text) is
+  'Get or create a codebase: a directory or, with p_ref, the tree of a commit in the git repository p_root. Roots may overlap or lie inside each other: each codebase then keeps its own rows of the shared files, contents are stored once.';
 
 create or replace function code.codebase_id(p_name text)
 returns integer

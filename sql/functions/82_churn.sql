@@ -135,7 +135,7 @@ begin
       join code.commit_files cf on cf.codebase_id = k.codebase_id and cf.commit_no = k.commit_no
       join code.file_names(v_codebase_id) n on n.path = cf.path and cf.commit_no < n.before
      where k.codebase_id = v_codebase_id
-       and k.files between 2 and 50
+       and k.files <= 50
     union all
     select distinct v.file_id, -(extract(epoch from v.seen_at)::bigint / 600)
       from code.file_versions v

@@ -39,7 +39,7 @@ begin
              select from code.commits k where k.codebase_id = p_codebase_id and k.commit_id = g.commit_id)
   ),
   files as materialized (
-    select f.commit_no, g.path, g.change, nullif(g.former_path, '') as former_path, nullif(g.git_id, '') as git_id
+    select f.commit_no, g.path, g.change, nullif(g.former_path, '') as former_path, g.git_id
       from unnest(p_places, p_paths, p_changes, p_former_paths, p_git_ids) as g (place, path, change, former_path, git_id)
       join fresh f on f.place = g.place
   ),
@@ -61,7 +61,7 @@ begin
 end;
 $$;
 comment on function code.store_commits(integer, bytea[], text[], text[], timestamptz[], timestamptz[], text[], integer[], text[], text[], text[], bytea[]) is
-  'Add commits that are not known yet, ancestors first, and the files that they changed, whose p_places say which of the commits, from 1. An empty former path or git id means none. Returns how many commits were new.';
+  'Add commits that are not known yet, ancestors first, and the files that they changed, whose p_places say which of the commits, from 1. An empty former path means none. Returns how many commits were new.';
 
 create or replace function code.note_repository(p_codebase_id integer, p_state text, p_note text, p_head text)
 returns bigint

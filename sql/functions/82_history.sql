@@ -178,7 +178,7 @@ declare
   v_codebase_id constant integer := code.codebase_id(p_codebase);
 begin
   return query
-  with chosen as (
+  with chosen as materialized (
     select s.file_id, s.key, s.kind, s.name, s.qualified_name, s.body_hash, f.path, f.first_seen_at
       from code.symbols s
       join code.files f on f.file_id = s.file_id
@@ -197,6 +197,7 @@ begin
       from code.symbol_changes e
      where e.codebase_id = v_codebase_id
        and (p_name is null or e.name = p_name)
+       and (p_path is null or e.file_id in (select c.file_id from chosen c))
      group by e.file_id, e.key
   ),
   arrivals as materialized (
@@ -204,7 +205,7 @@ begin
       from code.file_versions v
       join code.files f on f.file_id = v.file_id
      where f.codebase_id = v_codebase_id
-       and (p_path is null or f.path = p_path)
+       and (p_path is null and p_name is null or f.file_id in (select c.file_id from chosen c))
        and v.change in ('added', 'restored')
      order by v.file_id, v.ordinal desc
   ),
@@ -214,6 +215,7 @@ begin
       join code.files f on f.file_id = r.file_id
      where r.codebase_id = v_codebase_id
        and (p_name is null or r.name = p_name)
+       and (p_path is null or r.name in (select c.name from chosen c))
        and r.change = 'removed'
   ),
   lives as (

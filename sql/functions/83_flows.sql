@@ -356,6 +356,8 @@ begin
        "map": "embedding_plan.batches"},
       {"name": "search_index_rebuild", "group": "indexing", "timeout": "30 min", "needs": ["batch_ingestion"]},
       {"name": "graph_update",         "group": "indexing", "timeout": "10 min", "needs": ["relationship_mapping"]},
+      {"name": "history_update",       "group": "indexing", "queue": "root:{codebase}", "timeout": "10 min", "needs": ["codebase_scan"],
+       "on_failure": "continue"},
       {"name": "progress_parsing",     "group": "parsing", "kind": "progress_update", "timeout": "10 s", "needs": ["batch_ingestion"]},
       {"name": "progress_storage",     "group": "storage", "kind": "progress_update", "timeout": "10 s", "needs": ["relationship_mapping"]},
       {"name": "completion_notification", "group": "notification", "timeout": "10 s",

@@ -128,7 +128,7 @@ select c.name as codebase,
        x.share
   from code.codebases c
  cross join lateral code.co_changes(c.name) x;
-comment on view report.co_changes is 'Files that change together, at least twice. For one file code.co_changes(codebase, path) is quicker.';
+comment on view report.co_changes is 'Files that change together, at least twice. It goes through all commits, which takes seconds for ten thousands of them: for one file code.co_changes(codebase, path) is quicker.';
 comment on column report.co_changes.codebase is 'Name of the codebase.';
 comment on column report.co_changes.path is 'File that exists.';
 comment on column report.co_changes.other_path is 'File that changed with it; each pair is there both ways round.';

@@ -22,7 +22,7 @@ import (
 // nameRoots names the codebases of roots that have no name yet.
 func nameRoots(ctx context.Context, queries *dbsqlc.Queries, s settings, roots []watcher.Root) error {
 	for i := range roots {
-		name, err := nameOf(ctx, queries, s, roots[i].Path, roots[:i])
+		name, err := nameOf(ctx, queries, s, roots[i], roots[:i])
 		if err != nil {
 			return err
 		}
@@ -37,7 +37,8 @@ func nameRoots(ctx context.Context, queries *dbsqlc.Queries, s settings, roots [
 // nameOf says which codebase a root is: the one that was given; else, where names are
 // detected, the one that it is already, then the name of its git remote unless another
 // root has it, then the default name, then that of the directory.
-func nameOf(ctx context.Context, queries *dbsqlc.Queries, s settings, root string, others []watcher.Root) (string, error) {
+func nameOf(ctx context.Context, queries *dbsqlc.Queries, s settings, r watcher.Root, others []watcher.Root) (string, error) {
+	root := r.Path
 	switch {
 	case s.codebase != "":
 		return s.codebase, nil
@@ -46,14 +47,14 @@ func nameOf(ctx context.Context, queries *dbsqlc.Queries, s settings, root strin
 	case !s.autoDetectCodebase:
 		return s.defaultCodebaseID, nil
 	}
-	known, err := queries.CodebasesAt(ctx, root)
+	known, err := queries.CodebasesAt(ctx, root, r.Ref)
 	if err != nil {
 		return "", fmt.Errorf("look up the codebase of %s: %w", root, db.Error(err))
 	}
 	if len(known) > 0 {
 		return known[0], nil
 	}
-	if name := remoteName(ctx, root); name != "" && !slices.ContainsFunc(others, func(r watcher.Root) bool { return r.Name == name }) {
+	if name := remoteName(ctx, root); name != "" && r.Ref == "" && !slices.ContainsFunc(others, func(r watcher.Root) bool { return r.Name == name }) {
 		_, err := queries.Codebase(ctx, name)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return name, nil
@@ -63,6 +64,9 @@ func nameOf(ctx context.Context, queries *dbsqlc.Queries, s settings, root strin
 	}
 	if s.defaultCodebaseID != "" {
 		return s.defaultCodebaseID, nil
+	}
+	if r.Ref != "" {
+		return strings.TrimSuffix(filepath.Base(strings.TrimSuffix(root, "/.git")), ".git"), nil
 	}
 	return filepath.Base(root), nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -18,36 +19,56 @@ import (
 	"github.com/htdag/htdag/db/localpg"
 	"github.com/htdag/htdag/runner/steps"
 	"github.com/htdag/htdag/watcher"
+	"github.com/htdag/htdag/watcher/git"
 )
 
 func (a *app) ingest() *cobra.Command {
 	var s settings
 	var dryRun, list, asJSON bool
+	var repository, ref string
 	cmd := &cobra.Command{
 		Use:   "ingest [flags] DIR...",
 		Short: "Ingest source trees once, or say what that would do",
-		Long: "Ingests directories and stops, as htdag up --once does. With --dry-run it says what would be\n" +
+		Long: "Ingests directories and stops, as htdag up --once does. With --git it ingests what a ref of a git\n" +
+			"repository, bare or not, holds, without a work tree; run again, what differs since, and removes\n" +
+			"what is gone. With --dry-run it says what would be\n" +
 			"ingested, in part or whole, what would be skipped or is left out, and why; and, where a database\n" +
 			"is named or the local one runs, what of it is new to that. It then starts and writes nothing.",
-		RunE: func(cmd *cobra.Command, dirs []string) error {
-			dirs, err := a.configure(cmd.Flags(), &s, dirs)
+		RunE: func(cmd *cobra.Command, given []string) error {
+			dirs, err := a.configure(cmd.Flags(), &s, given)
 			if err = cmp.Or(err, s.checkRunner()); err != nil {
 				return err
 			}
-			if len(dirs) == 0 || slices.Contains(dirs, "") {
-				return usagef("name the directory to ingest, as in: htdag ingest --dry-run path/to/source")
-			}
-			if dryRun {
-				return a.dryRun(cmd.Context(), s, dirs, list, asJSON)
-			}
-			if list || asJSON {
+			if (list || asJSON) && !dryRun {
 				return usagef("--list and --json are for --dry-run")
 			}
+			if repository == "" && cmd.Flags().Changed("ref") {
+				return usagef("--ref is of a repository: name that with --git")
+			}
 			s.once = true
-			return a.bringUp(cmd, s, dirs)
+			var roots []watcher.Root
+			switch {
+			case repository != "" && len(given) > 0:
+				return usagef("--git ingests from a repository, so there is no directory to name")
+			case repository != "":
+				roots, err = refRoot(cmd.Context(), repository, ref)
+			case len(dirs) == 0 || slices.Contains(dirs, ""):
+				return usagef("name the directory to ingest, as in: htdag ingest --dry-run path/to/source")
+			default:
+				roots, err = s.rootsOf(cmd.Context(), dirs)
+			}
+			if err != nil {
+				return err
+			}
+			if dryRun {
+				return a.dryRun(cmd.Context(), s, roots, list, asJSON)
+			}
+			return a.bringUpRoots(cmd, s, roots)
 		},
 	}
 	cmd.Flags().StringVar(&s.codebase, "codebase", "", "name of the codebase (default as detected)")
+	cmd.Flags().StringVar(&repository, "git", "", "ingest from this git repository instead of directories")
+	cmd.Flags().StringVar(&ref, "ref", "HEAD", "with --git, the branch, tag or commit to ingest")
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "only say what would be ingested and skipped, and why")
 	cmd.Flags().BoolVar(&list, "list", false, "with --dry-run, list the single files too")
 	jsonFlag(cmd, &asJSON)
@@ -56,12 +77,23 @@ func (a *app) ingest() *cobra.Command {
 	return cmd
 }
 
-// dryRun says what an ingestion of directories would come to.
-func (a *app) dryRun(ctx context.Context, s settings, dirs []string, list, asJSON bool) error {
-	roots, err := s.rootsOf(ctx, dirs)
+// refRoot is the tree that a ref of a repository means.
+func refRoot(ctx context.Context, repository, ref string) ([]watcher.Root, error) {
+	path, err := watcher.CheckRoot(repository)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	if ref == "" || !utf8.ValidString(path+ref) {
+		return nil, usagef("--git %q with --ref %q cannot be named in the database", path, ref)
+	}
+	if _, err := git.Resolve(ctx, path, ref); err != nil {
+		return nil, err
+	}
+	return []watcher.Root{{Path: path, Ref: ref}}, nil
+}
+
+// dryRun says what an ingestion of directories would come to.
+func (a *app) dryRun(ctx context.Context, s settings, roots []watcher.Root, list, asJSON bool) error {
 	known, err := a.known(ctx, s, roots)
 	if err != nil {
 		return err
@@ -75,7 +107,8 @@ func (a *app) dryRun(ctx context.Context, s settings, dirs []string, list, asJSO
 		if f.Compared {
 			files = known[i]
 		}
-		seen, err := steps.Foresee(ctx, steps.Deps{Disk: d, Log: a.log, Limits: steps.Limits{Gates: s.gates.asIngested()}}, r.Path, files)
+		limits := steps.Limits{Gates: s.gates.asIngested()}
+		seen, err := steps.Foresee(ctx, steps.Deps{Disk: d, Log: a.log, Limits: limits}, steps.Root{Path: r.Path, Ref: r.Ref}, files)
 		if err != nil {
 			return err
 		}
@@ -104,8 +137,8 @@ type explorer struct {
 }
 
 // Scan implements steps.Disk.
-func (d *explorer) Scan(ctx context.Context, root string, yield func(steps.File) error) (unread []string, err error) {
-	summary, err := watcher.Explore(ctx, root, d.filter(root), func(f watcher.File) error { return yield(file(f)) },
+func (d *explorer) Scan(ctx context.Context, root steps.Root, yield func(steps.File) error) (unread []string, err error) {
+	summary, err := d.explore(ctx, root, func(f watcher.File) error { return yield(file(f)) },
 		func(p watcher.Passed) { d.passed = append(d.passed, p) })
 	for _, p := range summary.Problems {
 		unread = append(unread, p.Path)
@@ -135,8 +168,9 @@ func (a *app) known(ctx context.Context, s settings, roots []watcher.Root) ([]ma
 				continue
 			case err != nil:
 				return fmt.Errorf("look up codebase %s: %w", r.Name, db.Error(err))
-			case c.Root != r.Path:
-				return fmt.Errorf("codebase '%s' is registered with root '%s', not '%s'; --codebase NAME gives it another name", r.Name, c.Root, r.Path)
+			case c.Root != r.Path || c.Ref != r.Ref:
+				return fmt.Errorf("codebase '%s' is registered with root '%s', not '%s'; --codebase NAME gives it another name",
+					r.Name, steps.Root{Path: c.Root, Ref: c.Ref}, steps.Root{Path: r.Path, Ref: r.Ref})
 			}
 			files, err := steps.Known(ctx, queries, c.CodebaseID)
 			if err != nil {

@@ -39,26 +39,32 @@ func (a *app) up() *cobra.Command {
 	return cmd
 }
 
+var errNoneNamed = usagef("name the directory to ingest, as in: htdag up path/to/source; or have some watched always: htdag watch add DIR")
+
 // bringUp ingests directories and, unless it is to be done once, goes on to watch.
 func (a *app) bringUp(cmd *cobra.Command, s settings, dirs []string) error {
-	noneNamed := usagef("name the directory to ingest, as in: htdag up path/to/source; or have some watched always: htdag watch add DIR")
 	if slices.Contains(dirs, "") || len(dirs) == 0 && (!s.watching() || !a.mayHoldWatches(cmd.Context())) {
-		return noneNamed
+		return errNoneNamed
 	}
 	roots, err := s.rootsOf(cmd.Context(), dirs)
 	if err != nil {
 		return err
 	}
+	return a.bringUpRoots(cmd, s, roots)
+}
+
+// bringUpRoots does so for roots that are checked, or for what is watched anyway.
+func (a *app) bringUpRoots(cmd *cobra.Command, s settings, roots []watcher.Root) error {
 	pool, err := a.open(cmd.Context(), db.Options{ApplicationName: "htdag " + cmd.Name(), MaxConns: int32(s.concurrency) + spareConns}, true)
 	if err != nil {
 		return err
 	}
 	defer pool.Close()
-	if len(dirs) == 0 {
+	if len(roots) == 0 {
 		if some, err := standing(cmd.Context(), pool); err != nil {
 			return err
 		} else if !some {
-			return noneNamed
+			return errNoneNamed
 		}
 	}
 	if err := nameRoots(cmd.Context(), dbsqlc.New(pool), s, roots); err != nil {
@@ -117,7 +123,7 @@ func register(ctx context.Context, pool *pgxpool.Pool, s settings, roots []watch
 			if s.watching() {
 				roots[i].CodebaseID, err = queries.AddWatch(ctx, dbsqlc.AddWatchParams{Codebase: r.Name, Root: r.Path, Host: host})
 			} else {
-				roots[i].CodebaseID, err = queries.RegisterCodebase(ctx, r.Name, r.Path)
+				roots[i].CodebaseID, err = queries.RegisterCodebase(ctx, r.Name, r.Path, given(r.Ref))
 			}
 			if err != nil {
 				return err
