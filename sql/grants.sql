@@ -37,7 +37,7 @@ declare
 
     'grant execute on function htdag.run_members, htdag.why, htdag.clock, htdag.pause_words to htdag_runner, htdag_client, htdag_reader',
     'grant execute on function code.search, code.search_with_vector, code.substring_search, code.regex_search, code.dependents, code.callers, code.callees, code.as_of, code.content_as_of, code.churn, code.co_changes, code.symbol_history to htdag_client, htdag_reader',
-    'grant execute on function code.call_path, code.blast_radius, code.import_cycles, code.layers, code.repo_map, code.unused_symbols to htdag_client, htdag_reader',
+    'grant execute on function code.call_path, code.blast_radius, code.import_cycles, code.layers, code.repo_map, code.unused_symbols, code.type_users to htdag_client, htdag_reader',
     'grant select on all tables in schema report to htdag_runner, htdag_client, htdag_reader'];
   v_grant text;
 begin

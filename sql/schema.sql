@@ -657,6 +657,9 @@ begin
   calls as (
     delete from code.calls c where c.file_id = any (p_file_ids)
   ),
+  types as (
+    delete from code.type_refs t where t.file_id = any (p_file_ids)
+  ),
   chunks as (
     delete from code.chunks c where c.file_id = any (p_file_ids)
   ),
@@ -1098,11 +1101,14 @@ CREATE TABLE code.dependencies (
     codebase_id integer NOT NULL,
     imports integer NOT NULL,
     calls integer NOT NULL,
-    CONSTRAINT dependencies_counted CHECK (((imports + calls) > 0)),
+    types integer DEFAULT 0 NOT NULL,
+    CONSTRAINT dependencies_counted CHECK ((((imports + calls) + types) > 0)),
     CONSTRAINT dependencies_not_itself CHECK ((file_id <> depends_on_id))
 );
 
-COMMENT ON TABLE code.dependencies IS 'Which file needs which, with the number of imports and calls that say so.';
+COMMENT ON TABLE code.dependencies IS 'Which file needs which, with the number of imports, calls and named types that say so.';
+
+COMMENT ON COLUMN code.dependencies.types IS 'Number of definitions that name types of the other file.';
 
 CREATE VIEW code.file_edges AS
  SELECT c.name AS codebase,
@@ -1112,7 +1118,8 @@ CREATE VIEW code.file_edges AS
     t.path AS depends_on,
     d.imports,
     d.calls,
-    1 AS depth
+    1 AS depth,
+    d.types
    FROM (((code.dependencies d
      JOIN code.codebases c ON ((c.codebase_id = d.codebase_id)))
      JOIN code.files f ON ((f.file_id = d.file_id)))
@@ -1142,12 +1149,12 @@ begin
     select r.file_id, min(r.depth) as depth from reached r group by r.file_id
   )
   select distinct on (e.codebase, n.depth, e.path)
-         e.codebase, e.file_id, e.path, e.depends_on_id, e.depends_on, e.imports, e.calls, n.depth
+         e.codebase, e.file_id, e.path, e.depends_on_id, e.depends_on, e.imports, e.calls, n.depth, e.types
     from nearest n
     join code.file_edges e on e.file_id = n.file_id
     join nearest o on o.file_id = e.depends_on_id and o.depth = n.depth - 1
    where n.depth > 0
-   order by e.codebase, n.depth, e.path, e.calls + e.imports desc, e.depends_on;
+   order by e.codebase, n.depth, e.path, e.calls + e.imports + e.types desc, e.depends_on;
 end;
 $$;
 
@@ -1330,7 +1337,7 @@ begin
     select n.file_id, n.i::integer as i from unnest(v_files) with ordinality as n (file_id, i)
   ),
   edges as materialized (
-    select a.i as f, b.i as t, sqrt(d.imports + d.calls) as weight
+    select a.i as f, b.i as t, sqrt(d.imports + d.calls + d.types) as weight
       from code.dependencies d
       join numbered a on a.file_id = d.file_id
       join numbered b on b.file_id = d.depends_on_id
@@ -1361,7 +1368,7 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION code.file_ranks(p_codebase_id integer, p_rounds integer) IS 'How much of a codebase rests on each of its files: PageRank over code.dependencies, weighted by the square root of imports and calls. The ranks add up to one.';
+COMMENT ON FUNCTION code.file_ranks(p_codebase_id integer, p_rounds integer) IS 'How much of a codebase rests on each of its files: PageRank over code.dependencies, weighted by the square root of imports, calls and named types. The ranks add up to one.';
 
 CREATE FUNCTION code.file_totals(p_codebase text, p_path text) RETURNS jsonb
     LANGUAGE plpgsql STABLE
@@ -1517,6 +1524,7 @@ declare
 begin
   perform code.lock_codebase(v_codebase_id);
   delete from code.calls where codebase_id = v_codebase_id;
+  delete from code.type_refs where codebase_id = v_codebase_id;
   delete from code.symbols where codebase_id = v_codebase_id;
   select count(*) into v_files from code.files where codebase_id = v_codebase_id;
   delete from code.codebases where codebase_id = v_codebase_id;
@@ -1753,6 +1761,12 @@ CREATE FUNCTION code.is_layered(p_status text, p_family text, p_precedence small
     RETURN ((p_status = ANY (ARRAY['ingested'::text, 'partial'::text])) AND (p_family <> 'markdown'::text) AND (p_precedence < CASE p_by WHEN 'directory'::text THEN 1 ELSE 2 END));
 
 COMMENT ON FUNCTION code.is_layered(p_status text, p_family text, p_precedence smallint, p_by text) IS 'Whether a file counts where parts of a codebase are compared.';
+
+CREATE FUNCTION code.is_type(p_kind text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (p_kind = ANY (ARRAY['class'::text, 'struct'::text, 'interface'::text, 'trait'::text, 'enum'::text, 'type'::text]));
+
+COMMENT ON FUNCTION code.is_type(p_kind text) IS 'Whether a symbol of that kind can be named as a type.';
 
 CREATE FUNCTION code.layers(p_codebase text, p_by text DEFAULT 'directory'::text, p_min_confidence double precision DEFAULT 0.9) RETURNS TABLE(layer integer, part text, cycle integer, files integer, needs integer, needed_by integer)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -2531,8 +2545,8 @@ CREATE FUNCTION code.refresh_statistics() RETURNS integer
     SET search_path TO ''
     AS $$
 begin
-  analyze code.files, code.symbols, code.imports, code.provides, code.calls;
-  return 5;
+  analyze code.files, code.symbols, code.imports, code.provides, code.calls, code.type_refs;
+  return 6;
 end;
 $$;
 
@@ -2702,15 +2716,21 @@ begin
     select v.symbol_id, sum(v.rank * v.weight / v.total) as given
       from (select u.file_id, u.symbol_id, r.rank, u.weight, sum(u.weight) over (partition by u.file_id) as total
               from (select c.file_id, c.callee_id as symbol_id, sqrt(count(*)) as weight
-                      from code.calls c
-                     where c.codebase_id = v_codebase_id
-                       and c.callee_id is not null
+                      from (select c.file_id, c.callee_id
+                              from code.calls c
+                             where c.codebase_id = v_codebase_id
+                               and c.callee_id is not null
+                             union all
+                            select t.file_id, t.type_id
+                              from code.type_refs t
+                             where t.codebase_id = v_codebase_id
+                               and t.type_id is not null) c
                      group by c.file_id, c.callee_id) u
               join ranks r on r.file_id = u.file_id) v
       join definitions d on d.symbol_id = v.symbol_id and d.file_id <> v.file_id
      group by v.symbol_id
   ),
-  -- A tenth of a file's rank goes to what it defines, called or not: types are not called.
+  -- A tenth of a file's rank goes to what it defines and others can see, used or not.
   scored as (
     select d.*,
            coalesce(v.given, 0)
@@ -3282,6 +3302,7 @@ declare
   v_touched  record;
   v_changed  bigint[] := '{}'::bigint[];
   v_recalled bigint[] := '{}'::bigint[];
+  v_retyped  bigint[];
 begin
   perform code.lock_codebase(p_codebase_id);
   -- A mark without names stands for everything. It waits for the whole ingestion
@@ -3340,10 +3361,13 @@ begin
                                  v_ordinals || v_touched.ordinals,
                                  false));
   end if;
+  -- Definitions name few types each: those of a file that was stored are all looked at.
+  v_retyped := array(select code.resolve_type_refs(
+                              p_codebase_id, array(select unnest(v_files) union select unnest(v_changed)), v_names, v_all));
 
   insert into code.stale_dependencies (file_id, codebase_id)
   select x.file_id, p_codebase_id
-    from (select unnest(v_files) union select unnest(v_changed) union select unnest(v_recalled)) as x (file_id)
+    from (select unnest(v_files) union select unnest(v_changed) union select unnest(v_recalled) union select unnest(v_retyped)) as x (file_id)
    order by x.file_id
       on conflict (file_id) do nothing;
   return cardinality(v_files)::bigint;
@@ -3351,6 +3375,150 @@ end;
 $$;
 
 COMMENT ON FUNCTION code.resolve_marked(p_codebase_id integer, p_file_ids bigint[]) IS 'Take the marks of some files (null: of all) and resolve what they touch. Holds the codebase''s lock until the transaction ends. Returns how many files were marked.';
+
+CREATE FUNCTION code.resolve_type_refs(p_codebase_id integer, p_file_ids bigint[], p_names text[], p_all boolean) RETURNS SETOF bigint
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    SET plan_cache_mode TO 'force_custom_plan'
+    SET jit TO 'off'
+    SET enable_nestloop TO 'off'
+    AS $$
+declare
+  v_files bigint[];
+begin
+  if not p_all then
+    v_files := array(
+      select distinct t.file_id
+        from code.type_refs t
+       where t.codebase_id = p_codebase_id
+         and (t.file_id = any (p_file_ids) or t.name = any (p_names)));
+    if v_files = '{}' then
+      return;
+    end if;
+  end if;
+
+  return query
+  with importing as materialized (
+    select i.file_id, i.ordinal, i.resolved_name, i.alias = '.' or '*' = any (i.names) as brings_all
+      from code.imports i
+     where p_all or i.file_id = any (v_files)
+  ),
+  named as materialized (
+    select t.file_id, t.ordinal, t.reach, t.name, t.target, i.resolved_name, f.family, f.scope, f.precedence = 2 as tests
+      from code.type_refs t
+      join code.files f on f.file_id = t.file_id
+      left join importing i on i.file_id = t.file_id and i.ordinal = t.import_ordinal
+     where t.codebase_id = p_codebase_id
+       and t.reach <> 'file'
+       and (p_all or t.file_id = any (p_file_ids) or t.name = any (p_names))
+       and (p_all or f.file_id = any (v_files))
+  ),
+  names as materialized (
+    select distinct n.name from named n
+  ),
+  found as materialized (
+    select s.*
+      from (
+        select s.symbol_id, s.file_id, s.name, s.qualified_name, s.key, s.kind
+          from names n
+          join code.symbols s on s.codebase_id = p_codebase_id and s.name = n.name
+         where p_all or s.name = any (array(select x.name from names x))
+        union all
+        select s.symbol_id, s.file_id, s.export_name, s.export_name, s.key, s.kind
+          from names n
+          join code.symbols s on s.codebase_id = p_codebase_id and s.export_name = n.name
+         where p_all or s.export_name = any (array(select x.name from names x))
+      ) s
+     where code.is_type(s.kind)
+  ),
+  types as materialized (
+    select s.symbol_id, s.file_id, s.name, s.qualified_name, s.key, f.family, f.module, f.precedence, f.path,
+           coalesce(f.scope, 'file ' || f.file_id) as unit
+      from found s
+      join code.files f on f.file_id = s.file_id
+     where p_all or f.file_id = any (array(select x.file_id from found x))
+  ),
+  -- One definition for each name of a unit; the others are for other platforms.
+  defined as materialized (
+    select distinct on (t.unit, t.qualified_name) t.unit, t.family, t.qualified_name, t.symbol_id, t.precedence = 2 as tests
+      from types t
+     order by t.unit, t.qualified_name, t.precedence, t.path collate "C", t.key collate "C"
+  ),
+  reached as materialized (
+    select n.file_id, n.ordinal, n.resolved_name, n.name, n.target
+      from named n
+     where n.reach = 'import'
+       and n.resolved_name is not null
+    union all
+    select n.file_id, n.ordinal, i.resolved_name, n.name, n.target
+      from named n
+      join importing i on i.file_id = n.file_id
+     where n.reach = 'package'
+       and i.brings_all
+       and i.resolved_name is not null
+  ),
+  exported as materialized (
+    select distinct on (r.resolved_name, r.target) r.resolved_name, r.target, t.symbol_id
+      from (select distinct x.resolved_name, x.name, x.target from reached x) r
+      join code.provides p on p.codebase_id = p_codebase_id and p.name = r.resolved_name
+      join types t on t.file_id = p.file_id and t.name = r.name
+     where t.precedence < 2
+       and (p_all or p.name = any (array(select x.resolved_name from reached x)))
+       and (t.qualified_name = r.target or t.qualified_name = t.module || '.' || r.target)
+     order by r.resolved_name, r.target, t.qualified_name = r.target desc, t.precedence, t.path collate "C", t.key collate "C"
+  ),
+  imported as materialized (
+    select r.file_id, r.ordinal, min(e.symbol_id) as symbol_id
+      from reached r
+      join exported e on e.resolved_name = r.resolved_name and e.target = r.target
+     group by r.file_id, r.ordinal
+    having count(distinct e.symbol_id) = 1
+  ),
+  lone as materialized (
+    select d.family, d.qualified_name, min(d.symbol_id) as symbol_id
+      from defined d
+     where not d.tests
+     group by d.family, d.qualified_name
+    having count(*) = 1
+  ),
+  answers as (
+    select n.file_id, n.ordinal,
+           coalesce(scoped.symbol_id, imported.symbol_id, lone.symbol_id) as type_id,
+           case
+             when scoped.symbol_id is not null then 0.95
+             when imported.symbol_id is not null then case n.reach when 'import' then 0.95 else 0.8 end
+             when lone.symbol_id is not null then 0.5
+           end::double precision as confidence
+      from named n
+      left join defined scoped
+        on n.reach = 'package'
+       and scoped.unit = n.scope
+       and scoped.qualified_name = n.target
+       and (not scoped.tests or n.tests)
+      left join imported on imported.file_id = n.file_id and imported.ordinal = n.ordinal
+      -- Where files see each other's names, one that none of them has is not to be guessed.
+      left join lone
+        on n.reach = 'package'
+       and n.scope is null
+       and lone.family = n.family
+       and lone.qualified_name = n.target
+  ),
+  changed as (
+    update code.type_refs t
+       set type_id    = a.type_id,
+           confidence = a.confidence
+      from answers a
+     where t.file_id = a.file_id
+       and t.ordinal = a.ordinal
+       and (p_all or t.file_id = any (v_files))
+       and (t.type_id, t.confidence) is distinct from (a.type_id, a.confidence)
+    returning t.file_id
+  )
+  select distinct c.file_id from changed c;
+end;
+$$;
+
+COMMENT ON FUNCTION code.resolve_type_refs(p_codebase_id integer, p_file_ids bigint[], p_names text[], p_all boolean) IS 'Resolve the types named in some files, and all of some names (or all). Confidence: 1 same file, 0.95 package or import, 0.8 star import, 0.5 unique in the codebase.';
 
 CREATE FUNCTION code.search(query text, codebase text DEFAULT NULL::text, max_results integer DEFAULT 20, language text DEFAULT NULL::text, path text DEFAULT NULL::text, kind text DEFAULT NULL::text) RETURNS SETOF code.search_results
     LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -4686,6 +4854,78 @@ $$;
 
 COMMENT ON FUNCTION code.store_symbols(p_codebase_id integer, p_replaced bigint[], p_file_ids bigint[], p_keys text[], p_parent_keys text[], p_kinds text[], p_names text[], p_qualified_names text[], p_signatures text[], p_docs text[], p_exporteds boolean[], p_export_names text[], p_start_lines integer[], p_end_lines integer[], p_start_bytes integer[], p_end_bytes integer[], p_complexities integer[], p_body_hashes bigint[]) IS 'Replace the symbols of the files p_replaced by difference on their keys, and mark the names that came or went. What store_imports, store_provides, store_calls and store_files find changed is added to the mark, so call this first. Returns how many rows were written.';
 
+CREATE FUNCTION code.store_type_refs(p_codebase_id integer, p_replaced bigint[], p_file_ids bigint[], p_ordinals integer[], p_user_keys text[], p_kinds text[], p_lines integer[], p_reaches text[], p_names text[], p_targets text[], p_type_keys text[], p_import_ordinals integer[]) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    SET plan_cache_mode TO 'force_custom_plan'
+    SET jit TO 'off'
+    AS $$
+declare
+  v_written bigint;
+begin
+  with local as materialized (
+    select s.file_id, s.key, s.symbol_id
+      from code.symbols s
+     where s.file_id = any (p_replaced)
+  ),
+  known as materialized (
+    select t.* from code.type_refs t where t.file_id = any (p_replaced)
+  ),
+  given as materialized (
+    select g.file_id, g.ordinal, u.symbol_id as user_id, g.kind, g.line, g.reach, g.name, g.target, t.symbol_id as type_id,
+           nullif(g.import_ordinal, -1) as import_ordinal
+      from unnest(p_file_ids, p_ordinals, p_user_keys, p_kinds, p_lines, p_reaches, p_names, p_targets, p_type_keys, p_import_ordinals)
+        as g (file_id, ordinal, user_key, kind, line, reach, name, target, type_key, import_ordinal)
+      left join local u on u.file_id = g.file_id and u.key = g.user_key
+      left join local t on t.file_id = g.file_id and t.key = g.type_key
+  ),
+  gone as (
+    delete from code.type_refs t
+     using known k
+     where t.file_id = k.file_id
+       and t.ordinal = k.ordinal
+       and not exists (select from given g where g.file_id = k.file_id and g.ordinal = k.ordinal)
+    returning 1
+  ),
+  -- What another file answers is left to resolving, which looks at all of a stored
+  -- file's types again; it may still hold.
+  kept as (
+    update code.type_refs t
+       set user_id        = g.user_id,
+           kind           = g.kind,
+           line           = g.line,
+           reach          = g.reach,
+           name           = g.name,
+           target         = g.target,
+           import_ordinal = g.import_ordinal,
+           type_id        = case when g.reach = 'file' then g.type_id when k.reach <> 'file' then k.type_id end,
+           confidence     = case when g.reach = 'file' then 1 when k.reach <> 'file' then k.confidence end
+      from given g
+      join known k on k.file_id = g.file_id and k.ordinal = g.ordinal
+     where t.file_id = k.file_id
+       and t.ordinal = k.ordinal
+       and ((k.user_id, k.kind, k.line, k.reach, k.name, k.target, k.import_ordinal)
+            is distinct from
+            (g.user_id, g.kind, g.line, g.reach, g.name, g.target, g.import_ordinal)
+            or (g.reach = 'file' and k.type_id is distinct from g.type_id))
+    returning 1
+  ),
+  added as (
+    insert into code.type_refs
+           (file_id, ordinal, codebase_id, user_id, kind, line, reach, name, target, type_id, confidence, import_ordinal)
+    select g.file_id, g.ordinal, p_codebase_id, g.user_id, g.kind, g.line, g.reach, g.name, g.target,
+           g.type_id, case when g.type_id is not null then 1 end, g.import_ordinal
+      from given g
+     where not exists (select from known k where k.file_id = g.file_id and k.ordinal = g.ordinal)
+    returning 1
+  )
+  select (select count(*) from gone) + (select count(*) from kept) + (select count(*) from added) into v_written;
+  return v_written;
+end;
+$$;
+
+COMMENT ON FUNCTION code.store_type_refs(p_codebase_id integer, p_replaced bigint[], p_file_ids bigint[], p_ordinals integer[], p_user_keys text[], p_kinds text[], p_lines integer[], p_reaches text[], p_names text[], p_targets text[], p_type_keys text[], p_import_ordinals integer[]) IS 'Replace the types named in the files p_replaced by difference. Those defined in the same file are given by key. Call it after store_symbols. Returns how many rows were written.';
+
 CREATE FUNCTION code.store_vectors(p_model_id smallint, p_text_hashes bytea[], p_dimensions text[], p_weights text[]) RETURNS bigint
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -4968,6 +5208,81 @@ CREATE FUNCTION code.translated_name(p_seek text, p_prefix text, p_directory tex
 
 COMMENT ON FUNCTION code.translated_name(p_seek text, p_prefix text, p_directory text) IS 'The name relative to the codebase that a sought name has under an import root.';
 
+CREATE TABLE code.type_refs (
+    file_id bigint NOT NULL,
+    ordinal integer NOT NULL,
+    codebase_id integer NOT NULL,
+    user_id bigint,
+    type_id bigint,
+    line integer NOT NULL,
+    import_ordinal integer,
+    confidence double precision,
+    kind text NOT NULL,
+    reach text NOT NULL,
+    name text NOT NULL,
+    target text NOT NULL,
+    CONSTRAINT type_refs_confidence_iff_type CHECK (((type_id IS NULL) = (confidence IS NULL))),
+    CONSTRAINT type_refs_confidence_range CHECK (((confidence > (0)::double precision) AND (confidence <= (1)::double precision))),
+    CONSTRAINT type_refs_kind_known CHECK ((kind = ANY (ARRAY['extends'::text, 'implements'::text, 'field'::text, 'signature'::text, 'variable'::text, 'alias'::text, 'body'::text]))),
+    CONSTRAINT type_refs_reach_known CHECK ((reach = ANY (ARRAY['file'::text, 'package'::text, 'import'::text])))
+)
+WITH (fillfactor='60');
+
+COMMENT ON TABLE code.type_refs IS 'Types that definitions name, each once for a definition and a kind. type_id is set where the type could be found, with the confidence of that.';
+
+COMMENT ON COLUMN code.type_refs.user_id IS 'The definition that names the type; null outside of any.';
+
+COMMENT ON COLUMN code.type_refs.kind IS 'What for: a base type, a field, a signature, a variable outside functions, another name for it, inside a function.';
+
+COMMENT ON COLUMN code.type_refs.reach IS 'Where the name is to be looked for: file, package (and what was imported without names), an import.';
+
+COMMENT ON COLUMN code.type_refs.name IS 'The type''s name as its definition spells it, renamings on import undone.';
+
+COMMENT ON COLUMN code.type_refs.target IS 'Qualified name to look for within reach.';
+
+CREATE VIEW code.type_edges AS
+ SELECT t.codebase_id,
+    b.name AS codebase,
+    t.file_id AS user_file_id,
+    uf.path AS user_path,
+    t.user_id,
+    u.qualified_name AS user_name,
+    t.line,
+    t.kind,
+    s.file_id AS type_file_id,
+    tf.path AS type_path,
+    t.type_id,
+    COALESCE(s.qualified_name, t.target) AS type_name,
+    t.confidence,
+    t.ordinal
+   FROM (((((code.type_refs t
+     JOIN code.codebases b ON ((b.codebase_id = t.codebase_id)))
+     JOIN code.files uf ON ((uf.file_id = t.file_id)))
+     LEFT JOIN code.symbols u ON ((u.symbol_id = t.user_id)))
+     LEFT JOIN code.symbols s ON ((s.symbol_id = t.type_id)))
+     LEFT JOIN code.files tf ON ((tf.file_id = s.file_id)));
+
+COMMENT ON VIEW code.type_edges IS 'Types that definitions name, with both ends by name. One that was not found is as written and has no type_path.';
+
+CREATE FUNCTION code.type_users(p_symbol text, p_codebase text DEFAULT NULL::text) RETURNS SETOF code.type_edges
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    SET plan_cache_mode TO 'force_custom_plan'
+    SET jit TO 'off'
+    AS $$
+begin
+  return query
+  select e.*
+    from code.symbols_named(p_symbol, p_codebase) as m (symbol_id)
+    join code.symbols s on s.symbol_id = m.symbol_id
+    join code.type_refs t on t.codebase_id = s.codebase_id and t.name in (s.name, s.export_name) and t.type_id = s.symbol_id
+    join code.type_edges e on e.user_file_id = t.file_id and e.ordinal = t.ordinal
+   order by e.codebase, e.user_path, e.line, e.ordinal;
+end;
+$$;
+
+COMMENT ON FUNCTION code.type_users(p_symbol text, p_codebase text) IS 'Definitions that name the types Client, http.Client or client.go#Client: in their signature, as a field, as what they extend; HT001 where there is no such symbol.';
+
 CREATE FUNCTION code.unused_symbols(p_codebase text, p_path_prefix text DEFAULT ''::text, p_exported boolean DEFAULT false, p_min_confidence double precision DEFAULT 0.5, p_max_rows integer DEFAULT 500) RETURNS TABLE(path text, line integer, kind text, symbol text, confidence double precision, reason text)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO ''
@@ -5006,6 +5321,8 @@ begin
        and s.name !~ '^(__.*__$|[Tt]est|Benchmark|Example|Fuzz|~|operator\M)'
        and not exists (
              select from code.calls c where c.callee_id = s.symbol_id and c.caller_id is distinct from s.symbol_id)
+       and not exists (
+             select from code.type_refs t where t.type_id = s.symbol_id and t.user_id is distinct from s.symbol_id)
   ),
   -- One by one, in order, so that looking ends when there are enough rows.
   looked as (
@@ -5056,7 +5373,7 @@ begin
 end;
 $_$;
 
-COMMENT ON FUNCTION code.unused_symbols(p_codebase text, p_path_prefix text, p_exported boolean, p_min_confidence double precision, p_max_rows integer) IS 'Definitions below a path prefix that nothing seems to use, by path, with a confidence and its reason: no call, and no mention of the name outside the definition. Entry points, tests, generated files and, unless asked for, what is exported are left out. A suspicion to be looked into: reflection and other languages see names that text does not show.';
+COMMENT ON FUNCTION code.unused_symbols(p_codebase text, p_path_prefix text, p_exported boolean, p_min_confidence double precision, p_max_rows integer) IS 'Definitions below a path prefix that nothing seems to use, by path, with a confidence and its reason: no call, nothing that names it as a type, and no mention of the name outside the definition. Entry points, tests, generated files and, unless asked for, what is exported are left out. A suspicion to be looked into: reflection and other languages see names that text does not show.';
 
 CREATE FUNCTION code.update_dependencies(p_codebase_id integer) RETURNS bigint
     LANGUAGE plpgsql
@@ -5089,20 +5406,27 @@ begin
   end if;
 
   with counted as (
-    select x.file_id, x.depends_on_id, sum(x.imports)::integer as imports, sum(x.calls)::integer as calls
+    select x.file_id, x.depends_on_id, sum(x.imports)::integer as imports, sum(x.calls)::integer as calls, sum(x.types)::integer as types
       from (
-        select i.file_id, i.resolved_file_id as depends_on_id, count(*) as imports, 0 as calls
+        select i.file_id, i.resolved_file_id as depends_on_id, count(*) as imports, 0 as calls, 0 as types
           from code.imports i
          where i.file_id = any (v_files)
            and i.resolved_file_id is not null
          group by i.file_id, i.resolved_file_id
         union all
-        select c.file_id, s.file_id, 0, count(*)
+        select c.file_id, s.file_id, 0, count(*), 0
           from code.calls c
           join code.symbols s on s.symbol_id = c.callee_id
          where c.file_id = any (v_files)
            and c.callee_id is not null
          group by c.file_id, s.file_id
+        union all
+        select t.file_id, s.file_id, 0, 0, count(*)
+          from code.type_refs t
+          join code.symbols s on s.symbol_id = t.type_id
+         where t.file_id = any (v_files)
+           and t.type_id is not null
+         group by t.file_id, s.file_id
       ) x
      where x.file_id <> x.depends_on_id
      group by x.file_id, x.depends_on_id
@@ -5114,14 +5438,15 @@ begin
     returning 1
   ),
   written as (
-    insert into code.dependencies as d (file_id, depends_on_id, codebase_id, imports, calls)
-    select n.file_id, n.depends_on_id, p_codebase_id, n.imports, n.calls
+    insert into code.dependencies as d (file_id, depends_on_id, codebase_id, imports, calls, types)
+    select n.file_id, n.depends_on_id, p_codebase_id, n.imports, n.calls, n.types
       from counted n
      order by n.file_id, n.depends_on_id
         on conflict (file_id, depends_on_id) do update
        set imports = excluded.imports,
-           calls   = excluded.calls
-     where (d.imports, d.calls) is distinct from (excluded.imports, excluded.calls)
+           calls   = excluded.calls,
+           types   = excluded.types
+     where (d.imports, d.calls, d.types) is distinct from (excluded.imports, excluded.calls, excluded.types)
     returning 1
   )
   select (select count(*) from gone) + (select count(*) from written) into v_changed;
@@ -5152,7 +5477,7 @@ CREATE FUNCTION code.users_of(p_codebase_ids integer[], p_files bigint[], p_symb
     SET jit TO 'off'
     AS $$
 declare
-  -- Calls are indexed by the name that they call.
+  -- Calls and named types are indexed by the name that they mean.
   v_names constant text[] := array(
     select distinct n.name
       from code.symbols s
@@ -5171,6 +5496,13 @@ begin
      where c.codebase_id = any (p_codebase_ids)
        and c.name = any (v_names)
        and c.callee_id = any (p_symbols)
+  ),
+  naming as materialized (
+    select t.file_id, t.user_id, t.type_id, t.line, t.confidence
+      from code.type_refs t
+     where t.codebase_id = any (p_codebase_ids)
+       and t.name = any (v_names)
+       and t.type_id = any (p_symbols)
   ),
   importing as (
     select i.file_id, i.line, i.module
@@ -5192,7 +5524,16 @@ begin
       from calling c
       join code.symbols s on s.symbol_id = c.callee_id
     union all
-    select i.file_id, null, format('imports %s in line %s', i.module, i.line), 1, 2, i.line
+    select t.file_id, t.user_id, format('names %s in line %s', s.qualified_name, t.line), t.confidence, 2, t.line
+      from naming t
+      join code.symbols s on s.symbol_id = t.type_id
+     where t.user_id is not null
+    union all
+    select t.file_id, null, format('names %s in line %s', s.qualified_name, t.line), t.confidence, 2, t.line
+      from naming t
+      join code.symbols s on s.symbol_id = t.type_id
+    union all
+    select i.file_id, null, format('imports %s in line %s', i.module, i.line), 1, 3, i.line
       from importing i
   )
   select distinct on (l.file_id, l.symbol_id) l.file_id, l.symbol_id, l.reason, l.confidence
@@ -5204,7 +5545,7 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION code.users_of(p_codebase_ids integer[], p_files bigint[], p_symbols bigint[], p_but_files bigint[], p_but_symbols bigint[]) IS 'Symbols that call any of the given ones, and files that do or that import any of the given files, but those left out; each once, with the best reason.';
+COMMENT ON FUNCTION code.users_of(p_codebase_ids integer[], p_files bigint[], p_symbols bigint[], p_but_files bigint[], p_but_symbols bigint[]) IS 'Symbols that call or name any of the given ones, and files that do or that import any of the given files, but those left out; each once, with the best reason.';
 
 CREATE FUNCTION htdag.add_partition(p_from bigint, p_to bigint, p_is_remnant boolean DEFAULT false) RETURNS integer
     LANGUAGE plpgsql
@@ -13914,6 +14255,30 @@ UNION ALL
            FROM code.symbols s
           WHERE ((s.symbol_id = c.callee_id) AND (s.codebase_id = c.codebase_id))))))
 UNION ALL
+ SELECT 'type reference without a live file'::text AS invariant,
+    t.file_id,
+    (t.ordinal)::text AS detail
+   FROM code.type_refs t
+  WHERE (NOT (EXISTS ( SELECT
+           FROM code.files f
+          WHERE ((f.file_id = t.file_id) AND (f.codebase_id = t.codebase_id) AND (f.status <> 'deleted'::text)))))
+UNION ALL
+ SELECT 'user of a type is no symbol of the file'::text AS invariant,
+    t.file_id,
+    (t.ordinal)::text AS detail
+   FROM code.type_refs t
+  WHERE ((t.user_id IS NOT NULL) AND (NOT (EXISTS ( SELECT
+           FROM code.symbols s
+          WHERE ((s.symbol_id = t.user_id) AND (s.file_id = t.file_id))))))
+UNION ALL
+ SELECT 'type is no symbol of the codebase'::text AS invariant,
+    t.file_id,
+    (t.ordinal)::text AS detail
+   FROM code.type_refs t
+  WHERE ((t.type_id IS NOT NULL) AND (NOT (EXISTS ( SELECT
+           FROM code.symbols s
+          WHERE ((s.symbol_id = t.type_id) AND (s.codebase_id = t.codebase_id))))))
+UNION ALL
  SELECT 'deleted file with derived rows'::text AS invariant,
     f.file_id,
     f.path AS detail
@@ -14713,7 +15078,8 @@ CREATE VIEW report.dependencies AS
     e.path,
     e.depends_on,
     e.imports,
-    e.calls
+    e.calls,
+    e.types
    FROM code.file_edges e;
 
 COMMENT ON VIEW report.dependencies IS 'Which file needs which, and how much.';
@@ -14727,6 +15093,8 @@ COMMENT ON COLUMN report.dependencies.depends_on IS 'File that is needed.';
 COMMENT ON COLUMN report.dependencies.imports IS 'Number of imports that mean it.';
 
 COMMENT ON COLUMN report.dependencies.calls IS 'Number of calls of its symbols.';
+
+COMMENT ON COLUMN report.dependencies.types IS 'Number of definitions that name its types.';
 
 CREATE VIEW report.events AS
  SELECT e.event_id,
@@ -15711,6 +16079,35 @@ COMMENT ON COLUMN report.symbols.signature IS 'The declaration on one line, with
 
 COMMENT ON COLUMN report.symbols.complexity IS 'Cyclomatic complexity: decisions + 1; 0 for what has no body.';
 
+CREATE VIEW report.type_references AS
+ SELECT e.codebase,
+    e.user_path AS path,
+    e.user_name AS symbol,
+    e.line,
+    e.kind,
+    e.type_path,
+    e.type_name AS type,
+    e.confidence
+   FROM code.type_edges e;
+
+COMMENT ON VIEW report.type_references IS 'Types that definitions name, each once for a definition and a kind.';
+
+COMMENT ON COLUMN report.type_references.codebase IS 'Name of the codebase.';
+
+COMMENT ON COLUMN report.type_references.path IS 'File that names the type.';
+
+COMMENT ON COLUMN report.type_references.symbol IS 'Qualified name of the definition that does; null outside of any.';
+
+COMMENT ON COLUMN report.type_references.line IS 'Line of the first mention, from 1.';
+
+COMMENT ON COLUMN report.type_references.kind IS 'What for: extends, implements, field, signature, variable, alias or body.';
+
+COMMENT ON COLUMN report.type_references.type_path IS 'File that defines the type; null where it lies outside the codebase or could not be told.';
+
+COMMENT ON COLUMN report.type_references.type IS 'Qualified name of the type, or as written where it was not found.';
+
+COMMENT ON COLUMN report.type_references.confidence IS 'How certain that is, from 0.5 (the only one of its name) to 1 (same file); null where it was not found.';
+
 CREATE VIEW report.versions AS
  SELECT f.name AS flow,
     v.version,
@@ -15896,6 +16293,9 @@ ALTER TABLE ONLY code.symbols
 
 ALTER TABLE ONLY code.symbols
     ADD CONSTRAINT symbols_pkey PRIMARY KEY (symbol_id);
+
+ALTER TABLE ONLY code.type_refs
+    ADD CONSTRAINT type_refs_pkey PRIMARY KEY (file_id, ordinal);
 
 ALTER TABLE ONLY code.vectors
     ADD CONSTRAINT vectors_pkey PRIMARY KEY (model_id, text_hash);
@@ -16090,6 +16490,8 @@ CREATE INDEX symbol_changes_name_idx ON code.symbol_changes USING btree (codebas
 CREATE INDEX symbols_export_name_idx ON code.symbols USING btree (codebase_id, export_name) WHERE (export_name IS NOT NULL);
 
 CREATE INDEX symbols_name_idx ON code.symbols USING btree (codebase_id, name);
+
+CREATE INDEX type_refs_name_idx ON code.type_refs USING btree (codebase_id, name);
 
 CREATE INDEX attempts_output_idx ON ONLY htdag.attempts USING btree (output_hash) WHERE (output_hash IS NOT NULL);
 

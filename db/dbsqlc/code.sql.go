@@ -1316,6 +1316,57 @@ func (q *Queries) StoreSymbols(ctx context.Context, arg StoreSymbolsParams) (int
 	return written, err
 }
 
+const storeTypeRefs = `-- name: StoreTypeRefs :one
+select code.store_type_refs(
+         p_codebase_id     => $1,
+         p_replaced        => $2::bigint[],
+         p_file_ids        => $3::bigint[],
+         p_ordinals        => $4::integer[],
+         p_user_keys       => $5::text[],
+         p_kinds           => $6::text[],
+         p_lines           => $7::integer[],
+         p_reaches         => $8::text[],
+         p_names           => $9::text[],
+         p_targets         => $10::text[],
+         p_type_keys       => $11::text[],
+         p_import_ordinals => $12::integer[])::bigint as written
+`
+
+type StoreTypeRefsParams struct {
+	CodebaseID     int32
+	Replaced       []int64
+	FileIds        []int64
+	Ordinals       []int32
+	UserKeys       []string
+	Kinds          []string
+	Lines          []int32
+	Reaches        []string
+	Names          []string
+	Targets        []string
+	TypeKeys       []string
+	ImportOrdinals []int32
+}
+
+func (q *Queries) StoreTypeRefs(ctx context.Context, arg StoreTypeRefsParams) (int64, error) {
+	row := q.db.QueryRow(ctx, storeTypeRefs,
+		arg.CodebaseID,
+		arg.Replaced,
+		arg.FileIds,
+		arg.Ordinals,
+		arg.UserKeys,
+		arg.Kinds,
+		arg.Lines,
+		arg.Reaches,
+		arg.Names,
+		arg.Targets,
+		arg.TypeKeys,
+		arg.ImportOrdinals,
+	)
+	var written int64
+	err := row.Scan(&written)
+	return written, err
+}
+
 const storeVectors = `-- name: StoreVectors :one
 select code.store_vectors(
          p_model_id    => $1,

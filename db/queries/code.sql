@@ -148,6 +148,21 @@ select code.store_calls(
          p_confidences     => @confidences::double precision[],
          p_import_ordinals => @import_ordinals::integer[])::bigint as written;
 
+-- name: StoreTypeRefs :one
+select code.store_type_refs(
+         p_codebase_id     => @codebase_id,
+         p_replaced        => @replaced::bigint[],
+         p_file_ids        => @file_ids::bigint[],
+         p_ordinals        => @ordinals::integer[],
+         p_user_keys       => @user_keys::text[],
+         p_kinds           => @kinds::text[],
+         p_lines           => @lines::integer[],
+         p_reaches         => @reaches::text[],
+         p_names           => @names::text[],
+         p_targets         => @targets::text[],
+         p_type_keys       => @type_keys::text[],
+         p_import_ordinals => @import_ordinals::integer[])::bigint as written;
+
 -- name: StoreChunks :one
 select code.store_chunks(
          p_codebase_id => @codebase_id,

@@ -34,7 +34,7 @@ const (
 
 // ExtractorVersion is part of the key that says whether a stored extraction is
 // still good. Raise it whenever any extractor's output changes for some input.
-const ExtractorVersion = 8
+const ExtractorVersion = 9
 
 // Gates are what may be told about files, beside what they are. The zero value stands
 // for the defaults.
@@ -63,6 +63,7 @@ type (
 	Import     = lang.Import
 	Root       = lang.Root
 	Call       = lang.Call
+	TypeRef    = lang.TypeRef
 
 	Requirement = lang.Requirement
 )

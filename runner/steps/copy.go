@@ -71,6 +71,22 @@ func (r *rows) copyNew(ctx context.Context, tx pgx.Tx, codebaseID int32) (writte
 				t.int(int64(c.ImportOrdinals[i]))
 			}
 		}},
+		{&w.Types, `code.type_refs (file_id, ordinal, codebase_id, user_id, kind, line, reach, name, target, type_id, confidence,
+			import_ordinal)`, len(r.types.FileIds), func(t *copyText, i int) {
+			c := &r.types
+			t.int(c.FileIds[i]).int(int64(c.Ordinals[i])).int(codebase).id(ids, r.users[i]).text(c.Kinds[i]).int(int64(c.Lines[i])).
+				text(c.Reaches[i]).text(c.Names[i]).text(c.Targets[i]).id(ids, r.named[i])
+			if r.named[i] < 0 {
+				t.null()
+			} else {
+				t.int(1)
+			}
+			if c.ImportOrdinals[i] < 0 {
+				t.null()
+			} else {
+				t.int(int64(c.ImportOrdinals[i]))
+			}
+		}},
 		{&w.Chunks, `code.chunks (file_id, ordinal, codebase_id, symbol_key, start_line, end_line, text_hash, content, words)`,
 			len(r.chunks.FileIds), func(t *copyText, i int) {
 				c := &r.chunks

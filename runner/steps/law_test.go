@@ -37,6 +37,12 @@ var dumps = []struct{ name, sql string }{
 		left join code.symbols a on a.symbol_id = c.caller_id
 		left join code.symbols t on t.symbol_id = c.callee_id left join code.files tf on tf.file_id = t.file_id
 		where f.codebase_id = $1`},
+	{"type", `select f.path, r.ordinal, u.key, r.kind, r.line, r.reach, r.name, r.target, tf.path, t.key, r.confidence,
+		r.type_id is not null and t.symbol_id is null
+		from code.type_refs r join code.files f using (file_id)
+		left join code.symbols u on u.symbol_id = r.user_id
+		left join code.symbols t on t.symbol_id = r.type_id left join code.files tf on tf.file_id = t.file_id
+		where f.codebase_id = $1`},
 	{"chunk", `select f.path, c.start_line, c.end_line, c.symbol_key, encode(c.text_hash, 'hex'), c.content, c.words::text
 		from code.chunks c join code.files f using (file_id) where f.codebase_id = $1`},
 	{"vector", `select f.path, c.start_line, v.dimensions, v.weights, e.signature
@@ -44,7 +50,7 @@ var dumps = []struct{ name, sql string }{
 		left join code.vectors v using (text_hash) left join code.embeddings e using (model_id, text_hash)
 		where f.codebase_id = $1`},
 	{"finding", `select f.path, s.ordinal, s.rule, s.line, s.excerpt from code.findings s join code.files f using (file_id) where f.codebase_id = $1`},
-	{"dependency", `select f.path, t.path, d.imports, d.calls
+	{"dependency", `select f.path, t.path, d.imports, d.calls, d.types
 		from code.dependencies d join code.files f using (file_id) join code.files t on t.file_id = d.depends_on_id
 		where d.codebase_id = $1`},
 	{"mark", `select f.path from code.stale_links l join code.files f using (file_id) where f.codebase_id = $1

@@ -36,6 +36,7 @@ type parsedFacts struct {
 	Symbols     int    `json:"symbols"`
 	Imports     int    `json:"imports"`
 	Calls       int    `json:"calls"`
+	Types       int    `json:"types"`
 	Chunks      int    `json:"chunks"`
 	ParseErrors int    `json:"parse_errors"`
 }
@@ -55,7 +56,7 @@ func (s *steps) astParsing(ctx context.Context, w *work) (any, error) {
 	ex := &p.extraction
 	return parsedFacts{
 		Parser: ex.Parser, Status: p.Status, Reason: p.Reason,
-		Symbols: len(ex.Symbols), Imports: len(ex.Imports), Calls: len(ex.Calls), Chunks: len(p.chunks),
+		Symbols: len(ex.Symbols), Imports: len(ex.Imports), Calls: len(ex.Calls), Types: len(ex.Types), Chunks: len(p.chunks),
 		ParseErrors: ex.ParseErrors,
 	}, nil
 }

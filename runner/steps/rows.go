@@ -21,6 +21,7 @@ type rows struct {
 	provides dbsqlc.StoreProvidesParams
 	requires dbsqlc.StoreRequirementsParams
 	calls    dbsqlc.StoreCallsParams
+	types    dbsqlc.StoreTypeRefsParams
 	chunks   dbsqlc.StoreChunksParams
 	findings dbsqlc.StoreFindingsParams
 
@@ -28,6 +29,7 @@ type rows struct {
 
 	// What copyNew needs beside them, by call and by chunk.
 	callers, callees []int // places among the symbols of the batch, -1 for none
+	users, named     []int // the same, by named type
 	chunkOrdinals    []int
 }
 
@@ -50,6 +52,7 @@ func (r *rows) add(fileID int64, sha256 []byte, p *parsed) {
 	links := linkCalls(&p.extraction)
 	r.addCalls(fileID, p.extraction.Calls, links)
 	r.placeCalls(first, p.extraction.Symbols, p.extraction.Calls, links)
+	r.addTypes(fileID, first, &p.extraction)
 	r.addChunks(fileID, p.chunks)
 	for i := range p.findings {
 		f := &p.findings[i]
@@ -164,19 +167,46 @@ func (r *rows) addCalls(fileID int64, calls []ingest.Call, links []link) {
 	}
 }
 
-// placeCalls notes where the symbols that calls name stand in the batch, of which
-// those of the file begin at first.
-func (r *rows) placeCalls(first int, symbols []ingest.Symbol, calls []ingest.Call, links []link) {
+// placesOf says where the symbols of a file stand in the batch, where they begin at
+// first; -1 for an unknown key.
+func placesOf(first int, symbols []ingest.Symbol) func(key string) int {
 	places := make(map[string]int, len(symbols))
 	for i := range symbols {
 		places[symbols[i].Key] = first + i
 	}
-	place := func(key string) int {
+	return func(key string) int {
 		if p, ok := places[key]; ok && key != "" {
 			return p
 		}
 		return -1
 	}
+}
+
+// addTypes appends the types that a file's definitions name. A type and its user are
+// told once, however many names lead to it.
+func (r *rows) addTypes(fileID int64, first int, ex *ingest.Extraction) {
+	c := &r.types
+	place := placesOf(first, ex.Symbols)
+	for n, t := range linkTypes(ex) {
+		c.FileIds = append(c.FileIds, fileID)
+		c.Ordinals = append(c.Ordinals, int32(n))
+		c.UserKeys = append(c.UserKeys, t.userKey)
+		c.Kinds = append(c.Kinds, t.kind)
+		c.Lines = append(c.Lines, int32(t.line))
+		c.Reaches = append(c.Reaches, t.reach)
+		c.Names = append(c.Names, t.name)
+		c.Targets = append(c.Targets, t.target)
+		c.TypeKeys = append(c.TypeKeys, t.calleeKey)
+		c.ImportOrdinals = append(c.ImportOrdinals, int32(t.importAt))
+		r.users = append(r.users, place(t.userKey))
+		r.named = append(r.named, place(t.calleeKey))
+	}
+}
+
+// placeCalls notes where the symbols that calls name stand in the batch, of which
+// those of the file begin at first.
+func (r *rows) placeCalls(first int, symbols []ingest.Symbol, calls []ingest.Call, links []link) {
+	place := placesOf(first, symbols)
 	for i := range calls {
 		r.callers = append(r.callers, place(calls[i].CallerKey))
 		r.callees = append(r.callees, place(links[i].calleeKey))
@@ -228,6 +258,7 @@ type written struct {
 	Provides int64 `json:"provides"`
 	Requires int64 `json:"requirements,omitempty"`
 	Calls    int64 `json:"calls"`
+	Types    int64 `json:"types"`
 	Chunks   int64 `json:"chunks"`
 	Findings int64 `json:"findings,omitempty"`
 }
@@ -242,6 +273,7 @@ func (r *rows) store(ctx context.Context, q *dbsqlc.Queries, codebaseID int32) (
 	r.provides.CodebaseID, r.provides.Replaced = codebaseID, replaced
 	r.requires.CodebaseID, r.requires.Replaced = codebaseID, replaced
 	r.calls.CodebaseID, r.calls.Replaced = codebaseID, replaced
+	r.types.CodebaseID, r.types.Replaced = codebaseID, replaced
 	r.chunks.CodebaseID, r.chunks.Replaced = codebaseID, replaced
 	r.findings.CodebaseID, r.findings.Replaced = codebaseID, replaced
 
@@ -263,6 +295,9 @@ func (r *rows) store(ctx context.Context, q *dbsqlc.Queries, codebaseID int32) (
 	if w.Calls, err = q.StoreCalls(ctx, r.calls); err != nil {
 		return w, fmt.Errorf("store calls: %w", err)
 	}
+	if w.Types, err = q.StoreTypeRefs(ctx, r.types); err != nil {
+		return w, fmt.Errorf("store named types: %w", err)
+	}
 	if w.Chunks, err = q.StoreChunks(ctx, r.chunks); err != nil {
 		return w, fmt.Errorf("store chunks: %w", err)
 	}
@@ -282,6 +317,7 @@ func (w *written) add(v written) {
 	w.Provides += v.Provides
 	w.Requires += v.Requires
 	w.Calls += v.Calls
+	w.Types += v.Types
 	w.Chunks += v.Chunks
 	w.Findings += v.Findings
 }

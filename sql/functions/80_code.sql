@@ -143,6 +143,7 @@ declare
 begin
   perform code.lock_codebase(v_codebase_id);
   delete from code.calls where codebase_id = v_codebase_id;
+  delete from code.type_refs where codebase_id = v_codebase_id;
   delete from code.symbols where codebase_id = v_codebase_id;
   select count(*) into v_files from code.files where codebase_id = v_codebase_id;
   delete from code.codebases where codebase_id = v_codebase_id;

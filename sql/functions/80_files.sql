@@ -137,6 +137,9 @@ begin
   calls as (
     delete from code.calls c where c.file_id = any (p_file_ids)
   ),
+  types as (
+    delete from code.type_refs t where t.file_id = any (p_file_ids)
+  ),
   chunks as (
     delete from code.chunks c where c.file_id = any (p_file_ids)
   ),

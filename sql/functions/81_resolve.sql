@@ -138,8 +138,8 @@ security definer
 set search_path = ''
 as $$
 begin
-  analyze code.files, code.symbols, code.imports, code.provides, code.calls;
-  return 5;
+  analyze code.files, code.symbols, code.imports, code.provides, code.calls, code.type_refs;
+  return 6;
 end;
 $$;
 comment on function code.refresh_statistics() is
@@ -165,6 +165,7 @@ declare
   v_touched  record;
   v_changed  bigint[] := '{}'::bigint[];
   v_recalled bigint[] := '{}'::bigint[];
+  v_retyped  bigint[];
 begin
   perform code.lock_codebase(p_codebase_id);
   -- A mark without names stands for everything. It waits for the whole ingestion
@@ -223,10 +224,13 @@ begin
                                  v_ordinals || v_touched.ordinals,
                                  false));
   end if;
+  -- Definitions name few types each: those of a file that was stored are all looked at.
+  v_retyped := array(select code.resolve_type_refs(
+                              p_codebase_id, array(select unnest(v_files) union select unnest(v_changed)), v_names, v_all));
 
   insert into code.stale_dependencies (file_id, codebase_id)
   select x.file_id, p_codebase_id
-    from (select unnest(v_files) union select unnest(v_changed) union select unnest(v_recalled)) as x (file_id)
+    from (select unnest(v_files) union select unnest(v_changed) union select unnest(v_recalled) union select unnest(v_retyped)) as x (file_id)
    order by x.file_id
       on conflict (file_id) do nothing;
   return cardinality(v_files)::bigint;

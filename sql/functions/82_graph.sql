@@ -8,7 +8,8 @@ select c.name                       as codebase,
        t.path                       as depends_on,
        d.imports,
        d.calls,
-       1                            as depth
+       1                            as depth,
+       d.types
   from code.dependencies d
   join code.codebases c on c.codebase_id = d.codebase_id
   join code.files f on f.file_id = d.file_id
@@ -71,20 +72,27 @@ begin
   end if;
 
   with counted as (
-    select x.file_id, x.depends_on_id, sum(x.imports)::integer as imports, sum(x.calls)::integer as calls
+    select x.file_id, x.depends_on_id, sum(x.imports)::integer as imports, sum(x.calls)::integer as calls, sum(x.types)::integer as types
       from (
-        select i.file_id, i.resolved_file_id as depends_on_id, count(*) as imports, 0 as calls
+        select i.file_id, i.resolved_file_id as depends_on_id, count(*) as imports, 0 as calls, 0 as types
           from code.imports i
          where i.file_id = any (v_files)
            and i.resolved_file_id is not null
          group by i.file_id, i.resolved_file_id
         union all
-        select c.file_id, s.file_id, 0, count(*)
+        select c.file_id, s.file_id, 0, count(*), 0
           from code.calls c
           join code.symbols s on s.symbol_id = c.callee_id
          where c.file_id = any (v_files)
            and c.callee_id is not null
          group by c.file_id, s.file_id
+        union all
+        select t.file_id, s.file_id, 0, 0, count(*)
+          from code.type_refs t
+          join code.symbols s on s.symbol_id = t.type_id
+         where t.file_id = any (v_files)
+           and t.type_id is not null
+         group by t.file_id, s.file_id
       ) x
      where x.file_id <> x.depends_on_id
      group by x.file_id, x.depends_on_id
@@ -96,14 +104,15 @@ begin
     returning 1
   ),
   written as (
-    insert into code.dependencies as d (file_id, depends_on_id, codebase_id, imports, calls)
-    select n.file_id, n.depends_on_id, p_codebase_id, n.imports, n.calls
+    insert into code.dependencies as d (file_id, depends_on_id, codebase_id, imports, calls, types)
+    select n.file_id, n.depends_on_id, p_codebase_id, n.imports, n.calls, n.types
       from counted n
      order by n.file_id, n.depends_on_id
         on conflict (file_id, depends_on_id) do update
        set imports = excluded.imports,
-           calls   = excluded.calls
-     where (d.imports, d.calls) is distinct from (excluded.imports, excluded.calls)
+           calls   = excluded.calls,
+           types   = excluded.types
+     where (d.imports, d.calls, d.types) is distinct from (excluded.imports, excluded.calls, excluded.types)
     returning 1
   )
   select (select count(*) from gone) + (select count(*) from written) into v_changed;
@@ -141,12 +150,12 @@ begin
     select r.file_id, min(r.depth) as depth from reached r group by r.file_id
   )
   select distinct on (e.codebase, n.depth, e.path)
-         e.codebase, e.file_id, e.path, e.depends_on_id, e.depends_on, e.imports, e.calls, n.depth
+         e.codebase, e.file_id, e.path, e.depends_on_id, e.depends_on, e.imports, e.calls, n.depth, e.types
     from nearest n
     join code.file_edges e on e.file_id = n.file_id
     join nearest o on o.file_id = e.depends_on_id and o.depth = n.depth - 1
    where n.depth > 0
-   order by e.codebase, n.depth, e.path, e.calls + e.imports desc, e.depends_on;
+   order by e.codebase, n.depth, e.path, e.calls + e.imports + e.types desc, e.depends_on;
 end;
 $$;
 comment on function code.dependents(text, text, integer) is
@@ -216,3 +225,48 @@ end;
 $$;
 comment on function code.callees(text, text) is
   'Calls made by the symbols named Do, Client.Do, http.Client.Do or client.go#Client.Do.';
+
+create or replace view code.type_edges as
+select t.codebase_id,
+       b.name                                  as codebase,
+       t.file_id                               as user_file_id,
+       uf.path                                 as user_path,
+       t.user_id,
+       u.qualified_name                        as user_name,
+       t.line,
+       t.kind,
+       s.file_id                               as type_file_id,
+       tf.path                                 as type_path,
+       t.type_id,
+       coalesce(s.qualified_name, t.target)    as type_name,
+       t.confidence,
+       t.ordinal
+  from code.type_refs t
+  join code.codebases b on b.codebase_id = t.codebase_id
+  join code.files uf on uf.file_id = t.file_id
+  left join code.symbols u on u.symbol_id = t.user_id
+  left join code.symbols s on s.symbol_id = t.type_id
+  left join code.files tf on tf.file_id = s.file_id;
+comment on view code.type_edges is 'Types that definitions name, with both ends by name. One that was not found is as written and has no type_path.';
+
+create or replace function code.type_users(p_symbol text, p_codebase text default null)
+returns setof code.type_edges
+language plpgsql
+stable
+security definer
+set search_path = ''
+set plan_cache_mode = force_custom_plan
+set jit = off
+as $$
+begin
+  return query
+  select e.*
+    from code.symbols_named(p_symbol, p_codebase) as m (symbol_id)
+    join code.symbols s on s.symbol_id = m.symbol_id
+    join code.type_refs t on t.codebase_id = s.codebase_id and t.name in (s.name, s.export_name) and t.type_id = s.symbol_id
+    join code.type_edges e on e.user_file_id = t.file_id and e.ordinal = t.ordinal
+   order by e.codebase, e.user_path, e.line, e.ordinal;
+end;
+$$;
+comment on function code.type_users(text, text) is
+  'Definitions that name the types Client, http.Client or client.go#Client: in their signature, as a field, as what they extend; HT001 where there is no such symbol.';

@@ -224,7 +224,7 @@ set plan_cache_mode = force_custom_plan
 set jit = off
 as $$
 declare
-  -- Calls are indexed by the name that they call.
+  -- Calls and named types are indexed by the name that they mean.
   v_names constant text[] := array(
     select distinct n.name
       from code.symbols s
@@ -243,6 +243,13 @@ begin
      where c.codebase_id = any (p_codebase_ids)
        and c.name = any (v_names)
        and c.callee_id = any (p_symbols)
+  ),
+  naming as materialized (
+    select t.file_id, t.user_id, t.type_id, t.line, t.confidence
+      from code.type_refs t
+     where t.codebase_id = any (p_codebase_ids)
+       and t.name = any (v_names)
+       and t.type_id = any (p_symbols)
   ),
   importing as (
     select i.file_id, i.line, i.module
@@ -264,7 +271,16 @@ begin
       from calling c
       join code.symbols s on s.symbol_id = c.callee_id
     union all
-    select i.file_id, null, format('imports %s in line %s', i.module, i.line), 1, 2, i.line
+    select t.file_id, t.user_id, format('names %s in line %s', s.qualified_name, t.line), t.confidence, 2, t.line
+      from naming t
+      join code.symbols s on s.symbol_id = t.type_id
+     where t.user_id is not null
+    union all
+    select t.file_id, null, format('names %s in line %s', s.qualified_name, t.line), t.confidence, 2, t.line
+      from naming t
+      join code.symbols s on s.symbol_id = t.type_id
+    union all
+    select i.file_id, null, format('imports %s in line %s', i.module, i.line), 1, 3, i.line
       from importing i
   )
   select distinct on (l.file_id, l.symbol_id) l.file_id, l.symbol_id, l.reason, l.confidence
@@ -276,4 +292,4 @@ begin
 end;
 $$;
 comment on function code.users_of(integer[], bigint[], bigint[], bigint[], bigint[]) is
-  'Symbols that call any of the given ones, and files that do or that import any of the given files, but those left out; each once, with the best reason.';
+  'Symbols that call or name any of the given ones, and files that do or that import any of the given files, but those left out; each once, with the best reason.';

@@ -4,7 +4,7 @@
 -- Files are ranked by PageRank (Brin and Page 1998) over what needs what, which is
 -- how the repository maps of coding assistants are made: a file matters if files that
 -- matter need it. The rank of a file is then dealt out to the definitions that it
--- calls, by the square root of how often, so that a hundred calls from one place do
+-- calls or names as types, by the square root of how often, so that a hundred calls from one place do
 -- not outweigh ten files. Tests and generated files have no vote.
 
 create or replace function code.file_ranks(p_codebase_id integer, p_rounds integer default 12)
@@ -39,7 +39,7 @@ begin
     select n.file_id, n.i::integer as i from unnest(v_files) with ordinality as n (file_id, i)
   ),
   edges as materialized (
-    select a.i as f, b.i as t, sqrt(d.imports + d.calls) as weight
+    select a.i as f, b.i as t, sqrt(d.imports + d.calls + d.types) as weight
       from code.dependencies d
       join numbered a on a.file_id = d.file_id
       join numbered b on b.file_id = d.depends_on_id
@@ -70,7 +70,7 @@ begin
 end;
 $$;
 comment on function code.file_ranks(integer, integer) is
-  'How much of a codebase rests on each of its files: PageRank over code.dependencies, weighted by the square root of imports and calls. The ranks add up to one.';
+  'How much of a codebase rests on each of its files: PageRank over code.dependencies, weighted by the square root of imports, calls and named types. The ranks add up to one.';
 
 create or replace function code.repo_map(p_codebase text, p_token_budget integer default 2000)
 returns table (place integer, path text, line integer, symbol text, outline text, tokens integer, rank double precision)
@@ -115,15 +115,21 @@ begin
     select v.symbol_id, sum(v.rank * v.weight / v.total) as given
       from (select u.file_id, u.symbol_id, r.rank, u.weight, sum(u.weight) over (partition by u.file_id) as total
               from (select c.file_id, c.callee_id as symbol_id, sqrt(count(*)) as weight
-                      from code.calls c
-                     where c.codebase_id = v_codebase_id
-                       and c.callee_id is not null
+                      from (select c.file_id, c.callee_id
+                              from code.calls c
+                             where c.codebase_id = v_codebase_id
+                               and c.callee_id is not null
+                             union all
+                            select t.file_id, t.type_id
+                              from code.type_refs t
+                             where t.codebase_id = v_codebase_id
+                               and t.type_id is not null) c
                      group by c.file_id, c.callee_id) u
               join ranks r on r.file_id = u.file_id) v
       join definitions d on d.symbol_id = v.symbol_id and d.file_id <> v.file_id
      group by v.symbol_id
   ),
-  -- A tenth of a file's rank goes to what it defines, called or not: types are not called.
+  -- A tenth of a file's rank goes to what it defines and others can see, used or not.
   scored as (
     select d.*,
            coalesce(v.given, 0)

@@ -107,6 +107,8 @@ begin
        and s.name !~ '^(__.*__$|[Tt]est|Benchmark|Example|Fuzz|~|operator\M)'
        and not exists (
              select from code.calls c where c.callee_id = s.symbol_id and c.caller_id is distinct from s.symbol_id)
+       and not exists (
+             select from code.type_refs t where t.type_id = s.symbol_id and t.user_id is distinct from s.symbol_id)
   ),
   -- One by one, in order, so that looking ends when there are enough rows.
   looked as (
@@ -157,4 +159,4 @@ begin
 end;
 $$;
 comment on function code.unused_symbols(text, text, boolean, double precision, integer) is
-  'Definitions below a path prefix that nothing seems to use, by path, with a confidence and its reason: no call, and no mention of the name outside the definition. Entry points, tests, generated files and, unless asked for, what is exported are left out. A suspicion to be looked into: reflection and other languages see names that text does not show.';
+  'Definitions below a path prefix that nothing seems to use, by path, with a confidence and its reason: no call, nothing that names it as a type, and no mention of the name outside the definition. Entry points, tests, generated files and, unless asked for, what is exported are left out. A suspicion to be looked into: reflection and other languages see names that text does not show.';

@@ -19,6 +19,20 @@ select 'callee is no symbol of the codebase', c.file_id, c.ordinal::text
  where c.callee_id is not null
    and not exists (select from code.symbols s where s.symbol_id = c.callee_id and s.codebase_id = c.codebase_id)
 union all
+select 'type reference without a live file', t.file_id, t.ordinal::text
+  from code.type_refs t
+ where not exists (select from code.files f where f.file_id = t.file_id and f.codebase_id = t.codebase_id and f.status <> 'deleted')
+union all
+select 'user of a type is no symbol of the file', t.file_id, t.ordinal::text
+  from code.type_refs t
+ where t.user_id is not null
+   and not exists (select from code.symbols s where s.symbol_id = t.user_id and s.file_id = t.file_id)
+union all
+select 'type is no symbol of the codebase', t.file_id, t.ordinal::text
+  from code.type_refs t
+ where t.type_id is not null
+   and not exists (select from code.symbols s where s.symbol_id = t.type_id and s.codebase_id = t.codebase_id)
+union all
 select 'deleted file with derived rows', f.file_id, f.path
   from code.files f
  where f.status = 'deleted'

@@ -109,7 +109,8 @@ select e.codebase,
        e.path,
        e.depends_on,
        e.imports,
-       e.calls
+       e.calls,
+       e.types
   from code.file_edges e;
 comment on view report.dependencies is 'Which file needs which, and how much.';
 comment on column report.dependencies.codebase is 'Name of the codebase.';
@@ -117,6 +118,27 @@ comment on column report.dependencies.path is 'File that needs the other.';
 comment on column report.dependencies.depends_on is 'File that is needed.';
 comment on column report.dependencies.imports is 'Number of imports that mean it.';
 comment on column report.dependencies.calls is 'Number of calls of its symbols.';
+comment on column report.dependencies.types is 'Number of definitions that name its types.';
+
+create or replace view report.type_references as
+select e.codebase,
+       e.user_path as path,
+       e.user_name as symbol,
+       e.line,
+       e.kind,
+       e.type_path,
+       e.type_name as type,
+       e.confidence
+  from code.type_edges e;
+comment on view report.type_references is 'Types that definitions name, each once for a definition and a kind.';
+comment on column report.type_references.codebase is 'Name of the codebase.';
+comment on column report.type_references.path is 'File that names the type.';
+comment on column report.type_references.symbol is 'Qualified name of the definition that does; null outside of any.';
+comment on column report.type_references.line is 'Line of the first mention, from 1.';
+comment on column report.type_references.kind is 'What for: extends, implements, field, signature, variable, alias or body.';
+comment on column report.type_references.type_path is 'File that defines the type; null where it lies outside the codebase or could not be told.';
+comment on column report.type_references.type is 'Qualified name of the type, or as written where it was not found.';
+comment on column report.type_references.confidence is 'How certain that is, from 0.5 (the only one of its name) to 1 (same file); null where it was not found.';
 
 create or replace view report.history as
 select c.name                    as codebase,

@@ -27,6 +27,8 @@ type Builder struct {
 	lastLine int   // index into lines where the previous look-up ended
 	parents  []Ref // by symbol
 	callers  []Ref // by call
+	users    []Ref // by type reference
+	named    map[namedType]bool
 }
 
 // NewBuilder begins the extraction of src by the named parser.
@@ -152,6 +154,26 @@ func (b *Builder) CallOn(caller Ref, name, qualifier, qualifierType string, offs
 	b.callers = append(b.callers, caller)
 }
 
+// namedType is what a type reference is told by.
+type namedType struct {
+	user       Ref
+	kind, name string
+}
+
+// Type adds a type that user names at an offset, unless it has named it before.
+func (b *Builder) Type(user Ref, kind, name string, offset int) {
+	n := namedType{user, kind, name}
+	if name == "" || len(name) > MaxName || b.named[n] {
+		return
+	}
+	if b.named == nil {
+		b.named = map[namedType]bool{}
+	}
+	b.named[n] = true
+	b.ex.Types = append(b.ex.Types, TypeRef{Kind: kind, Name: storable(name), Line: b.Line(offset)})
+	b.users = append(b.users, user)
+}
+
 // Module sets the module's name and documentation.
 func (b *Builder) Module(name, doc string) {
 	b.ex.Module, b.ex.Doc = Clip(name, MaxQualifiedName), Clip(doc, MaxDoc)
@@ -223,7 +245,13 @@ func (b *Builder) Extraction() Extraction {
 			b.ex.Calls[i].CallerKey = keys[caller]
 		}
 	}
+	for i, user := range b.users {
+		if user != None {
+			b.ex.Types[i].UserKey = keys[user]
+		}
+	}
 	b.ex.Symbols = symbols
+	sort.SliceStable(b.ex.Types, func(i, j int) bool { return b.ex.Types[i].Line < b.ex.Types[j].Line })
 	sort.SliceStable(b.ex.Calls, func(i, j int) bool { return b.ex.Calls[i].Line < b.ex.Calls[j].Line })
 	sort.SliceStable(b.ex.Requirements, func(i, j int) bool { return b.ex.Requirements[i].Line < b.ex.Requirements[j].Line })
 	sort.SliceStable(b.ex.Imports, func(i, j int) bool { return b.ex.Imports[i].Line < b.ex.Imports[j].Line })

@@ -41,6 +41,9 @@ func cRules(language string, grammar func() unsafe.Pointer) *treeRules {
 		},
 		calls: []callRule{{node: "call_expression", callee: "function"}},
 
+		types:       []string{"type_identifier"},
+		typeParents: map[string]string{"compound_statement": TypeBody},
+
 		names:   []string{"identifier", "field_identifier", "type_identifier", "primitive_type"},
 		members: map[string]memberRule{"field_expression": {of: "argument", name: "field", separator: "."}},
 		unwrap:  map[string]string{"parenthesized_expression": "", "pointer_expression": "argument"},

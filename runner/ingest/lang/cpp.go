@@ -37,6 +37,8 @@ func cppRules() *treeRules {
 	for node, field := range map[string]string{"template_function": "name", "template_method": "name", "template_type": "name"} {
 		r.unwrap[node] = field
 	}
+	r.typeParents["base_class_clause"] = TypeExtends
+	r.typeDeclares = []string{"type_parameter_declaration", "optional_type_parameter_declaration", "variadic_type_parameter_declaration"}
 	r.self = []string{"this"}
 	r.bare = true
 	r.typeNode = cppPointee

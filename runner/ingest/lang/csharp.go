@@ -58,6 +58,12 @@ var csharpRules = &treeRules{
 		{node: "property_declaration", name: "name", typ: "type", field: true},
 	},
 
+	typeHeads:    []string{"base_list", "type_argument_list", "type_parameter_constraint"},
+	typeFields:   map[string]string{"type": "", "returns": ""},
+	typeDeclares: []string{"type_parameter"},
+	typeParents: map[string]string{"base_list": TypeExtends, "block": TypeBody, "arrow_expression_clause": TypeBody,
+		"type_parameter_constraints_clause": TypeSignature},
+
 	names: []string{"identifier", "predefined_type"},
 	members: map[string]memberRule{
 		"member_access_expression":      {of: "expression", name: "name", separator: "."},

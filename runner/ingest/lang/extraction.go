@@ -24,9 +24,10 @@ type Extraction struct {
 	Module   string // package or module name the file declares or implies; may be empty
 	Doc      string // package or module documentation; may be empty
 
-	Symbols []Symbol // in order of StartByte; a parent precedes its children
-	Imports []Import // in order of Line
-	Calls   []Call   // in order of Line
+	Symbols []Symbol  // in order of StartByte; a parent precedes its children
+	Imports []Import  // in order of Line
+	Calls   []Call    // in order of Line
+	Types   []TypeRef // in order of Line; each once for what names it
 
 	// Provides are the names by which other files may import this one, each with
 	// its family's prefix: "go:net/http" (the directory, relative to the codebase),
@@ -117,6 +118,26 @@ type Call struct {
 	// it: "Client" for c in func (c *Client), "http.Request" for a parameter. Empty
 	// otherwise, and where the qualifier is a module.
 	QualifierType string
+}
+
+// Ways to name a type, as stored in code.type_refs.kind.
+const (
+	TypeExtends    = "extends"    // a base class, an embedded type, an extended interface
+	TypeImplements = "implements" // where the language tells it from extending
+	TypeField      = "field"      // of a field or a member
+	TypeSignature  = "signature"  // a parameter, a result, a constraint
+	TypeVariable   = "variable"   // of a variable or constant outside functions
+	TypeAlias      = "alias"      // what another type is defined as
+	TypeBody       = "body"       // inside a function
+)
+
+// TypeRef is a type that a definition names, other than those that the language
+// predeclares and the definition's own type parameters.
+type TypeRef struct {
+	UserKey string // Key of the innermost definition around it that is kept; empty at top level
+	Kind    string // one of the Type constants
+	Name    string // as written, without arguments: "Client", "http.Request", "std::vector"
+	Line    int    // 1-based, where it is named first
 }
 
 // Limits of what a symbol, import or call may carry. They keep every value

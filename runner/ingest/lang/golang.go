@@ -106,8 +106,9 @@ func (f *goFile) function(d *ast.FuncDecl) {
 		}
 	}
 	ref := f.Symbol(None, s)
+	f.signatureTypes(ref, d)
 	if d.Body != nil {
-		body := goBody{file: f, caller: ref, decisions: 1}
+		body := goBody{file: f, caller: ref, user: ref, decisions: 1}
 		body.function(d)
 		f.At(ref).Complexity = body.decisions
 	}
@@ -201,6 +202,7 @@ func (f *goFile) typeSpec(s *ast.TypeSpec, doc string, start, end int) {
 	}
 	sym.Signature = "type " + f.signature(f.offset(s.Pos()), head)
 	ref := f.Symbol(None, sym)
+	f.definitionTypes(ref, s)
 	if members != nil {
 		f.members(ref, members)
 	}
@@ -264,6 +266,7 @@ func (f *goFile) valueSpec(s *ast.ValueSpec, keyword, kind, doc string, start, e
 	if doc == "" {
 		doc = docText(s.Comment)
 	}
+	user := None
 	for i, name := range s.Names {
 		if name.Name == "_" {
 			continue
@@ -278,13 +281,17 @@ func (f *goFile) valueSpec(s *ast.ValueSpec, keyword, kind, doc string, start, e
 		if len(s.Values) == len(s.Names) {
 			signature += " = " + f.firstLine(s.Values[i])
 		}
-		f.Symbol(None, Symbol{
+		ref := f.Symbol(None, Symbol{
 			Kind: kind, Name: name.Name, Signature: signature, Doc: doc,
 			Exported: ast.IsExported(name.Name), StartByte: start, EndByte: end,
 		})
+		if user == None {
+			user = ref
+		}
 	}
+	f.uses(user, TypeVariable, s.Type, nil)
 	for _, value := range s.Values {
-		body := goBody{file: f, caller: None}
+		body := goBody{file: f, caller: None, user: user}
 		body.walk(value)
 	}
 }

@@ -11,6 +11,7 @@ import (
 type goBody struct {
 	file      *goFile
 	caller    Ref
+	user      Ref // whose types they are that the body names: caller, or the variable outside functions
 	decisions int // cyclomatic complexity: decisions + 1
 
 	locals []goLocal // innermost last
@@ -150,6 +151,7 @@ func (b *goBody) visit(n ast.Node) bool {
 		b.open()
 		return true
 	case *ast.FuncLit:
+		b.names(n.Type)
 		b.open()
 		b.parameters(n.Type.Params)
 		b.parameters(n.Type.Results)
@@ -172,12 +174,18 @@ func (b *goBody) visit(n ast.Node) bool {
 		return false
 	case *ast.CallExpr:
 		b.call(n)
+		if id, ok := n.Fun.(*ast.Ident); ok && len(n.Args) > 0 && (id.Name == "new" || id.Name == "make") {
+			b.names(n.Args[0])
+		}
 	case *ast.CompositeLit:
 		// Keys are field names or values; types hold no calls.
+		b.names(n.Type)
 		for _, e := range n.Elts {
 			b.walk(e)
 		}
 		return false
+	case *ast.TypeAssertExpr:
+		b.names(n.Type)
 	case *ast.FuncType, *ast.StructType, *ast.InterfaceType, *ast.MapType, *ast.ChanType:
 		return false
 	}
@@ -215,6 +223,7 @@ func (b *goBody) declare(d *ast.GenDecl) {
 	for _, spec := range d.Specs {
 		switch s := spec.(type) {
 		case *ast.ValueSpec:
+			b.names(s.Type)
 			for _, v := range s.Values {
 				b.walk(v)
 			}
@@ -281,6 +290,9 @@ func (b *goBody) typeSwitch(n *ast.TypeSwitchStmt) {
 		}
 		if clause.List != nil {
 			b.decisions++
+		}
+		for _, t := range clause.List {
+			b.names(t)
 		}
 		b.open()
 		if name != "" {

@@ -48,6 +48,11 @@ var javaRules = &treeRules{
 		{node: "field_declaration", name: "declarator.name", typ: "type", field: true},
 	},
 
+	types:        []string{"type_identifier"},
+	typeDeclares: []string{"type_parameter"},
+	typeParents: map[string]string{"superclass": TypeExtends, "extends_interfaces": TypeExtends, "super_interfaces": TypeImplements,
+		"block": TypeBody, "constructor_body": TypeBody, "type_parameters": TypeSignature},
+
 	names: []string{"identifier", "type_identifier", "this", "super"},
 	members: map[string]memberRule{
 		"field_access":           {of: "object", name: "field", separator: "."},

@@ -37,6 +37,10 @@ var kotlinRules = &treeRules{
 	},
 	calls: []callRule{{node: "call_expression"}, {node: "constructor_invocation"}},
 
+	types:        []string{"user_type"},
+	typeDeclares: []string{"type_parameter"},
+	typeParents:  map[string]string{"delegation_specifier": TypeExtends, "function_body": TypeBody, "block": TypeBody, "type_parameters": TypeSignature},
+
 	names:   []string{"identifier", "this_expression", "super_expression"},
 	members: map[string]memberRule{"navigation_expression": {separator: "."}},
 	unwrap:  map[string]string{"parenthesized_expression": "", "user_type": "", "nullable_type": "", "type_arguments": ""},

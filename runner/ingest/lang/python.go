@@ -45,6 +45,11 @@ var pythonRules = &treeRules{
 		{node: "assignment", name: "left", typ: "type", value: "right", construct: map[string]string{"call": "function"}},
 	},
 
+	typeHeads:   []string{"type"},
+	typeHeadsIn: []string{"argument_list"},
+	typeFields:  map[string]string{"superclasses": TypeExtends},
+	typeParents: map[string]string{"block": TypeBody},
+
 	names:    []string{"identifier"},
 	members:  map[string]memberRule{"attribute": {of: "object", name: "attribute", separator: "."}},
 	patterns: []string{"pattern_list", "tuple_pattern", "list_pattern", "list_splat_pattern"},

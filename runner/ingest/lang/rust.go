@@ -56,6 +56,11 @@ var rustRules = &treeRules{
 		{node: "field_declaration", name: "name", typ: "type", field: true},
 	},
 
+	types:        []string{"type_identifier"},
+	typeDeclares: []string{"type_parameter"},
+	typeFields:   map[string]string{"trait": TypeImplements},
+	typeParents:  map[string]string{"block": TypeBody, "trait_bounds": TypeSignature, "type_parameters": TypeSignature},
+
 	names: []string{"identifier", "field_identifier", "type_identifier", "primitive_type", "integer_literal", "metavariable",
 		"self", "super", "crate"},
 	members: map[string]memberRule{

@@ -53,6 +53,8 @@ type treeGrammar struct {
 	actions  []treeAction // by node kind
 	operator treesitter.Field
 	notBound map[treesitter.Field]bool // inside a pattern: keys and default values
+	typeIn   map[treesitter.Field]string
+	nameIn   treesitter.Field
 }
 
 // treeAction is everything the rules say of one node kind.
@@ -67,6 +69,9 @@ type treeAction struct {
 	isComment, isAttached, isWrapper bool
 	isLocal, isSignature, isSkipped  bool
 	isUnwrapped, isUnsigned, isAny   bool
+	isType, isTypeHead, isTypeHeadIn bool
+	declaresType                     bool
+	typeKind                         string
 
 	unwrap treesitter.Field
 	member *boundMember
@@ -108,7 +113,7 @@ func (r *treeRules) compile() (*treeGrammar, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &treeGrammar{treeRules: r, language: language, actions: make([]treeAction, language.Len()), notBound: map[treesitter.Field]bool{}}
+	g := &treeGrammar{treeRules: r, language: language, actions: make([]treeAction, language.Len()), notBound: map[treesitter.Field]bool{}, typeIn: map[treesitter.Field]string{}}
 	var unknown []string
 	field := func(name string) treesitter.Field {
 		f, ok := language.Field(name)
@@ -205,11 +210,22 @@ func (r *treeRules) compile() (*treeGrammar, error) {
 		{r.signature, func(a *treeAction) { a.isSignature = true }},
 		{r.skip, func(a *treeAction) { a.isSkipped = true }},
 		{r.unsigned, func(a *treeAction) { a.isUnsigned = true }},
+		{r.types, func(a *treeAction) { a.isType = true }},
+		{r.typeHeads, func(a *treeAction) { a.isTypeHead = true }},
+		{r.typeHeadsIn, func(a *treeAction) { a.isTypeHeadIn = true }},
+		{r.typeDeclares, func(a *treeAction) { a.declaresType = true }},
 	} {
 		for _, node := range l.nodes {
 			each(node, l.mark)
 		}
 	}
+	for node, kind := range r.typeParents {
+		each(node, func(a *treeAction) { a.typeKind = kind })
+	}
+	for name, kind := range r.typeFields {
+		g.typeIn[field(name)] = kind
+	}
+	g.nameIn, _ = language.Field("name")
 	for _, name := range []string{"key", "right"} {
 		if f, ok := language.Field(name); ok {
 			g.notBound[f] = true

@@ -68,6 +68,14 @@ type treeRules struct {
 	// it there.
 	docInside func(w *treeWalk, body int) string
 
+	// Types that definitions name.
+	types        []string          // node types that name a type wherever they stand
+	typeHeads    []string          // node types under which plain names are types
+	typeHeadsIn  []string          // node types that are such heads where they fill one of the next
+	typeFields   map[string]string // fields whose plain names are types, with the kind of the reference; "" to tell by what is around
+	typeParents  map[string]string // node types above a type that tell the kind of the reference
+	typeDeclares []string          // node types that declare a type parameter, their first name
+
 	// What the table cannot say. A visit function handles all nodes of a type, before
 	// the rules do, and says whether to go on inside; imports are found this way.
 	visit   map[string]func(w *treeWalk, node int) (inside bool)

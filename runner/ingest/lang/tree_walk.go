@@ -38,6 +38,7 @@ type treeFrame struct {
 	weight   int    // decisions, of an owner
 	access   string // who may see what follows, where a word above it says so
 	types    map[string]localName
+	declared []string // type parameters
 
 	signature bool // bound names belong to the frame around
 }
@@ -106,6 +107,7 @@ func (w *treeWalk) run() Extraction {
 		for _, b := range a.binds {
 			w.bind(i, b)
 		}
+		w.types(i, a)
 		i++
 	}
 	w.leave(len(nodes) + 1)
@@ -148,7 +150,7 @@ func (w *treeWalk) top() *treeFrame { return &w.frames[len(w.frames)-1] }
 // the one around it that change may alter.
 func (w *treeWalk) enter(node int, change func(f *treeFrame)) {
 	f := *w.top()
-	f.end, f.weight, f.types, f.signature, f.access = int(w.tree.Nodes[node].Next), 0, nil, false, ""
+	f.end, f.weight, f.types, f.declared, f.signature, f.access = int(w.tree.Nodes[node].Next), 0, nil, nil, false, ""
 	change(&f)
 	w.frames = append(w.frames, f)
 }

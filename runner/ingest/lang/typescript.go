@@ -68,6 +68,11 @@ func typescriptRules(language string, grammar func() unsafe.Pointer) *treeRules 
 		r.unwrap[node] = field
 	}
 	r.wrappers = append(r.wrappers, "ambient_declaration")
+	r.types = []string{"type_identifier"}
+	r.typeHeads = []string{"extends_clause"}
+	r.typeDeclares = []string{"type_parameter"}
+	r.typeParents = map[string]string{"extends_clause": TypeExtends, "extends_type_clause": TypeExtends,
+		"implements_clause": TypeImplements, "statement_block": TypeBody, "type_parameters": TypeSignature}
 	r.signature = append(r.signature, "formal_parameters", "type_arguments", "type_parameters")
 	r.visit["enum_body"] = typescriptEnum
 	r.visit["required_parameter"] = typescriptParameterProperty
