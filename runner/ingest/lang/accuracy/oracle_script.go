@@ -39,7 +39,7 @@ func typescriptTags(_ *oracle, files []string) (map[string][]tag, error) {
 var installNode = sync.OnceValue(func() error {
 	for _, program := range []string{"node", "npm"} {
 		if _, err := exec.LookPath(program); err != nil {
-			return fmt.Errorf("Node.js is missing: %w", err)
+			return fmt.Errorf("without Node.js: %w", err)
 		}
 	}
 	if _, err := os.Stat(nodeModules + "/typescript/package.json"); err == nil {
