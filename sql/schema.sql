@@ -2406,8 +2406,9 @@ begin
   if cardinality(v_started) > p_burst then
     v_scan := code.request_scan(p_codebase, format('%s files changed at once', cardinality(v_started)));
   elsif v_started <> '{}' then
+    -- Who has saved a file waits for it; the steps of a whole ingestion come after.
     v_runs := array(
-      select htdag.start_flows('ingest_file', array_agg(jsonb_build_object('codebase', p_codebase, 'path', f.path) order by f.file_id))
+      select htdag.start_flows('ingest_file', array_agg(jsonb_build_object('codebase', p_codebase, 'path', f.path) order by f.file_id), -10)
         from code.files f
        where f.file_id = any (v_started));
     update code.files f
@@ -5653,6 +5654,7 @@ begin
   select * into v_room from htdag.flow_room(v_limits);
   if v_limits.gated is distinct from (htdag.load_reason(v_limits) is not null) then
     update htdag.limits set gated = not gated where flow_id = p_flow_id;
+    perform htdag.emit_pressure(p_flow_id, htdag.load_reason(v_limits));
   end if;
 
   if v_room.room > 0 then
@@ -7958,6 +7960,22 @@ $$;
 
 COMMENT ON FUNCTION htdag.emit_dead(p_run_id bigint, p_step_no smallint) IS 'Tell that a step has failed for good (step.dead: "attempt", "error", "code" of its last try); returns how many events that were.';
 
+CREATE FUNCTION htdag.emit_pressure(p_flow_id integer, p_reason text) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+  return (select htdag.emit(array[case when p_reason is null then 'flow.pressure_ended' else 'flow.pressure_began' end], array[q.run_id], null,
+                            array[jsonb_strip_nulls(jsonb_build_object('reason', p_reason))])
+            from htdag.run_queue q
+           where q.flow_id = p_flow_id and q.starts_at is null
+           order by q.priority, q.limit_key, q.run_id
+           limit 1);
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.emit_pressure(p_flow_id integer, p_reason text) IS 'Tell that load holds back new runs of a flow (flow.pressure_began, "reason") or, where the reason is null, does so no longer (flow.pressure_ended); returns how many events that were.';
+
 CREATE FUNCTION htdag.emit_tries(p_tasks htdag.tasks[], p_step_nos smallint[], p_outcomes text[]) RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -8074,7 +8092,7 @@ COMMENT ON FUNCTION htdag.event_cursor() IS 'The cursor of now: what is committe
 
 CREATE FUNCTION htdag.event_kinds() RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN ARRAY['run.queued'::text, 'run.admitted'::text, 'run.started'::text, 'run.paused'::text, 'run.resumed'::text, 'run.retried'::text, 'run.succeeded'::text, 'run.failed'::text, 'run.cancelled'::text, 'step.failed'::text, 'step.retried'::text, 'step.dead'::text, 'step.progress'::text, 'code_ingestion_complete'::text, 'code_ingestion_failed'::text, 'codebase_ready'::text, 'progress_update'::text];
+    RETURN ARRAY['run.queued'::text, 'run.admitted'::text, 'run.started'::text, 'run.paused'::text, 'run.resumed'::text, 'run.retried'::text, 'run.succeeded'::text, 'run.failed'::text, 'run.cancelled'::text, 'step.failed'::text, 'step.retried'::text, 'step.dead'::text, 'step.progress'::text, 'flow.pressure_began'::text, 'flow.pressure_ended'::text, 'code_ingestion_complete'::text, 'code_ingestion_failed'::text, 'codebase_ready'::text, 'progress_update'::text];
 
 COMMENT ON FUNCTION htdag.event_kinds() IS 'The kinds of events there are. Those without a dot are about codebases.';
 
@@ -8264,7 +8282,7 @@ declare
 begin
   if v_wrong is not null then
     raise exception using errcode = 'HT006', message = format('there are no events of kind "%s"', v_wrong),
-      hint = format('Kinds are %s; run.* and step.* stand for all that begin so.', array_to_string(htdag.event_kinds(), ', '));
+      hint = format('Kinds are %s; run.*, step.* and flow.* stand for all that begin so.', array_to_string(htdag.event_kinds(), ', '));
   end if;
   return array(select k from unnest(htdag.event_kinds()) k
                 where p_kinds is null or exists (select from unnest(p_kinds) w where k = w or w like '%.*' and starts_with(k, rtrim(w, '*'))));
@@ -15113,7 +15131,7 @@ COMMENT ON COLUMN report.events.event_id IS 'Rises with time within a run; betwe
 
 COMMENT ON COLUMN report.events.occurred_at IS 'When it happened.';
 
-COMMENT ON COLUMN report.events.kind IS 'run.queued, run.admitted, run.started, run.paused, run.resumed, run.retried, run.succeeded, run.failed, run.cancelled, step.failed, step.retried, step.dead, step.progress, or an event of a codebase.';
+COMMENT ON COLUMN report.events.kind IS 'run.queued, run.admitted, run.started, run.paused, run.resumed, run.retried, run.succeeded, run.failed, run.cancelled, step.failed, step.retried, step.dead, step.progress, flow.pressure_began, flow.pressure_ended, or an event of a codebase.';
 
 COMMENT ON COLUMN report.events.payload IS 'The event as it is sent.';
 

@@ -38,7 +38,7 @@ func TestWatchAddRemove(t *testing.T) {
 	write(t, first, map[string]string{"a.py": "def a(): pass\n"})
 	write(t, second, map[string]string{"b.py": "def b(): pass\n", "skip.log": "nothing\n"})
 
-	oneError(t, run(t, at(pool, "watch", "add", dir+"/missing")), 1, dir+"/missing", "missing")
+	oneError(t, run(t, at(pool, "watch", "add", dir+"/missing")), 1, dir+"/missing", "missing", "of this host")
 	oneError(t, run(t, at(pool, "watch", "remove", second)), 1, second, "not watched", "watch list")
 	oneError(t, run(t, at(pool, "watch", "add", "--codebase=x", first, second)), 2, "--codebase", "2 directories")
 	oneError(t, run(t, at(pool, "up")), 2, "name the directory", "watch add")

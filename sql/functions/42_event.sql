@@ -12,7 +12,7 @@ language sql
 immutable
 parallel safe
 return array['run.queued', 'run.admitted', 'run.started', 'run.paused', 'run.resumed', 'run.retried', 'run.succeeded', 'run.failed', 'run.cancelled',
-  'step.failed', 'step.retried', 'step.dead', 'step.progress',
+  'step.failed', 'step.retried', 'step.dead', 'step.progress', 'flow.pressure_began', 'flow.pressure_ended',
   'code_ingestion_complete', 'code_ingestion_failed', 'codebase_ready', 'progress_update'];
 
 comment on function htdag.event_kinds() is 'The kinds of events there are. Those without a dot are about codebases.';

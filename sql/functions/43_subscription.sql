@@ -36,7 +36,7 @@ declare
 begin
   if v_wrong is not null then
     raise exception using errcode = 'HT006', message = format('there are no events of kind "%s"', v_wrong),
-      hint = format('Kinds are %s; run.* and step.* stand for all that begin so.', array_to_string(htdag.event_kinds(), ', '));
+      hint = format('Kinds are %s; run.*, step.* and flow.* stand for all that begin so.', array_to_string(htdag.event_kinds(), ', '));
   end if;
   return array(select k from unnest(htdag.event_kinds()) k
                 where p_kinds is null or exists (select from unnest(p_kinds) w where k = w or w like '%.*' and starts_with(k, rtrim(w, '*'))));

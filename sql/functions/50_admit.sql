@@ -32,6 +32,7 @@ begin
   select * into v_room from htdag.flow_room(v_limits);
   if v_limits.gated is distinct from (htdag.load_reason(v_limits) is not null) then
     update htdag.limits set gated = not gated where flow_id = p_flow_id;
+    perform htdag.emit_pressure(p_flow_id, htdag.load_reason(v_limits));
   end if;
 
   if v_room.room > 0 then
@@ -73,6 +74,27 @@ $$;
 
 comment on function htdag.admit_flow(integer) is
   'Admit the oldest queued runs of one flow as far as its limits allow; the next hundred are told the reason. Returns how many runs started.';
+
+-- An event belongs to a run: that is the first of those that wait. It is told under the
+-- lock of the flow, so began and ended take turns.
+create or replace function htdag.emit_pressure(p_flow_id integer, p_reason text)
+returns integer
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+  return (select htdag.emit(array[case when p_reason is null then 'flow.pressure_ended' else 'flow.pressure_began' end], array[q.run_id], null,
+                            array[jsonb_strip_nulls(jsonb_build_object('reason', p_reason))])
+            from htdag.run_queue q
+           where q.flow_id = p_flow_id and q.starts_at is null
+           order by q.priority, q.limit_key, q.run_id
+           limit 1);
+end;
+$$;
+
+comment on function htdag.emit_pressure(integer, text) is
+  'Tell that load holds back new runs of a flow (flow.pressure_began, "reason") or, where the reason is null, does so no longer (flow.pressure_ended); returns how many events that were.';
 
 -- Values of the key for which runs of one priority wait, in order from a given one.
 -- Each is one probe of the index, however many runs wait for it.

@@ -82,8 +82,9 @@ begin
   if cardinality(v_started) > p_burst then
     v_scan := code.request_scan(p_codebase, format('%s files changed at once', cardinality(v_started)));
   elsif v_started <> '{}' then
+    -- Who has saved a file waits for it; the steps of a whole ingestion come after.
     v_runs := array(
-      select htdag.start_flows('ingest_file', array_agg(jsonb_build_object('codebase', p_codebase, 'path', f.path) order by f.file_id))
+      select htdag.start_flows('ingest_file', array_agg(jsonb_build_object('codebase', p_codebase, 'path', f.path) order by f.file_id), -10)
         from code.files f
        where f.file_id = any (v_started));
     update code.files f

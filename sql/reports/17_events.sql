@@ -8,7 +8,7 @@ select e.event_id, e.occurred_at, e.kind, f.name as flow, e.run_id, e.step, e.pa
 comment on view report.events is 'What happened to runs, as far as some subscription wants to hear of it; kept for the setting keep_events.';
 comment on column report.events.event_id is 'Rises with time within a run; between runs, transactions may end in another order.';
 comment on column report.events.occurred_at is 'When it happened.';
-comment on column report.events.kind is 'run.queued, run.admitted, run.started, run.paused, run.resumed, run.retried, run.succeeded, run.failed, run.cancelled, step.failed, step.retried, step.dead, step.progress, or an event of a codebase.';
+comment on column report.events.kind is 'run.queued, run.admitted, run.started, run.paused, run.resumed, run.retried, run.succeeded, run.failed, run.cancelled, step.failed, step.retried, step.dead, step.progress, flow.pressure_began, flow.pressure_ended, or an event of a codebase.';
 comment on column report.events.payload is 'The event as it is sent.';
 
 create or replace view report.subscriptions as

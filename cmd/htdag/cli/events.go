@@ -52,7 +52,7 @@ func (a *app) events() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&flow, "flow", "", "only of this flow")
-	cmd.Flags().StringVar(&kind, "kind", "", "only of this kind; run.* and step.* stand for all that begin so")
+	cmd.Flags().StringVar(&kind, "kind", "", "only of this kind; run.*, step.* and flow.* stand for all that begin so")
 	cmd.Flags().Int32Var(&limit, "limit", 20, "at most so many of the last ones")
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "print events as they come, from now on; with --json one a line")
 	jsonFlag(cmd, &asJSON)

@@ -39,7 +39,9 @@ func (a *app) watchAdd() *cobra.Command {
 				return usagef("--codebase names one codebase, but there are %d directories; add them one at a time", len(dirs))
 			}
 			roots, err := checkRoots(ctx, dirs, s)
-			if err != nil {
+			if errors.Is(err, watcher.ErrRootMissing) {
+				return fmt.Errorf("%w; directories are those of this host: what lies on another is added there", err)
+			} else if err != nil {
 				return err
 			}
 			return a.client(ctx, "watch add", func(pool *pgxpool.Pool) error {
