@@ -21,10 +21,12 @@ func TestReadmeQueries(t *testing.T) {
 	pool := dbtest.New(t)
 	root := openDir(t) + "/demo"
 	write(t, root, map[string]string{
-		"go.mod":     "module example.com/demo\n\ngo 1.26\n",
-		"main.go":    "package main\n\nimport \"example.com/demo/net\"\n\nfunc main() { net.Open(\"here\", 3) }\n",
-		"net/net.go": "package net\n\n// Open opens a connection with a timeout.\nfunc Open(address string, timeout int) {\n\tif timeout > 0 {\n\t}\n}\n\nfunc forgotten() {}\n",
-		"data.bin":   "\x00\x01\x02",
+		"go.mod":         "module example.com/demo\n\ngo 1.26\n",
+		"main.go":        "package main\n\nimport \"example.com/demo/net\"\n\nfunc main() { net.Open(\"here\", 3) }\n",
+		"net/net.go":     "package net\n\n// Open opens a connection with a timeout.\nfunc Open(address string, timeout int) {\n\tif timeout > 0 {\n\t}\n}\n\nfunc forgotten() {}\n",
+		"data.bin":       "\x00\x01\x02",
+		"a/package.json": `{"dependencies": {"left": "1.0.0"}}`,
+		"b/package.json": `{"dependencies": {"left": "2.0.0"}}`,
 	})
 	succeed(t, upOnce(pool, root))
 	write(t, root, map[string]string{"main.go": "package main\n\nimport \"example.com/demo/net\"\n\nfunc main() { net.Open(\"there\", 3) }\n"})
