@@ -57,9 +57,15 @@ unit: ## tests, on PostgreSQL servers that they start themselves
 SEED ?= 20261122
 
 .PHONY: cases
-cases: ## ten thousand random worlds against the model of the engine; SEED=0 for new ones
+cases: ## random worlds against the model of the engine, histories of trees against ingesting afresh; SEED=0 for new ones
 	@echo '== cases'
 	@go test ./db -run 'TestModel$$' -count=1 -timeout 25m -rapid.checks=2500 -rapid.steps=20 -rapid.seed=$(SEED)
+	@echo '== histories of source trees'
+	@go test ./runner/steps -run 'TestIncrementalEqualsFromScratch$$' -count=1 -timeout 25m -histories=2000 -rapid.seed=$(SEED)
+
+.PHONY: law
+law: ## the incremental law for many more histories of source trees: make law [HISTORIES=50000] [SEED=n]
+	@go test ./runner/steps -run 'TestIncrementalEqualsFromScratch$$' -count=1 -timeout 0 -histories=$(or $(HISTORIES),50000) -rapid.seed=$(if $(filter command line,$(origin SEED)),$(SEED),0)
 
 .PHONY: race
 race: ## the concurrent packages again, under the race detector

@@ -160,16 +160,17 @@ func (q *Queries) EvictServer(ctx context.Context, server string) (int32, error)
 }
 
 const fileContents = `-- name: FileContents :many
-select file_id, path, sha256, bytes, ingested_sha256, content from code.file_contents where file_id = any ($1::bigint[]) order by file_id
+select file_id, path, sha256, bytes, ingested_sha256, ingested_version, content from code.file_contents where file_id = any ($1::bigint[]) order by file_id
 `
 
 type FileContentsRow struct {
-	FileID         int64
-	Path           string
-	Sha256         []byte
-	Bytes          int64
-	IngestedSha256 []byte
-	Content        []byte
+	FileID          int64
+	Path            string
+	Sha256          []byte
+	Bytes           int64
+	IngestedSha256  []byte
+	IngestedVersion *int32
+	Content         []byte
 }
 
 func (q *Queries) FileContents(ctx context.Context, fileIds []int64) ([]FileContentsRow, error) {
@@ -187,6 +188,7 @@ func (q *Queries) FileContents(ctx context.Context, fileIds []int64) ([]FileCont
 			&i.Sha256,
 			&i.Bytes,
 			&i.IngestedSha256,
+			&i.IngestedVersion,
 			&i.Content,
 		); err != nil {
 			return nil, err

@@ -66,7 +66,7 @@ select code.request_scan(p_codebase => @codebase, p_reason => @reason)::bigint a
 select code.forget_files(p_codebase_id => @codebase_id, p_paths => @paths::text[], p_seen_at => @seen_at)::bigint as forgotten;
 
 -- name: FileContents :many
-select file_id, path, sha256, bytes, ingested_sha256, content from code.file_contents where file_id = any (@file_ids::bigint[]) order by file_id;
+select file_id, path, sha256, bytes, ingested_sha256, ingested_version, content from code.file_contents where file_id = any (@file_ids::bigint[]) order by file_id;
 
 -- name: ImportsAmong :many
 select distinct file_id, resolved_file_id::bigint as imported_id
