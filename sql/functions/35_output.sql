@@ -81,6 +81,23 @@ $$;
 comment on function htdag.run_output(bigint) is
   'Output of a run: that of the step which the flow names as its output or else, as {"step": output}, those of the steps that nothing needs.';
 
+-- An element of a map over the input of its run is not given the array that it is part
+-- of. Maps that were opened before this was so give the whole input.
+create or replace function htdag.element_input(p_run_id bigint, p_step_no integer)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return coalesce((select item from htdag.map_items where run_id = p_run_id and step_no = p_step_no and map_index = -1),
+                  (select input from htdag.run_io where run_id = p_run_id));
+end;
+$$;
+
+comment on function htdag.element_input(bigint, integer) is
+  'The input of a run as elements of a map step are given it: without the array that the map is over; null where that is all of it.';
+
 create or replace function htdag.step_document(p_run_id bigint, p_step_no integer, p_map_index integer default null)
 returns jsonb
 language plpgsql
@@ -88,7 +105,8 @@ stable
 set search_path = ''
 as $$
 begin
-  return (select jsonb_build_object('run_id', p_run_id, 'step', s.name, 'input', io.input,
+  return (select jsonb_build_object('run_id', p_run_id, 'step', s.name,
+                   'input', case when p_map_index is null then io.input else htdag.element_input(p_run_id, p_step_no) end,
                    'item', (select i.item from htdag.map_items i where i.run_id = p_run_id and i.step_no = p_step_no and i.map_index = p_map_index),
                    'needs', coalesce(htdag.needs_output(p_run_id, s.flow_version_id, p_step_no), '{}'))
             from htdag.runs r

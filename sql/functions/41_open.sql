@@ -113,14 +113,14 @@ set search_path = ''
 as $$
 declare
   v_now      constant timestamptz := htdag.clock();
-  v_document constant jsonb := htdag.step_document(p_run_id, (p_step).step_no);
+  v_document constant jsonb := htdag.step_document(p_run_id, (p_step).step_no, case when (p_step).is_map then -1 end);
   v_epoch    constant smallint := (select epoch from htdag.runs where run_id = p_run_id);
   v_found    integer;
 begin
   insert into htdag.attempts (run_id, step_no, map_index, epoch, attempt, outcome, ready_at, finished_at, output)
   select p_run_id, (p_step).step_no, e.map_index, v_epoch, 0, 'succeeded', v_now, v_now, m.output
     from (select i.map_index, v_document || jsonb_build_object('item', i.item) as document from htdag.map_items i
-           where (p_step).is_map and i.run_id = p_run_id and i.step_no = (p_step).step_no
+           where (p_step).is_map and i.run_id = p_run_id and i.step_no = (p_step).step_no and i.map_index >= 0
           union all
           select 0, v_document where not (p_step).is_map) e
     join htdag.memos m on m.memo_key = htdag.memo_key(p_step, e.document) and m.expires_at > v_now
@@ -224,16 +224,19 @@ set search_path = ''
 as $$
 declare
   v_source jsonb;
+  v_path   constant text[] := string_to_array(p_step.map_key, '.');
+  v_rest   jsonb;
   v_total  integer;
   v_known  integer := 0;
 begin
   if p_step.map_source_no is null then
     select input into v_source from htdag.run_io where run_id = p_run_id;
+    v_rest := case when v_path is null then 'null' else v_source #- v_path end;
   else
     v_source := htdag.step_output(p_run_id, p_step.map_source_no);
   end if;
-  if p_step.map_key is not null then
-    v_source := v_source #> string_to_array(p_step.map_key, '.');
+  if v_path is not null then
+    v_source := v_source #> v_path;
   end if;
   if jsonb_typeof(v_source) is distinct from 'array' then
     return null;
@@ -243,6 +246,10 @@ begin
   select p_run_id, p_step.step_no, i - 1, item
     from jsonb_array_elements(v_source) with ordinality t(item, i);
   get diagnostics v_total = row_count;
+  -- The array is taken apart once, not with each of its elements.
+  if v_rest is not null and v_total > 0 then
+    insert into htdag.map_items (run_id, step_no, map_index, item) values (p_run_id, p_step.step_no, -1, v_rest);
+  end if;
   -- What a retry keeps, before what is remembered.
   if (select epoch from htdag.runs where run_id = p_run_id) > 0 then
     select count(*)::integer into v_known from htdag.attempts a

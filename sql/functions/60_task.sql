@@ -44,7 +44,8 @@ begin
   return query
   select 'claimed'::text, t.task_id, t.token, t.run_id, f.name, t.flow_version_id, t.step_no, t.last_step_no,
          t.map_index, t.attempt,
-         case when s.argument is null then io.input
+         case when s.argument is null and (t.map_index is null or s.map_source_no is not null) then io.input
+              when s.argument is null then htdag.element_input(t.run_id, t.step_no)
               else htdag.step_argument(s, htdag.step_document(t.run_id, t.step_no, t.map_index)) end,
          case when t.map_index is not null then
            (select mi.item from htdag.map_items mi where mi.run_id = t.run_id and mi.step_no = t.step_no and mi.map_index = t.map_index) end,

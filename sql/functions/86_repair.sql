@@ -243,7 +243,7 @@ begin
   select array_agg(i.step_no order by i.step_no, i.map_index), array_agg(i.map_index order by i.step_no, i.map_index)
     into v_step_nos, v_elements
     from htdag.map_items i
-   where i.run_id = p_run_id and get_bit(v_run.succeeded | v_run.failed | v_run.skipped, i.step_no) = 0
+   where i.run_id = p_run_id and i.map_index >= 0 and get_bit(v_run.succeeded | v_run.failed | v_run.skipped, i.step_no) = 0
      and not exists (select from htdag.tasks t where t.run_id = p_run_id and t.step_no = i.step_no and t.map_index = i.map_index)
      and not exists (select from htdag.attempts a where a.run_id = p_run_id and a.step_no = i.step_no and a.map_index = i.map_index
                         and a.outcome = 'succeeded' and not a.superseded);

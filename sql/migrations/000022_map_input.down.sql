@@ -1,0 +1,1 @@
+comment on column htdag.map_items.map_index is null;
