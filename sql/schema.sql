@@ -6815,6 +6815,8 @@ CREATE TABLE htdag.map_items (
 
 COMMENT ON TABLE htdag.map_items IS 'Elements of map steps, written once, read one at a time.';
 
+COMMENT ON COLUMN htdag.map_items.map_index IS 'Place of the element, from 0. At -1 is what all elements of a map over the run''s input are given of it: the input without the array.';
+
 CREATE TABLE htdag.run_io (
     run_id bigint NOT NULL,
     input jsonb NOT NULL
@@ -6944,7 +6946,8 @@ begin
   return query
   select 'claimed'::text, t.task_id, t.token, t.run_id, f.name, t.flow_version_id, t.step_no, t.last_step_no,
          t.map_index, t.attempt,
-         case when s.argument is null then io.input
+         case when s.argument is null and (t.map_index is null or s.map_source_no is not null) then io.input
+              when s.argument is null then htdag.element_input(t.run_id, t.step_no)
               else htdag.step_argument(s, htdag.step_document(t.run_id, t.step_no, t.map_index)) end,
          case when t.map_index is not null then
            (select mi.item from htdag.map_items mi where mi.run_id = t.run_id and mi.step_no = t.step_no and mi.map_index = t.map_index) end,
@@ -7900,6 +7903,18 @@ end;
 $$;
 
 COMMENT ON FUNCTION htdag.due_schedules(p_ahead interval) IS 'Schedules that are due, or will be in p_ahead, or whose next time is not worked out. A negative p_ahead leaves out those that are only just due.';
+
+CREATE FUNCTION htdag.element_input(p_run_id bigint, p_step_no integer) RETURNS jsonb
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $$
+begin
+  return coalesce((select item from htdag.map_items where run_id = p_run_id and step_no = p_step_no and map_index = -1),
+                  (select input from htdag.run_io where run_id = p_run_id));
+end;
+$$;
+
+COMMENT ON FUNCTION htdag.element_input(p_run_id bigint, p_step_no integer) IS 'The input of a run as elements of a map step are given it: without the array that the map is over; null where that is all of it.';
 
 CREATE FUNCTION htdag.emit(p_kinds text[], p_run_ids bigint[], p_step_nos smallint[] DEFAULT NULL::smallint[], p_details jsonb[] DEFAULT NULL::jsonb[]) RETURNS integer
     LANGUAGE plpgsql
@@ -9907,16 +9922,19 @@ CREATE FUNCTION htdag.open_map(p_run_id bigint, p_step htdag.steps) RETURNS inte
     AS $$
 declare
   v_source jsonb;
+  v_path   constant text[] := string_to_array(p_step.map_key, '.');
+  v_rest   jsonb;
   v_total  integer;
   v_known  integer := 0;
 begin
   if p_step.map_source_no is null then
     select input into v_source from htdag.run_io where run_id = p_run_id;
+    v_rest := case when v_path is null then 'null' else v_source #- v_path end;
   else
     v_source := htdag.step_output(p_run_id, p_step.map_source_no);
   end if;
-  if p_step.map_key is not null then
-    v_source := v_source #> string_to_array(p_step.map_key, '.');
+  if v_path is not null then
+    v_source := v_source #> v_path;
   end if;
   if jsonb_typeof(v_source) is distinct from 'array' then
     return null;
@@ -9926,6 +9944,10 @@ begin
   select p_run_id, p_step.step_no, i - 1, item
     from jsonb_array_elements(v_source) with ordinality t(item, i);
   get diagnostics v_total = row_count;
+  -- The array is taken apart once, not with each of its elements.
+  if v_rest is not null and v_total > 0 then
+    insert into htdag.map_items (run_id, step_no, map_index, item) values (p_run_id, p_step.step_no, -1, v_rest);
+  end if;
   -- What a retry keeps, before what is remembered.
   if (select epoch from htdag.runs where run_id = p_run_id) > 0 then
     select count(*)::integer into v_known from htdag.attempts a
@@ -10914,14 +10936,14 @@ CREATE FUNCTION htdag.recall(p_run_id bigint, p_step htdag.steps) RETURNS intege
     AS $$
 declare
   v_now      constant timestamptz := htdag.clock();
-  v_document constant jsonb := htdag.step_document(p_run_id, (p_step).step_no);
+  v_document constant jsonb := htdag.step_document(p_run_id, (p_step).step_no, case when (p_step).is_map then -1 end);
   v_epoch    constant smallint := (select epoch from htdag.runs where run_id = p_run_id);
   v_found    integer;
 begin
   insert into htdag.attempts (run_id, step_no, map_index, epoch, attempt, outcome, ready_at, finished_at, output)
   select p_run_id, (p_step).step_no, e.map_index, v_epoch, 0, 'succeeded', v_now, v_now, m.output
     from (select i.map_index, v_document || jsonb_build_object('item', i.item) as document from htdag.map_items i
-           where (p_step).is_map and i.run_id = p_run_id and i.step_no = (p_step).step_no
+           where (p_step).is_map and i.run_id = p_run_id and i.step_no = (p_step).step_no and i.map_index >= 0
           union all
           select 0, v_document where not (p_step).is_map) e
     join htdag.memos m on m.memo_key = htdag.memo_key(p_step, e.document) and m.expires_at > v_now
@@ -11508,7 +11530,7 @@ begin
   select array_agg(i.step_no order by i.step_no, i.map_index), array_agg(i.map_index order by i.step_no, i.map_index)
     into v_step_nos, v_elements
     from htdag.map_items i
-   where i.run_id = p_run_id and get_bit(v_run.succeeded | v_run.failed | v_run.skipped, i.step_no) = 0
+   where i.run_id = p_run_id and i.map_index >= 0 and get_bit(v_run.succeeded | v_run.failed | v_run.skipped, i.step_no) = 0
      and not exists (select from htdag.tasks t where t.run_id = p_run_id and t.step_no = i.step_no and t.map_index = i.map_index)
      and not exists (select from htdag.attempts a where a.run_id = p_run_id and a.step_no = i.step_no and a.map_index = i.map_index
                         and a.outcome = 'succeeded' and not a.superseded);
@@ -13013,7 +13035,8 @@ CREATE FUNCTION htdag.step_document(p_run_id bigint, p_step_no integer, p_map_in
     SET search_path TO ''
     AS $$
 begin
-  return (select jsonb_build_object('run_id', p_run_id, 'step', s.name, 'input', io.input,
+  return (select jsonb_build_object('run_id', p_run_id, 'step', s.name,
+                   'input', case when p_map_index is null then io.input else htdag.element_input(p_run_id, p_step_no) end,
                    'item', (select i.item from htdag.map_items i where i.run_id = p_run_id and i.step_no = p_step_no and i.map_index = p_map_index),
                    'needs', coalesce(htdag.needs_output(p_run_id, s.flow_version_id, p_step_no), '{}'))
             from htdag.runs r
