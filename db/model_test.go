@@ -3,6 +3,7 @@ package db_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 )
@@ -237,13 +238,25 @@ func (r *modelRun) output() any {
 	return all
 }
 
+// inputOf is what a step is given of the input: elements of a map over it do without
+// the array that they are part of.
+func (r *modelRun) inputOf(no int) any {
+	input, ok := r.input.(map[string]any)
+	if s := r.flow.steps[no]; !ok || s.Map == nil || *s.Map != "input.items" {
+		return r.input
+	}
+	rest := maps.Clone(input)
+	delete(rest, "items")
+	return rest
+}
+
 func (r *modelRun) memoKey(no int, item any) string {
 	s := &r.flow.steps[no]
 	var needs any
 	if s.WantsNeeds || s.Kind == "sql" {
 		needs = r.needsOutput(no)
 	}
-	key, _ := json.Marshal([]any{s.Kind, s.SQL, r.input, item, needs})
+	key, _ := json.Marshal([]any{s.Kind, s.SQL, r.inputOf(no), item, needs})
 	return string(key)
 }
 

@@ -173,7 +173,7 @@ func (w *world) claimed(t *rapid.T, r *modelRunner, claims []dbsqlc.HtdagClaim, 
 				t.Fatalf("needs of step %s of run %d (-model +engine):\n%s", f.Name, run.id, diff)
 			}
 		}
-		if diff := cmp.Diff(asJSON(run.input), asJSON(row.Input)); diff != "" {
+		if diff := cmp.Diff(asJSON(run.inputOf(c.first)), asJSON(row.Input)); diff != "" {
 			t.Fatalf("input of step %d of run %d (-model +engine):\n%s", c.first, run.id, diff)
 		}
 		if run.items[c.first] != nil && asJSON(run.items[c.first][c.element]) != asJSON(row.Item) {

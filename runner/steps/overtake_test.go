@@ -21,7 +21,7 @@ func TestSavedFileOvertakesBulk(t *testing.T) {
 	}
 	c.query(`select htdag.complete_step(t.task_id, t.token, '{"batches": [{"file_ids": []}, {"file_ids": []}, {"file_ids": []}]}')::text
 		from htdag.tasks t join htdag.steps s using (flow_version_id, step_no) where s.name = 'codebase_scan'`)
-	if diff := cmp.Diff([]string{"batch_ingestion"}, c.query(claim, 1)); diff != "" {
+	if diff := cmp.Diff([]string{"history_update", "batch_ingestion"}, c.query(claim, 2)); diff != "" {
 		t.Fatalf("the batches (-want +got):\n%s", diff)
 	}
 	save := func(content string) []string {

@@ -5,6 +5,7 @@ drop table code.commit_files;
 drop table code.commits;
 drop table code.repositories;
 drop table code.symbol_changes;
+drop index code.file_versions_sha256_idx;
 alter table code.symbols drop column body_hash;
 alter table code.file_versions
   drop column moved_from_id,
