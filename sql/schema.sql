@@ -9923,13 +9923,13 @@ CREATE FUNCTION htdag.open_map(p_run_id bigint, p_step htdag.steps) RETURNS inte
 declare
   v_source jsonb;
   v_path   constant text[] := string_to_array(p_step.map_key, '.');
-  v_rest   jsonb;
+  v_input  jsonb;
   v_total  integer;
   v_known  integer := 0;
 begin
   if p_step.map_source_no is null then
     select input into v_source from htdag.run_io where run_id = p_run_id;
-    v_rest := case when v_path is null then 'null' else v_source #- v_path end;
+    v_input := v_source;
   else
     v_source := htdag.step_output(p_run_id, p_step.map_source_no);
   end if;
@@ -9945,8 +9945,9 @@ begin
     from jsonb_array_elements(v_source) with ordinality t(item, i);
   get diagnostics v_total = row_count;
   -- The array is taken apart once, not with each of its elements.
-  if v_rest is not null and v_total > 0 then
-    insert into htdag.map_items (run_id, step_no, map_index, item) values (p_run_id, p_step.step_no, -1, v_rest);
+  if v_input is not null and v_total > 0 then
+    insert into htdag.map_items (run_id, step_no, map_index, item)
+    values (p_run_id, p_step.step_no, -1, case when v_path is null then 'null' else v_input #- v_path end);
   end if;
   -- What a retry keeps, before what is remembered.
   if (select epoch from htdag.runs where run_id = p_run_id) > 0 then
