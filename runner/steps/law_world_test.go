@@ -23,6 +23,7 @@ type world struct {
 	files     map[string]*source
 	snapshots []map[string]*source // trees that were there before, as of branches
 	changed   map[string]bool      // what the database has not been told yet
+	dropped   map[string]bool      // what was removed since it was cleared last, for however short a time
 	story     []string
 }
 
@@ -45,7 +46,7 @@ func (w *world) fail(format string, args ...any) {
 }
 
 func newWorld(t *rapid.T, c *corpus) *world {
-	w := &world{corpus: c, rt: t, files: map[string]*source{}, changed: map[string]bool{}}
+	w := &world{corpus: c, rt: t, files: map[string]*source{}, changed: map[string]bool{}, dropped: map[string]bool{}}
 	// One language, sometimes a second one beside it.
 	names := slices.Sorted(maps.Keys(dialects))
 	weighted := append(names, "Go", "Go", "Python", "Python", "TypeScript", "TypeScript", "Rust")
@@ -66,7 +67,7 @@ func (w *world) drop(name string) {
 	w.tell("  %s is gone", name)
 	delete(w.files, name)
 	w.remove(name)
-	w.changed[name] = true
+	w.changed[name], w.dropped[name] = true, true
 }
 
 func (w *world) paths() []string { return slices.Sorted(maps.Keys(w.files)) }
