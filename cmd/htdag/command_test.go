@@ -182,7 +182,7 @@ func (p *process) interrupt() result {
 		p.t.Errorf("it took %s to stop", took)
 	}
 	if r.code != 0 {
-		p.t.Errorf("exit status %d after an interrupt, want 0", r.code)
+		p.t.Errorf("exit status %d after an interrupt, want 0; it said:\n%s", r.code, r.stderr)
 	}
 	return r
 }

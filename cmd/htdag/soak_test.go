@@ -144,15 +144,19 @@ func (s *soak) flat(sizes []int) {
 // process too; so it may take three tries to see it idle.
 func (s *soak) idle(length time.Duration) {
 	least := 1.0
-	for try := 0; try < 3 && least > soakIdleCPU; try++ {
+	limit := soakIdleCPU
+	if length < 20*time.Second {
+		limit *= 3 // a short look counts few ticks, and what the round before has left to do
+	}
+	for try := 0; try < 3 && least > limit; try++ {
 		before, began := s.process.processorTime(), time.Now()
 		time.Sleep(length)
 		used, passed := s.process.processorTime()-before, time.Since(began)
 		least = min(least, used.Seconds()/passed.Seconds())
 		s.t.Logf("idle: %.2f %% of a processor over %s", 100*used.Seconds()/passed.Seconds(), passed.Round(time.Second))
 	}
-	if least > soakIdleCPU {
-		s.t.Errorf("an idle process used %.2f %% of a processor, more than %.0f %%", 100*least, 100*soakIdleCPU)
+	if least > limit {
+		s.t.Errorf("an idle process used %.2f %% of a processor, more than %.0f %%", 100*least, 100*limit)
 	}
 }
 

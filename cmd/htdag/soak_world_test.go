@@ -134,6 +134,7 @@ func (s *soak) revive() {
 // afresh replaces the process by one that nothing has happened to.
 func (s *soak) afresh() {
 	s.t.Helper()
+	s.process.says("Watching ") // or it is interrupted in its first look at the tree, which it fails then
 	s.process.interrupt()
 	s.up()
 	s.lawHolds("a new process")
